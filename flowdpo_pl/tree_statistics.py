@@ -1,0 +1,69 @@
+"""What a batch of rollout trees says about the flow, as plain numbers for logs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from flowdpo_pl.types import ANSWER, STOP, Agent, Fork, Move, RolloutTree, Tie
+
+
+def tree_statistics(trees: Sequence[RolloutTree]) -> dict[str, float]:
+    """Counts and shares over the trees of one batch.
+
+    Keys, for each agent (`answer` and `stop` always, others when they moved) and each depth k that has
+    forks; depth is the number of the chunk that the node wrote or judged, from 1:
+
+    - `{agent}/pairs`, `{agent}/ties/{kind}` for each `Tie`: numbers of nodes;
+    - `{agent}/flips`, `flips/depth_{k}`: share of the forks there whose endings differ in correctness;
+      left out where there is no fork;
+    - `chunks_per_answer`: mean number of chunks of a main chain (0 without trees);
+    - `same_text_alternatives`: number of forks whose two written moves read the same though their
+      tokens differ.
+    """
+    agents: list[Agent] = [ANSWER, STOP]
+    forks: Counter[str] = Counter()
+    flips: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for tree in trees:
+        for move in tree.main.moves:
+            if move.agent not in agents:
+                agents.append(move.agent)
+        for fork in tree.forks:
+            for place in (
+                f"{fork.taken.agent}/flips",
+                f"flips/depth_{_chunks(tree.main.moves[: fork.node + 1])}",
+            ):
+                forks[place] += 1
+                flips[place] += fork.flipped
+            counts[f"{fork.taken.agent}/{_outcome(fork)}"] += 1
+            counts["same_text_alternatives"] += _reads_the_same(fork)
+        for node in tree.nodes_without_alternative:
+            counts[f"{tree.main.moves[node].agent}/ties/{Tie.NO_ALTERNATIVE}"] += 1
+    outcomes = ("pairs", *(f"ties/{kind}" for kind in Tie))
+    chunks = sum(_chunks(tree.main.moves) for tree in trees)
+    return {
+        **{
+            f"{agent}/{outcome}": float(counts[f"{agent}/{outcome}"])
+            for agent in agents
+            for outcome in outcomes
+        },
+        **{place: flips[place] / number for place, number in sorted(forks.items())},
+        "chunks_per_answer": chunks / len(trees) if trees else 0.0,
+        "same_text_alternatives": float(counts["same_text_alternatives"]),
+    }
+
+
+def _chunks(moves: Sequence[Move]) -> int:
+    return sum(move.option is None for move in moves)
+
+
+def _outcome(fork: Fork) -> str:
+    if fork.flipped:
+        return "pairs"
+    return f"ties/{Tie.BOTH_RIGHT if fork.taken_correct else Tie.BOTH_WRONG}"
+
+
+def _reads_the_same(fork: Fork) -> bool:
+    taken, other = fork.taken, fork.other
+    return taken.option is None and taken.text == other.text and taken.token_ids != other.token_ids

@@ -1,0 +1,60 @@
+"""Small rollout trees for tests, written by hand or drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from flowdpo_pl.types import ANSWER, STOP, Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
+
+YES, NO = 0, 1
+
+
+def written(text: str, *token_ids: int, logprob: float = -1.0) -> Move:
+    """Answer's move; its tokens are the text's characters unless given."""
+    return Move(ANSWER, token_ids or tuple(map(ord, text)), text, logprob=logprob)
+
+
+def verdict(option: int) -> Move:
+    """Stop's move."""
+    return Move(STOP, (option,), ("Yes", "No")[option], option=option, logprob=-0.5)
+
+
+def path(moves: Sequence[Move], correct: bool) -> Trajectory:
+    answer = "".join(move.text for move in moves if move.option is None)
+    return Trajectory(tuple(moves), answer, Verdict(correct, extracted=answer[-1:] or None))
+
+
+def fork(main: Trajectory, node: int, other: Move, continuation: Sequence[Move], correct: bool) -> Fork:
+    branch = path([*main.moves[:node], other, *continuation], correct)
+    return Fork(node, main.moves[node], other, branch, main.correct)
+
+
+def main_only(correct: bool, *moves: Move, gold: str = "4", name: str = "p") -> RolloutTree:
+    return RolloutTree(Problem(name, f"question {name}", gold), path(moves, correct))
+
+
+def random_tree(seed: int, correct: bool | None = None) -> RolloutTree:
+    """One to three chunks; every node but some has an alternative that ends at random."""
+    generator = random.Random(seed)
+    right = generator.random() < 0.5 if correct is None else correct
+    moves: list[Move] = []
+    chunks = generator.randint(1, 3)
+    for chunk in range(1, chunks + 1):
+        moves.append(written(generator.choice(["add ", "é⟩ ", 'say "x"\n']), logprob=-generator.random()))
+        if chunk < 3:
+            moves.append(verdict(YES if chunk == chunks else NO))
+    main = path(moves, right)
+    forks, without = [], []
+    for node, move in enumerate(moves):
+        if generator.random() < 0.2:
+            without.append(node)
+        else:
+            other = written("other ") if move.option is None else verdict(1 - move.option)
+            forks.append(fork(main, node, other, [written("end", 5)], generator.random() < 0.5))
+    problem = Problem(f"p{seed}", f"question {seed}?", str(seed), seed_question="s")
+    return RolloutTree(problem, main, tuple(forks), tuple(without))
+
+
+def agents_of(tree: RolloutTree) -> list[Agent]:
+    return [move.agent for move in tree.main.moves]
