@@ -1,0 +1,228 @@
+"""The agents: one frozen base, one LoRA adapter each, and exactly one owner of who acts.
+
+PEFT finds the layers, initialises and saves the adapters. Which adapter a forward uses is decided
+here: every adapted layer asks its owner, so no `requires_grad` is ever flipped (peft#2832), the
+reference is simply nobody acting, and the recomputation of activation checkpointing sees the same
+agent as long as backward runs inside `acting_as`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
+from flowdpo_pl.types import Agent
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Shape of every agent's adapter (paper: r 8, alpha 8, dropout 0.05 on all linear layers)."""
+
+    r: int = 8
+    """Rank."""
+    alpha: int = 8
+    """The update is scaled by alpha / r."""
+    dropout: float = 0.05
+    """On the adapters' input, while training only."""
+    target_modules: str | list[str] = "all-linear"
+    """`all-linear`: every linear layer but the output head; or module names."""
+
+
+class Agents(nn.Module):
+    """A frozen base model and one LoRA adapter per agent."""
+
+    def __init__(
+        self,
+        base: PreTrainedModel,
+        names: Sequence[Agent],
+        lora: LoraSettings,
+        seed: int = 0,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        """Adapters start at the base (B = 0); their A is drawn from `seed` and the agent's place alone."""
+        super().__init__()
+        from peft import LoraConfig, get_peft_model
+        from peft.tuners.lora import LoraLayer
+
+        no_unknown_head(base)
+        config = {
+            "r": lora.r,
+            "lora_alpha": lora.alpha,
+            "lora_dropout": lora.dropout,
+            "target_modules": lora.target_modules,
+            "task_type": "CAUSAL_LM",
+        }
+        self.names = tuple(names)
+        with torch.random.fork_rng():
+            for index, name in enumerate(self.names):
+                torch.manual_seed(seed * len(self.names) + index)
+                if index == 0:
+                    self.peft = get_peft_model(base, LoraConfig(**config), adapter_name=name)
+                else:
+                    self.peft.add_adapter(name, LoraConfig(**config))
+        self._base = base
+        self._dropout = lora.dropout
+        self._acting: Agent | None = None
+        self._decoding = False
+        self._copies: dict[Agent, list[tuple[Tensor, Tensor]]] = {}
+        self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        for index, layer in enumerate(self._layers):
+            layer.forward = partial(self._adapted_forward, layer, index)
+        for name in self.names:
+            for parameter in self.parameters_of(name):
+                parameter.requires_grad_(True)
+        if activation_checkpointing:
+            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.train(self.training)
+
+    @property
+    def base(self) -> PreTrainedModel:
+        return self._base
+
+    @property
+    def config(self) -> Any:
+        """The text model's configuration."""
+        return self._base.config.get_text_config()
+
+    @property
+    def device(self) -> torch.device:
+        return self.head_weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the computation."""
+        return self._base.dtype
+
+    @property
+    def context_limit(self) -> int:
+        return context_limit(self._base)
+
+    def hidden(self, token_ids: Tensor, positions: Tensor, view: Any) -> Tensor:
+        """Last hidden states `[B, N, E]` of `[B, N]` token ids for whoever acts, seen through `view`."""
+        output = decoder_of(self._base)(
+            input_ids=token_ids, position_ids=positions, use_cache=False, view=view
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    @property
+    def head_weight(self) -> Tensor:
+        """Output embedding `[V, E]`, frozen."""
+        weight = self._base.get_output_embeddings().weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    @property
+    def head_bias(self) -> Tensor | None:
+        return getattr(self._base.get_output_embeddings(), "bias", None)
+
+    @property
+    def head_softcap(self) -> float | None:
+        """Gemma's bound on final logits, or None."""
+        return getattr(self.config, "final_logit_softcapping", None)
+
+    def train(self, mode: bool = True) -> Agents:
+        """Training mode is the adapters' alone: the frozen base never drops anything out."""
+        from transformers.modeling_layers import GradientCheckpointingLayer
+
+        super().train(False)
+        self.training = mode
+        for module in self._base.modules():
+            if isinstance(module, GradientCheckpointingLayer):
+                module.training = mode  # the layer checkpoints only in training mode; its children stay in eval
+        return self
+
+    def parameters_of(self, agent: Agent) -> list[nn.Parameter]:
+        """The adapter's own weights, in a fixed order."""
+        return [p for layer in self._layers for p in (layer.lora_A[agent].weight, layer.lora_B[agent].weight)]
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """All adapters by name, nothing of the base: what a checkpoint holds."""
+        return {name: p for name, p in self.peft.named_parameters() if ".lora_" in name}
+
+    def load_adapter_state(self, state: dict[str, Tensor]) -> None:
+        """Inverse of `adapter_state`; names must match exactly."""
+        own = self.adapter_state()
+        missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
+        if missing or unexpected:
+            raise KeyError(f"adapter weights differ: missing {sorted(missing)[:3]}, unexpected {sorted(unexpected)[:3]}")
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(state[name])
+        self.changed()
+
+    def save(self, directory: Path) -> None:
+        """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
+        for name in self.names:
+            self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
+
+    def changed(self) -> None:
+        """Say that adapter weights changed: compute-dtype copies are made anew when next needed."""
+        self._copies.clear()
+
+    @contextmanager
+    def acting_as(self, agent: Agent) -> Iterator[None]:
+        """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
+        with self._mode(agent, decoding=False):
+            yield
+
+    @contextmanager
+    def decoding_as(self, agent: Agent) -> Iterator[None]:
+        """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
+        with self._mode(agent, decoding=True), torch.inference_mode():
+            yield
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Forwards inside use the frozen base alone, without gradients."""
+        with self._mode(None, decoding=False), torch.no_grad():
+            yield
+
+    @contextmanager
+    def _mode(self, agent: Agent | None, decoding: bool) -> Iterator[None]:
+        before = self._acting, self._decoding
+        self._acting, self._decoding = agent, decoding
+        try:
+            yield
+        finally:
+            self._acting, self._decoding = before
+
+    def _adapted_forward(self, layer: LoraLayer, index: int, x: Tensor) -> Tensor:
+        output: Tensor = layer.base_layer(x)
+        agent = self._acting
+        if agent is None:
+            return output
+        if self._decoding:
+            down, up = self._copy(agent)[index]
+            flat = F.linear(x, down).flatten(0, -2)
+            return output.flatten(0, -2).addmm_(flat, up).view(output.shape)
+        if self.training and self._dropout > 0:
+            x = F.dropout(x, self._dropout)
+        down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
+        update = F.linear(F.linear(x.to(down.dtype), down), up) * layer.scaling[agent]
+        return output + update.to(output.dtype)
+
+    def _copy(self, agent: Agent) -> list[tuple[Tensor, Tensor]]:
+        """(A `[r, in]`, scaled B transposed `[r, out]`) of every layer in the compute dtype."""
+        if agent not in self._copies:
+            self._copies[agent] = [
+                (
+                    layer.lora_A[agent].weight.detach().to(self.dtype),
+                    (layer.lora_B[agent].weight.detach() * layer.scaling[agent]).t().to(self.dtype).contiguous(),
+                )
+                for layer in self._layers
+            ]
+        return self._copies[agent]

@@ -1,0 +1,111 @@
+"""Attention through transformers' own extension point, for trees and for cached few-token queries.
+
+A model loaded with `attn_implementation="flowdpo"` builds no mask of its own. Each forward carries a
+*view* that knows which keys a query sees; windows and soft caps arrive per layer from the model.
+
+Shapes: B sequences, H query heads, K key/value heads, G = H / K, N queries, L keys, D head size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ATTENTION = "flowdpo"
+"""Name to load a model with."""
+
+
+class View(Protocol):
+    """Which keys and values the queries of one forward see."""
+
+    def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """All keys and values `[B, K, L, D]` of a layer, given those of the new tokens `[B, K, N, D]`."""
+        ...
+
+    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        """What is added to the scores: `[B, 1, N, L]`, 0 where a query sees a key, -inf elsewhere."""
+        ...
+
+
+def register() -> None:
+    """Make `ATTENTION` known to transformers (idempotent)."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(ATTENTION, attend)
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    view: View,
+    scaling: float,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention function: `[B, H, N, D]` queries to `[B, N, H, D]` outputs."""
+    layer = module.layer_idx
+    assert isinstance(layer, int)
+    key, value = view.keys_values(key, value, layer)
+    bias = view.bias(sliding_window, query.dtype)
+    output = grouped_attention(query, key, value, bias, scaling, softcap)
+    return output.transpose(1, 2).contiguous(), None
+
+
+def grouped_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float, softcap: float | None
+) -> Tensor:
+    """Attention of `[B, H, N, D]` queries on `[B, K, L, D]` keys, heads of a group as further queries.
+
+    Key/value heads are never repeated: the G heads that share one are G * N queries on it.
+    """
+    batch, heads, count, size = query.shape
+    groups = heads // key.shape[1]
+    grouped = query.reshape(batch, key.shape[1], groups * count, size)
+    if groups > 1 and count > 1:
+        bias = bias.unsqueeze(2).expand(-1, -1, groups, -1, -1).flatten(2, 3)
+    if softcap is None:
+        output = F.scaled_dot_product_attention(grouped, key, value, attn_mask=bias, scale=scaling)
+    else:
+        scores = torch.matmul(grouped, key.transpose(-1, -2)).float() * scaling
+        scores = torch.tanh(scores / softcap) * softcap + bias
+        output = torch.matmul(scores.softmax(-1).to(value.dtype), value)
+    return output.reshape(batch, heads, count, -1)
+
+
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where `visible`, -inf elsewhere, in `dtype`."""
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, float("-inf"))
+
+
+class TreeView:
+    """Packed trees: a token sees its own segment up to itself, and its branch's part of the trunk."""
+
+    def __init__(self, positions: Tensor, segments: Tensor, attached: Tensor) -> None:
+        """All `[B, T]`; see `packing.PackedTree`. Padding has segment -1 and sees only padding."""
+        self._positions = positions
+        own = segments[:, :, None] == segments[:, None, :]
+        length = positions.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
+        trunk = (segments == 0)[:, None, :] & (positions[:, None, :] < attached[:, :, None])
+        self._visible = (own & causal) | trunk
+        self._biases: dict[tuple[int | None, torch.dtype], Tensor] = {}
+
+    def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        return key, value
+
+    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        if (window, dtype) not in self._biases:
+            visible = self._visible
+            if window is not None:  # a window counts positions, not packed indices
+                distance = self._positions[:, :, None] - self._positions[:, None, :]
+                visible = visible & (distance < window)
+            self._biases[window, dtype] = additive(visible, dtype).unsqueeze(1)
+        return self._biases[window, dtype]

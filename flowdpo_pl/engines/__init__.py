@@ -1,0 +1,1 @@
+"""Engines decode moves for the agents."""

@@ -1,0 +1,72 @@
+"""Keys and values of what each agent has read: every prefix is computed once per agent.
+
+A stored sequence keeps only what it does not share with the one it grew from, so a fork costs its
+own tokens. Look-up is by content (longest common prefix among the problem's sequences), so a wrong
+hit is impossible and nobody keeps handles.
+
+Shapes: Y layers, K key/value heads, L tokens, D head size.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowdpo_pl.types import Agent
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A sequence whose keys and values are known; `states` covers its tokens from `start` on."""
+
+    token_ids: Ids
+    start: int
+    states: Tensor
+    """[Y, 2, K, L - start, D]"""
+    parent: Stored | None
+
+    def copy_into(self, target: Tensor, length: int) -> None:
+        """Write the states of the first `length` tokens into `target` `[Y, 2, K, length, D]`."""
+        node: Stored | None = self
+        end = length
+        while node is not None and end > 0:
+            if node.start < end:
+                target[..., node.start : end, :] = node.states[..., : end - node.start, :]
+                end = node.start
+            node = node.parent
+
+
+class PrefixCache:
+    """All stored sequences, by agent and problem, the newest of each branch."""
+
+    def __init__(self) -> None:
+        self._sequences: defaultdict[tuple[Agent, str], dict[str, Stored]] = defaultdict(dict)
+
+    def longest(self, agent: Agent, problem_id: str, token_ids: Ids) -> tuple[Stored | None, int]:
+        """The stored sequence that shares most with `token_ids`, and how many tokens it shares."""
+        best: Stored | None = None
+        shared = 0
+        for stored in self._sequences.get((agent, problem_id), {}).values():
+            length = common_prefix(stored.token_ids, token_ids)
+            if length > shared:
+                best, shared = stored, length
+        return best, shared
+
+    def store(self, agent: Agent, problem_id: str, branch: str, stored: Stored) -> None:
+        self._sequences[agent, problem_id][branch] = stored
+
+    def clear(self) -> None:
+        self._sequences.clear()
+
+
+def common_prefix(a: Ids, b: Ids) -> int:
+    """Number of leading elements that are equal."""
+    length = min(len(a), len(b))
+    differs = a[:length] != b[:length]
+    return int(differs.argmax()) if differs.any() else length

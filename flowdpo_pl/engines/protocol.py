@@ -1,0 +1,77 @@
+"""What rollouts ask of an engine: moves for requests, nothing else.
+
+An engine owns decoding and its caches. It sees token ids only, so rollouts run unchanged on the
+native engine, on a server, or on scripted moves in a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowdpo_pl.types import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """Write a move of at most `max_tokens` tokens after `prefix`."""
+
+    agent: Agent
+    problem_id: str
+    branch: str
+    """Empty for the main chain, else the number of the forked node."""
+    turn: int
+    """Number of the move on its path; (problem, branch, turn, token position) names every draw."""
+    prefix: tuple[int, ...]
+    max_tokens: int
+    forced: tuple[int, ...] = ()
+    """First tokens of the move, already drawn (the start of an alternative)."""
+    alternative: bool = False
+    """Also draw the start of a different move from the same policy (DESIGN: alternatives without rejection)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A written move: `forced` and what followed, ended by the end token or by length."""
+
+    token_ids: tuple[int, ...]
+    logprob: float
+    """Under the sampled distribution, in nats, of the tokens that were drawn here (not the forced ones)."""
+    other: tuple[int, ...] | None = None
+    """The start of the alternative, up to and with its first differing token; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseRequest:
+    """Choose one of `options` (token ids) after `prefix` + `suffix`; the suffix is thrown away afterwards."""
+
+    agent: Agent
+    problem_id: str
+    branch: str
+    turn: int
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    options: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A drawn option of a two-way softmax at one position."""
+
+    option: int
+    logprob: float
+    mass: float
+    """Probability that the full softmax leaves to both options together."""
+
+
+class Engine(Protocol):
+    """Decodes for named agents. Results come in the order of the requests."""
+
+    def write(self, requests: Sequence[WriteRequest]) -> list[Written]: ...
+
+    def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]: ...
+
+    def reset(self) -> None:
+        """Forget every cached prefix: the trees are done or the weights have changed."""
+        ...

@@ -1,0 +1,108 @@
+"""Draws tokens by inverse transform from given uniforms, without sorting the vocabulary.
+
+Shapes: B rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flowdpo_pl.errors import UserError
+
+_BLOCK = 256  # tokens summed at once: the cumulative sum runs over V / 256 blocks, then inside one
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The distribution that agents play from. Losses always see temperature 1 and no top-p."""
+
+    temperature: float = 1.0
+    """0 is greedy: then no node has an alternative."""
+    top_p: float = 1.0
+    """Mass of the smallest set of tokens drawn from; 1.0 for all."""
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise UserError(f"sampling.temperature is {self.temperature}: give 0 (greedy) or more.")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"sampling.top_p is {self.top_p}: give more than 0 and at most 1.")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One token for each row, and what an alternative at this position would be."""
+
+    tokens: Tensor
+    """[B] drawn from q."""
+    logprobs: Tensor
+    """[B] log q(token), float32."""
+    runners_up: Tensor
+    """[B] drawn from q given that it is not the token."""
+    log_others: Tensor
+    """[B] log of the sum of q over the other tokens (never 1 - p); -inf where nothing else is left."""
+
+
+def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
+    """Draw from float32 logits `[B, V]` (overwritten) with two uniforms a row `[B, 2]`, float64."""
+    if sampling.temperature == 0:
+        tokens = logits.argmax(-1)
+        zeros = torch.zeros(len(tokens), device=logits.device)
+        return Drawn(tokens, zeros, tokens, zeros - torch.inf)
+    if sampling.temperature != 1:
+        logits /= sampling.temperature
+    weights = logits.sub_(logits.amax(-1, keepdim=True)).exp_()
+    if sampling.top_p < 1:
+        weights = _nucleus(weights, sampling.top_p)
+    sums = _block_sums(weights)
+    tokens = _pick(weights, sums, uniforms[:, 0])
+    own = weights.gather(1, tokens[:, None])
+    total = sums.sum(-1)
+    weights.scatter_(1, tokens[:, None], 0.0)
+    block = (tokens // _BLOCK)[:, None]
+    sums.scatter_(1, block, _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).sum(-1).double())
+    others = sums.sum(-1)
+    return Drawn(
+        tokens=tokens,
+        logprobs=(own.squeeze(1).double() / total).log().float(),
+        runners_up=_pick(weights, sums, uniforms[:, 1]),
+        log_others=(others / total).log().float(),
+    )
+
+
+def _blocks(weights: Tensor) -> Tensor:
+    """`[B, V / block, block]` view, zero-padded when the vocabulary is no multiple of the block."""
+    missing = -weights.shape[1] % _BLOCK
+    padded = torch.nn.functional.pad(weights, (0, missing)) if missing else weights
+    return padded.unflatten(1, (-1, _BLOCK))
+
+
+def _block_sums(weights: Tensor) -> Tensor:
+    return _blocks(weights).sum(-1).double()
+
+
+def _pick(weights: Tensor, sums: Tensor, uniforms: Tensor) -> Tensor:
+    """The token `[B]` at which the cumulative weight passes uniform * total; never one of weight 0."""
+    cumulative = sums.cumsum(1)
+    target = _below(uniforms[:, None] * cumulative[:, -1:], cumulative[:, -1:])
+    block = (cumulative <= target).sum(1, keepdim=True).clamp_(max=sums.shape[1] - 1)
+    before = cumulative.gather(1, block) - sums.gather(1, block)
+    inside = _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).squeeze(1).double().cumsum(1)
+    target = _below(target - before, inside[:, -1:])
+    picked = block.squeeze(1) * _BLOCK + (inside <= target).sum(1)
+    return picked.clamp_(max=weights.shape[1] - 1)
+
+
+def _below(target: Tensor, limit: Tensor) -> Tensor:
+    """`target`, at most just below `limit`, so that rounding never passes the last positive weight."""
+    return torch.minimum(target.clamp(min=0.0), torch.nextafter(limit, torch.zeros_like(limit)))
+
+
+def _nucleus(weights: Tensor, top_p: float) -> Tensor:
+    """Zero all but the smallest set of tokens with `top_p` of the mass."""
+    ordered, index = weights.sort(-1, descending=True)
+    before = ordered.cumsum(-1) - ordered
+    ordered[before >= top_p * ordered.sum(-1, keepdim=True)] = 0.0
+    return torch.zeros_like(weights).scatter_(1, index, ordered)

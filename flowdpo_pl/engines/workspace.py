@@ -1,0 +1,88 @@
+"""The preallocated keys and values of one micro-batch while it decodes.
+
+Rows are right-aligned: every row's next token goes into the same column, so a step writes one
+column and the mask of a row never changes. What precedes a row's first token is never seen.
+
+Shapes: Y layers, B rows, K key/value heads, C columns, N new tokens, D head size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Workspace:
+    """Implements `attention.View` for queries on cached rows."""
+
+    def __init__(self, config: Any, lengths: list[int], room: int, dtype: torch.dtype, device: torch.device) -> None:
+        """`lengths`: tokens of each row once the first block is in; `room`: columns for what follows."""
+        self.end = max(lengths)
+        """Columns in use after the current forward."""
+        self.starts = torch.tensor([self.end - length for length in lengths], device=device)
+        """[B] first column of each row."""
+        heads = config.num_key_value_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, 2, len(lengths), heads, self.end + room, size)
+        self.states = torch.zeros(shape, dtype=dtype, device=device)
+        """[Y, 2, B, K, C, D]; zeros, because what no row owns is multiplied by zero weights."""
+        self._new = self.end
+        self._padding: Tensor | None = None
+        self._biases: dict[int | None, Tensor] = {}
+
+    def row(self, index: int) -> Tensor:
+        """States of one row from its first column on, `[Y, 2, K, C - start, D]`."""
+        return self.states[:, :, index, :, int(self.starts[index]) :]
+
+    def begin(self, new: int) -> None:
+        """The next forward brings the last `new` columns up to `end`."""
+        self._new = new
+        self._biases.clear()
+
+    def advance(self) -> None:
+        """The next forward brings one more column."""
+        self.end += 1
+        self.begin(1)
+
+    def positions(self) -> Tensor:
+        """[B, N] positions of the new tokens in their rows (padding counts as 0)."""
+        columns = torch.arange(self.end - self._new, self.end, device=self.starts.device)
+        return (columns[None, :] - self.starts[:, None]).clamp_(min=0)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but these `[B']`, in this order."""
+        kept = self.states[:, :, rows, :, : self.end]
+        self.states = self.states[:, :, : len(rows)]
+        self.states[..., : self.end, :] = kept
+        self.starts = self.starts[rows]
+        self._padding = None
+
+    def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        keys, values = self.states[layer, 0], self.states[layer, 1]
+        keys[:, :, self.end - self._new : self.end] = key
+        values[:, :, self.end - self._new : self.end] = value
+        return keys[:, :, : self.end], values[:, :, : self.end]
+
+    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        if window not in self._biases:
+            self._biases[window] = self._bias(window, dtype)
+        return self._biases[window]
+
+    def _bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        if self._padding is None:
+            columns = torch.arange(self.states.shape[4], device=self.starts.device)
+            hidden = columns[None, :] < self.starts[:, None]
+            self._padding = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
+            self._padding = self._padding.masked_fill_(hidden, float("-inf"))[:, None, None, :]
+        if self._new == 1 and (window is None or self.end <= window):
+            return self._padding[..., : self.end]
+        queries = torch.arange(self.end - self._new, self.end, device=self.starts.device)[:, None]
+        columns = torch.arange(self.end, device=self.starts.device)[None, :]
+        hidden = columns > queries
+        if window is not None:
+            hidden = hidden | (queries - columns >= window)
+        bias = self._padding[..., : self.end].masked_fill(hidden[None, None], float("-inf"))
+        # a query on padding sees itself, or its softmax would be nan and spoil the keys of the next layer
+        return bias.masked_fill((columns == queries)[None, None], 0.0)

@@ -1,0 +1,59 @@
+"""Preference losses, one small class each; a config names the one to use.
+
+Shape: P pairs. All log-probabilities are sums over the tokens of the moves that differ (nats).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """What policy and reference say of P pairs; every field is `[P]`."""
+
+    policy_chosen: Tensor
+    policy_rejected: Tensor
+    reference_chosen: Tensor
+    reference_rejected: Tensor
+    chosen_tokens: Tensor
+    """Tokens of the chosen move."""
+    rejected_tokens: Tensor
+
+    @property
+    def margin(self) -> Tensor:
+        """How much more the policy prefers the chosen move than the reference does, before beta."""
+        policy = self.policy_chosen - self.policy_rejected
+        reference = self.reference_chosen - self.reference_rejected
+        return policy - reference
+
+
+class PreferenceLoss(Protocol):
+    """A loss over pairs."""
+
+    def __call__(self, scores: PairScores) -> Tensor:
+        """The loss of each pair, `[P]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class SigmoidLoss:
+    """DPO (Rafailov et al., arXiv 2305.18290, equation 7), with conservative label smoothing.
+
+    -(1 - e) log sigmoid(beta * margin) - e log sigmoid(-beta * margin), e the label smoothing
+    (Mitchell, "A note on DPO with noisy preferences", 2023).
+    """
+
+    beta: float = 1.0
+    """Inverse temperature of the implicit reward (paper: 1.0)."""
+    label_smoothing: float = 0.0
+    """Assumed share of wrong preferences, 0 to below 0.5."""
+
+    def __call__(self, scores: PairScores) -> Tensor:
+        logits = self.beta * scores.margin
+        right, wrong = F.logsigmoid(logits), F.logsigmoid(-logits)
+        return -(1 - self.label_smoothing) * right - self.label_smoothing * wrong

@@ -1,0 +1,109 @@
+"""Shared fixtures: a tiny random world in which every part can be compared with its oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowdpo_pl.agents import Agents, LoraSettings
+from flowdpo_pl.base import BaseModel, end_token_ids
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.engines.native import NativeEngine
+from flowdpo_pl.flow import AnswerStopFlow
+from flowdpo_pl.prompts import AgentPrompt, PromptBook
+from flowdpo_pl.rollouts import Rollouts
+from flowdpo_pl.token_logprobs import OutputHead
+from flowdpo_pl.types import ANSWER, STOP, Problem, Verdict
+from tests.models import write_model
+from tests.oracles import PlainAgents, PlainEngine
+
+PROMPTS = {
+    ANSWER: AgentPrompt("the problem : {question}"),
+    STOP: AgentPrompt("the problem : {question} so far : {partial} is it finished ?", options=("Yes", "No")),
+}
+
+
+class ParityJudge:
+    """Calls an answer right when the number of its words is even: verdicts that need no skill."""
+
+    def submit(self, prediction: str, gold: str) -> Future[Verdict]:
+        future: Future[Verdict] = Future()
+        future.set_result(Verdict(correct=len(prediction.split()) % 2 == 0, extracted=prediction))
+        return future
+
+
+@dataclass
+class World:
+    """A tiny model with two moved adapters, through our code and through the oracle's."""
+
+    folder: Path
+    agents: Agents
+    prompts: PromptBook
+    head: OutputHead
+    plain: PlainAgents
+    draws: Draws
+    flow: AnswerStopFlow
+
+    def rollouts(self, **options: int) -> Rollouts:
+        engine = NativeEngine(self.agents, self.head, self.draws, **options)
+        return Rollouts(self.flow, self.prompts, engine, ParityJudge(), self.draws)
+
+    def plain_rollouts(self) -> Rollouts:
+        engine = PlainEngine(self.plain, self.prompts.end_ids, self.draws)
+        return Rollouts(self.flow, self.prompts, engine, ParityJudge(), self.draws)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of the tiny random model of a family."""
+    written: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in written:
+            written[family] = write_model(tmp_path_factory.mktemp(family), family)
+        return written[family]
+
+    return folder
+
+
+@pytest.fixture
+def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., World]:
+    def make(family: str = "llama", seed: int = 0, activation_checkpointing: bool = False) -> World:
+        folder = models(family)
+        model, tokenizer = BaseModel(str(folder), dtype="float32").load()
+        agents = Agents(
+            model, (ANSWER, STOP), LoraSettings(r=4, alpha=8, dropout=0.0), seed, activation_checkpointing
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + 1)
+            for name in agents.names:
+                for parameter in agents.parameters_of(name):  # trained adapters, not the zero start
+                    parameter.data.normal_(std=0.15)
+        agents.changed()
+        agents.save(tmp_path / "adapters")
+        end_ids = end_token_ids(model, tokenizer)
+        head = OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, end_ids)
+        return World(
+            folder=folder,
+            agents=agents,
+            prompts=PromptBook(PROMPTS, tokenizer, end_ids),
+            head=head,
+            plain=PlainAgents(folder, tmp_path / "adapters", agents.names),
+            draws=Draws(seed),
+            flow=AnswerStopFlow(chunk_tokens=5, max_chunks=3),
+        )
+
+    return make
+
+
+@pytest.fixture
+def problems() -> list[Problem]:
+    return [
+        Problem(id=f"p{n}", question=" ".join(str((7 * n + k) % 44) for k in range(3 + 4 * n)), gold="0")
+        for n in range(4)
+    ]

@@ -1,0 +1,136 @@
+"""Plain implementations that the fast ones are proven equal to: no cache, no packing, no tricks.
+
+They use transformers' own attention and PEFT's own forward, one sequence at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from flowdpo_pl.draws import Draws, uniforms
+from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.losses import PairScores, PreferenceLoss
+from flowdpo_pl.prompts import PromptBook
+from flowdpo_pl.types import Agent, Move, PreferencePair
+
+Logits = Callable[[Agent | None, Sequence[int]], Tensor]
+
+
+class PlainAgents:
+    """The same adapters through stock transformers and stock PEFT."""
+
+    def __init__(self, folder: Path, adapters: Path, names: Sequence[Agent]) -> None:
+        base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+        self.model = PeftModel.from_pretrained(base, adapters / names[0], adapter_name=names[0], is_trainable=True)
+        for name in names[1:]:
+            self.model.load_adapter(str(adapters / name), adapter_name=name, is_trainable=True)
+        self.model.eval()
+
+    def logits(self, agent: Agent | None, token_ids: Sequence[int]) -> Tensor:
+        """[T, V] for one sequence; without an agent, of the base."""
+        ids = torch.tensor([list(token_ids)])
+        if agent is None:
+            with self.model.disable_adapter(), torch.no_grad():
+                return self.model(ids).logits[0].float()
+        self.model.set_adapter(agent)
+        return self.model(ids).logits[0].float()
+
+
+def merged_logprobs(logits: Tensor, end_ids: Sequence[int]) -> Tensor:
+    """log-softmax with all end tokens as one symbol."""
+    logits = logits.clone()
+    end = logits[..., list(end_ids)].logsumexp(-1)
+    logits[..., list(end_ids)] = float("-inf")
+    logits[..., end_ids[0]] = end
+    return logits.log_softmax(-1)
+
+
+class PlainEngine:
+    """Encodes everything anew for every token."""
+
+    def __init__(self, agents: PlainAgents, end_ids: Sequence[int], draws: Draws) -> None:
+        self.agents, self.end_ids, self.draws = agents, tuple(end_ids), draws
+
+    def reset(self) -> None:
+        pass
+
+    @torch.no_grad()
+    def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
+        return [self._write(request) for request in requests]
+
+    def _write(self, request: WriteRequest) -> Written:
+        key = self.draws.key(request.problem_id, request.branch, request.turn)
+        table = uniforms([key], 2 * request.max_tokens + 1)[0]
+        move, logprobs, others, runners = list(request.forced), [], [], []
+        while len(move) < request.max_tokens and move[-1:] != [self.end_ids[0]]:
+            logits = self.agents.logits(request.agent, (*request.prefix, *move))[-1]
+            p = merged_logprobs(logits, self.end_ids).double().exp().numpy()
+            if not move:
+                p[self.end_ids[0]] = 0
+            p = p / p.sum()
+            token = _pick(p, table[2 * len(move)])
+            rest = p.copy()
+            rest[token] = 0
+            logprobs.append(np.log(p[token]))
+            others.append(rest.sum())
+            runners.append(_pick(rest, table[2 * len(move) + 1]))
+            move.append(token)
+        other = None
+        if request.alternative and sum(others) > 0:
+            weights = np.array(others) * np.exp(np.concatenate([[0], np.cumsum(logprobs[:-1])]))
+            split = _pick(weights, table[-1])
+            other = (*move[:split], runners[split])
+        return Written(tuple(move), float(sum(logprobs)), other)
+
+    @torch.no_grad()
+    def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
+        chosen = []
+        for request in requests:
+            logits = self.agents.logits(request.agent, (*request.prefix, *request.suffix))[-1]
+            both = logits[list(request.options)].double().softmax(-1).numpy()
+            key = self.draws.key(request.problem_id, request.branch, request.turn)
+            option = _pick(both, uniforms([key], 1)[0, 0])
+            mass = float(logits.softmax(-1)[list(request.options)].sum())
+            chosen.append(Chosen(option, float(np.log(both[option])), mass))
+        return chosen
+
+
+def _pick(weights: np.ndarray, uniform: float) -> int:
+    cumulative = weights.cumsum()
+    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+
+
+def padded_scores(pairs: Sequence[PreferencePair], prompts: PromptBook, agents: PlainAgents) -> PairScores:
+    """Every chosen and rejected move as a sequence of its own, policy and reference."""
+    scored: dict[str, list[Tensor]] = {name: [] for name in PairScores.__dataclass_fields__}
+    for pair in pairs:
+        for side, move in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+            for who, agent in (("policy", pair.agent), ("reference", None)):
+                scored[f"{who}_{side}"].append(_move_logprob(pair, move, prompts, agents, agent))
+            scored[f"{side}_tokens"].append(torch.tensor(float(len(move.token_ids))))
+    return PairScores(**{name: torch.stack(values) for name, values in scored.items()})
+
+
+def _move_logprob(
+    pair: PreferencePair, move: Move, prompts: PromptBook, agents: PlainAgents, agent: Agent | None
+) -> Tensor:
+    context = prompts.context(pair.agent, pair.problem, pair.prefix)
+    before = (*context.prefix, *context.suffix)
+    logits = agents.logits(agent, (*before, *move.token_ids))[len(before) - 1 : -1]
+    if move.option is not None:
+        return logits[0, list(prompts.options(pair.agent))].log_softmax(-1)[move.option]
+    logprobs = merged_logprobs(logits, prompts.end_ids)
+    return logprobs.gather(1, torch.tensor(move.token_ids)[:, None]).sum()
+
+
+def padded_loss(
+    pairs: Sequence[PreferencePair], prompts: PromptBook, agents: PlainAgents, loss: PreferenceLoss
+) -> Tensor:
+    return loss(padded_scores(pairs, prompts, agents)).mean()
