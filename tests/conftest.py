@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import torch
@@ -28,12 +29,12 @@ PROMPTS = {
 }
 
 
-class ParityJudge:
-    """Calls an answer right when the number of its words is even: verdicts that need no skill."""
+class CoinJudge:
+    """A verdict that is a fixed coin toss for each text: it needs no skill and flips often."""
 
     def submit(self, prediction: str, gold: str) -> Future[Verdict]:
         future: Future[Verdict] = Future()
-        future.set_result(Verdict(correct=len(prediction.split()) % 2 == 0, extracted=prediction))
+        future.set_result(Verdict(correct=crc32(prediction.encode()) % 2 == 0, extracted=prediction))
         return future
 
 
@@ -51,11 +52,11 @@ class World:
 
     def rollouts(self, **options: int) -> Rollouts:
         engine = NativeEngine(self.agents, self.head, self.draws, **options)
-        return Rollouts(self.flow, self.prompts, engine, ParityJudge(), self.draws)
+        return Rollouts(self.flow, self.prompts, engine, CoinJudge(), self.draws)
 
     def plain_rollouts(self) -> Rollouts:
         engine = PlainEngine(self.plain, self.prompts.end_ids, self.draws)
-        return Rollouts(self.flow, self.prompts, engine, ParityJudge(), self.draws)
+        return Rollouts(self.flow, self.prompts, engine, CoinJudge(), self.draws)
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +105,6 @@ def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., W
 @pytest.fixture
 def problems() -> list[Problem]:
     return [
-        Problem(id=f"p{n}", question=" ".join(str((7 * n + k) % 44) for k in range(3 + 4 * n)), gold="0")
-        for n in range(4)
+        Problem(id=f"p{n}", question=" ".join(str((7 * n + k) % 44) for k in range(3 + 3 * n)), gold="0")
+        for n in range(6)
     ]
