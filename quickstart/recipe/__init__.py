@@ -1,0 +1,1 @@
+"""Makes the quickstart's model and problems from nothing: world -> solutions -> corpus -> pretrain."""

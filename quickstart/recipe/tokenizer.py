@@ -1,0 +1,84 @@
+"""A word-level tokenizer: one token for each word, number and sign of the world.
+
+Word-level, because token ids of an answer go verbatim between a prefix and a suffix: no merge can
+ever cross the seams. Whole numbers, because the decoded text must read "42", not "4 2".
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quickstart.recipe import world
+from quickstart.recipe.dialogues import ANSWER_MESSAGE, STOP_MESSAGE, VERDICTS
+from quickstart.recipe.solutions import draw_solution
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, UNKNOWN, BEGIN, END, USER, ASSISTANT = (
+    "<|pad|>",
+    "<|unknown|>",
+    "<|begin|>",
+    "<|end|>",
+    "<|user|>",
+    "<|assistant|>",
+)
+SPECIAL_TOKENS = [PAD, UNKNOWN, BEGIN, END, USER, ASSISTANT]
+PAD_ID = SPECIAL_TOKENS.index(PAD)
+CHAT_TEMPLATE = (
+    "{{ '<|begin|>' }}"
+    "{% for message in messages %}"
+    "{% if message['role'] not in ['user', 'assistant'] %}"
+    "{{ raise_exception('this model knows the roles user and assistant only') }}"
+    "{% endif %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def vocabulary() -> list[str]:
+    """Every token in the order of its id: special tokens, numbers, then words and signs by alphabet."""
+    rng = random.Random(0)
+    stories = [world.draw_story(rng) for _ in range(4000)]
+    texts = [ANSWER_MESSAGE, STOP_MESSAGE, *VERDICTS]
+    texts += [text for story in stories for text in (story.question, draw_solution(story, rng))]
+    words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]+", re.sub(r"{\w+}", " ", text))}
+    numbers = [str(number) for number in range(world.LARGEST_NUMBER + 1)]
+    return [*SPECIAL_TOKENS, *numbers, *sorted(words - set(numbers))]
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer with its chat template, ready to be saved."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    ids = {token: index for index, token in enumerate(vocabulary())}
+    words = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.decoder = decoders.WordPiece(cleanup=True)  # joins by spaces, none before . and ?
+    words.add_special_tokens(SPECIAL_TOKENS)
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=words,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        bos_token=BEGIN,
+        eos_token=END,
+        model_max_length=512,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Saves it under the class name that transformers 4 and 5 both know."""
+    tokenizer.save_pretrained(folder)
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

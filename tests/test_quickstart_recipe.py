@@ -1,0 +1,202 @@
+"""The quickstart's world is right, reproducible and kept apart from its corpus; its model folder is plain."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the recipe is run from the repository, it is not installed
+
+from quickstart.recipe import dialogues, pretrain, problems, solutions, tokenizer, world  # noqa: E402
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+MODEL = ROOT / "quickstart" / "model"
+PROBLEMS = ROOT / "quickstart" / "problems"
+
+
+@pytest.fixture(scope="module")
+def stories() -> list[world.Story]:
+    rng = random.Random(1)
+    return [world.draw_story(rng) for _ in range(2000)]
+
+
+@pytest.fixture(scope="module")
+def built_tokenizer() -> PreTrainedTokenizerFast:
+    return tokenizer.build_tokenizer()
+
+
+def test_steps_follow_from_the_question_alone(stories: list[world.Story]) -> None:
+    """Read the numbers and verbs of the question and calculate without the story's own steps."""
+    for story in stories:
+        total = 1
+        for sentence in story.question.split(". "):
+            numbers = [int(number) for number in re.findall(r"\d+", sentence)]
+            if " of " in sentence:
+                total = numbers[0] * numbers[1]
+            elif re.search(r" has | owns ", sentence) and numbers:
+                total = numbers[0]
+            elif sentence.endswith("more"):
+                total += numbers[0]
+            elif re.search(r" loses | sells | gives ", sentence):
+                total -= numbers[0]
+            elif "worth" in sentence:
+                total *= numbers[0]
+        assert total == story.answer, story.question
+
+
+def test_careful_solutions_are_right_in_every_line(stories: list[world.Story]) -> None:
+    for story in stories:
+        text = solutions.careful_solution(story)
+        equations = re.findall(r"(\d+) ([-+*]) (\d+) = (\d+)", text)
+        assert len(equations) == len(story.steps)
+        for left, sign, right, result in equations:
+            expected = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[sign](int(left), int(right))
+            assert expected == int(result)
+        assert text.endswith(f"The answer is {story.answer}.")
+
+
+def test_forgetful_solutions_lack_the_last_step(stories: list[world.Story]) -> None:
+    for story in stories:
+        text = solutions.forgetful_solution(story)
+        assert text.count("=") == len(story.steps) - 1
+        assert text.endswith(f"The answer is {story.steps[-2].result}.")
+
+
+def test_numbers_stay_in_the_vocabulary(stories: list[world.Story]) -> None:
+    for story in stories:
+        for step in story.steps:
+            assert 0 <= step.result <= world.LARGEST_NUMBER
+
+
+def test_same_seed_same_corpus() -> None:
+    first, again, other = (list(itertools.islice(dialogues.draw_dialogues(seed), 50)) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+def test_stop_is_taught_both_verdicts_on_both_kinds_of_draft() -> None:
+    drafts = [
+        d for d in itertools.islice(dialogues.draw_dialogues(0), 20000) if d.reply in dialogues.VERDICTS
+    ]
+    for finished, share in ((True, dialogues.YES_IF_FINISHED), (False, dialogues.YES_IF_UNFINISHED)):
+        replies = [d.reply for d in drafts if bool(re.search(r"answer is \d+", d.message)) == finished]
+        assert len(replies) > 500
+        assert replies.count("Yes") / len(replies) == pytest.approx(share, abs=0.05)
+
+
+def test_corpus_holds_no_problem_of_the_other_splits() -> None:
+    for dialogue in itertools.islice(dialogues.draw_dialogues(0), 2000):
+        assert world.split_of(dialogue.message.split(" Draft:")[0]) == "corpus"
+
+
+def test_shipped_problems_are_the_recipes_and_disjoint() -> None:
+    questions: dict[str, set[str]] = {}
+    for split, count in problems.SIZES.items():
+        lines = (PROBLEMS / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert rows == problems.draw_problems(split, count, seed=0)
+        questions[split] = {row["question"] for row in rows}
+        assert len(questions[split]) == len({row["id"] for row in rows}) == count
+        assert all(world.split_of(question) == split for question in questions[split])
+    assert not questions["train"] & questions["valid"]
+
+
+def test_tokenizer_round_trip(stories: list[world.Story], built_tokenizer: PreTrainedTokenizerFast) -> None:
+    rng = random.Random(2)
+    for story in stories[:500]:
+        for text in (story.question, solutions.draw_solution(story, rng)):
+            ids = built_tokenizer.encode(text, add_special_tokens=False)
+            assert built_tokenizer.unk_token_id not in ids
+            assert built_tokenizer.decode(ids) == text
+
+
+def test_ids_of_a_draft_survive_splicing(
+    stories: list[world.Story], built_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Prefix, draft and suffix tokenised apart equal the whole, wherever the draft is cut."""
+    prefix, suffix = (
+        part.strip()
+        for part in dialogues.STOP_MESSAGE.format(question=stories[0].question, partial="@").split("@")
+    )
+    ids = built_tokenizer.encode(solutions.careful_solution(stories[0]), add_special_tokens=False)
+    for cut in range(1, len(ids) + 1):
+        apart = built_tokenizer.encode(prefix) + ids[:cut] + built_tokenizer.encode(suffix)
+        draft = built_tokenizer.decode(ids[:cut])
+        assert built_tokenizer.encode(f"{prefix} {draft} {suffix}") == apart
+
+
+def test_model_folder_loads_plainly(built_tokenizer: PreTrainedTokenizerFast) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(MODEL)
+    shipped = AutoTokenizer.from_pretrained(MODEL)
+    assert model.config.model_type == "llama"
+    assert model.dtype.is_floating_point and model.dtype.itemsize == 4
+    assert sum(parameter.numel() for parameter in model.parameters()) <= 500_000
+    assert sum(file.stat().st_size for file in MODEL.iterdir()) < 4_000_000
+    assert shipped.get_vocab() == built_tokenizer.get_vocab()
+    assert shipped.chat_template == built_tokenizer.chat_template
+    assert model.config.vocab_size == len(shipped)
+    for holder in (model.config, model.generation_config):
+        assert holder.eos_token_id == shipped.eos_token_id
+        assert holder.pad_token_id == shipped.pad_token_id != shipped.eos_token_id
+        assert holder.bos_token_id == shipped.bos_token_id
+    for word in dialogues.VERDICTS:
+        assert len(shipped.encode(word, add_special_tokens=False)) == 1
+
+
+def test_shipped_model_is_confident_in_its_arithmetic() -> None:
+    """After a careful line's `=` the right result is what the model expects: the ability is inside."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(MODEL)
+    shipped = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(MODEL))
+    (equals,) = shipped.encode("=")
+    stream = world.draw_stories("valid", random.Random(5))
+    probabilities: list[float] = []
+    for story in itertools.islice(stream, 30):
+        dialogue = dialogues.Dialogue(story.question, solutions.careful_solution(story))
+        ids = torch.tensor(pretrain.encode(dialogue, shipped)[0])
+        with torch.no_grad():
+            distribution_TV = model(ids[None]).logits[0].softmax(-1)
+        results = (ids == equals).nonzero()[:, 0] + 1
+        probabilities += distribution_TV[results - 1, ids[results]].tolist()
+    assert sum(probabilities) / len(probabilities) > 0.9
+
+
+def test_chat_template_renders_turns_and_refuses_other_roles(
+    built_tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    from jinja2 import TemplateError
+
+    def render(role: str) -> str:
+        turns = [{"role": role, "content": "Tom has 2 keys."}]
+        return str(built_tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    assert render("user") == "<|begin|><|user|>Tom has 2 keys.<|end|><|assistant|>"
+    with pytest.raises(TemplateError, match="user and assistant only"):
+        render("system")
+
+
+def test_labels_cover_the_reply_only(built_tokenizer: PreTrainedTokenizerFast) -> None:
+    replies = ("Yes", "Tom starts with 2.")
+    rows = [
+        pretrain.encode(dialogues.Dialogue("Tom has 2 keys.", reply), built_tokenizer) for reply in replies
+    ]
+    input_ids, mask, labels = pretrain.collate(rows)
+    for row, reply in enumerate(replies):
+        scored = labels[row][labels[row] != pretrain.NO_LOSS].tolist()
+        assert scored == built_tokenizer.encode(f"{reply}<|end|>")
+    assert mask.sum(1).tolist() == [len(ids) for ids, _ in rows]
+    assert input_ids.shape[1] == len(rows[1][0])
