@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntEnum
 
@@ -46,6 +46,8 @@ class Answer:
     """Its value if it is a plain number and nothing else."""
     readings: tuple[str, ...]
     """What math-verify shall parse, best first; a later one counts only if the earlier give nothing."""
+    ambiguous: bool = False
+    """Whether every reading counts: `1,22` is a list or a number with a decimal comma."""
 
 
 _DIGITS_EXACT = 15
@@ -53,17 +55,20 @@ _DIGITS_EXACT = 15
 _DECIMALS_EQUAL = Decimal("1e-5")
 """math-verify rounds to 6 decimals; unequal numbers closer than this are left to it."""
 
+_LONGEST_FORMULA = 500
+"""Characters; what is longer is no bare formula but the babble of a model, slow to parse."""
+
 _BOX_OR_BRACE = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
 _PHRASE = re.compile(
-    r"(?<![a-z])(?P<final>final\s*)?answers?\b?(?:\*\*)?"
-    r"(?:(?P<colon>\s*:)|\s*=|(?:\s*|[^\n.:?!=]{0,60}?\s)(?:is|are)(?![a-z]))[\s:*]*",
+    r"(?<![a-z])(?P<final>final\s*)?answers?(?:\*\*)?(?:(?P<colon>\s*:)|\s*=|\s*(?:is|are)(?![a-z])"
+    r"|(?![a-z])[^\n.:?!=]{0,60}?\s(?:is|are)(?![a-z]))[\s:*]*",
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"####[ \t]*(?!\d+[.):]\s)(?=[-+$€£\\]*\.?\d)(?P<rest>[^\n]+)")
 _LAST_LINE = re.compile(r"^[ \t*]*A:[ \t*]*(?P<rest>\S[^\n]*)\s*\Z", re.MULTILINE)
 _MATH = re.compile(
-    r"(?:\$\$(?P<display>[^$]+)\$\$|\$(?!\s)(?P<inline>[^$\n]+)(?<!\s)\$(?!\d)"
-    r"|\\\((?P<round>[^\n]+?)\\\)|\\\[(?P<square>.{1,500}?)\\\])[*\s]*(?:\.(?=\s|\Z)|\n|\Z)",
+    r"(?:\$\$(?P<display>[^$]{1,500})\$\$|\$(?!\s)(?P<inline>[^$\n]{1,500})(?<!\s)\$(?!\d)"
+    r"|\\\((?P<round>[^\n]{1,500}?)\\\)|\\\[(?P<square>.{1,500}?)\\\])[*\s]*(?:\.(?=\s|\Z)|\n|\Z)",
     re.DOTALL,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*]|\Z)")
@@ -74,11 +79,12 @@ _NUMBER = re.compile(
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}(?:\\!)?)\s*(?=\d{3})")
 _ARITHMETIC = re.compile(r"[\d.,\s%$€£¥+*/^-]+")
-_LIST = re.compile(r",\s|;|,\d+,\d{1,2}(?!\d)|,\D")
+_LIST = re.compile(r",\s|,\D|,\d{1,2}(?!\d)")
+_COMMA_PAIR = re.compile(r"-?\d+,\d+")
 _DELIMITED = re.compile(r"(?<!\\)\$|\\\(|\\\[|\\boxed|\\fbox")
 _COMMAND = re.compile(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?")
-_WORD = re.compile(r"[A-Za-z]{2,}")
-_FUNCTIONS = frozenset("sin cos tan cot sec csc log ln exp sqrt pi arcsin arccos arctan".split())
+_WORD = re.compile(r"[A-Za-z]{3,}")
+_FUNCTION = re.compile(r"(?:arc)?(?:sin|cos|tan)|cot|sec|csc|log|ln|exp|sqrt|pi", re.IGNORECASE)
 
 
 def extract_marked(text: str) -> str | None:
@@ -97,15 +103,16 @@ def read_answer(text: str) -> Answer:
     marked = _best_marked(text)
     if marked is None:
         return _bare(text)
-    if len(_boxes(text)) > 1:
+    boxes = _boxes(text)
+    if len(boxes) > 1 and marked.start == boxes[-1].start:
         return Answer(None, None, (text,))
     answer = _bare(marked.text)
     if answer.number is not None or not marked.known:
         return answer
-    # A formula without dollar signs would be read for its last number; else the whole text is the safer source.
-    is_formula = bool(answer.readings) and answer.readings[0] != answer.text and marked.text in text
-    boxed = bool(_boxes(text))
-    return Answer(answer.text, None, answer.readings if is_formula and not boxed else (text,))
+    # math-verify finds boxes and delimited formulas in the text by itself, and joins several. In a formula
+    # without delimiters it sees only a number, so that `x^2 + 1` would equal `x^3 + 1`.
+    formula = not boxes and answer.readings[:1] != (answer.text,)
+    return answer if formula else replace(answer, readings=(text, *answer.readings), ambiguous=False)
 
 
 def quick_verdict(prediction: Answer, gold: Answer) -> bool | None:
@@ -149,21 +156,22 @@ def _best_marked(text: str) -> Marked | None:
 
 
 def _all_marked(text: str) -> Iterator[Marked]:
-    for start, content in _boxes(text)[-1:]:
-        yield Marked(Strength.FINAL, start, content)
-    for match in _PHRASE.finditer(text):
-        strength = Strength.FINAL if match["final"] else Strength.LINE if match["colon"] else Strength.PHRASE
-        if content := _clause(text, match.end()):
-            yield Marked(strength, match.start(), content)
-    for match in _HASHES.finditer(text):
-        yield Marked(Strength.FINAL, match.start(), _trim(match["rest"]), known=False)
-    if match := _LAST_LINE.search(text):
-        yield Marked(Strength.LINE, match.start(), _trim(match["rest"]), known=False)
+    yield from _boxes(text)[-1:]
+    for phrase in _PHRASE.finditer(text):
+        strength = (
+            Strength.FINAL if phrase["final"] else Strength.LINE if phrase["colon"] else Strength.PHRASE
+        )
+        if content := _clause(text, phrase.end()):
+            yield Marked(strength, phrase.start(), content)
+    for hashes in _HASHES.finditer(text):
+        yield Marked(Strength.FINAL, hashes.start(), _trim(hashes["rest"]), known=False)
+    if line := _LAST_LINE.search(text):
+        yield Marked(Strength.LINE, line.start(), _trim(line["rest"]), known=False)
 
 
-def _boxes(text: str) -> list[tuple[int, str]]:
-    r"""Start and content of each complete, non-empty `\boxed{...}`, in order of their closing braces."""
-    found: list[tuple[int, str]] = []
+def _boxes(text: str) -> list[Marked]:
+    r"""The complete, non-empty `\boxed{...}` in order of their closing braces."""
+    found: list[Marked] = []
     opened: list[re.Match[str]] = []
     for match in _BOX_OR_BRACE.finditer(text):
         if match["box"] or match["open"]:
@@ -172,7 +180,7 @@ def _boxes(text: str) -> list[tuple[int, str]]:
             opener = opened.pop()
             content = text[opener.end() : match.start()].strip() if opener["box"] else ""
             if content:
-                found.append((opener.start(), content))
+                found.append(Marked(Strength.FINAL, opener.start(), content))
     return found
 
 
@@ -180,9 +188,10 @@ def _clause(text: str, start: int) -> str:
     """From `start` to the end of the formula, the sentence or the line that begins there."""
     if math := _MATH.match(text, start):
         return next(group for group in math.groups() if group).strip()
-    line = text[start:].partition("\n")[0] if start < len(text) else ""
-    end = _SENTENCE_END.search(line)
-    return _trim(line[: end.start()] if end else line)
+    line_end = text.find("\n", start)
+    line = text[start : line_end if line_end >= 0 else len(text)]
+    sentence_end = _SENTENCE_END.search(line)
+    return _trim(line[: sentence_end.start()] if sentence_end else line)
 
 
 def _trim(text: str) -> str:
@@ -197,9 +206,12 @@ def _bare(text: str) -> Answer:
         return Answer(text, number, (f"{number:f}",))
     if not any(map(str.isalnum, text)):
         return Answer(text, None, ())
-    words = [word for word in _WORD.findall(_COMMAND.sub(" ", text)) if word.lower() not in _FUNCTIONS]
-    if _DELIMITED.search(text) or len(words) > 1:
+    words = [word for word in _WORD.findall(_COMMAND.sub(" ", text)) if not _FUNCTION.fullmatch(word)]
+    if _DELIMITED.search(text) or len(words) > 1 or len(text) > _LONGEST_FORMULA:
         return Answer(text, None, (text,))
     formula = "$" + _THOUSANDS.sub("", text) + "$"
-    prose_first = (words and not _COMMAND.search(text)) or (_ARITHMETIC.fullmatch(text) and not _LIST.search(text))
-    return Answer(text, None, (text, formula) if prose_first else (formula, text))
+    if _COMMA_PAIR.fullmatch(text):
+        return Answer(text, None, (formula, text), ambiguous=True)
+    quantity = bool(words) and not _COMMAND.search(text)
+    arithmetic = bool(_ARITHMETIC.fullmatch(text)) and not _LIST.search(text)
+    return Answer(text, None, (text, formula) if quantity or arithmetic else (formula, text))

@@ -1,14 +1,15 @@
 """The rules of a flow: whose turn it is and when it is over. Rules hold no weights.
 
-Another kind of flow (another agent, another order of turns) is another class with the two members
+Another kind of flow (another agent, another order of turns) is another subclass
 of `Flow`; nothing else in the project names Answer or Stop as a rule.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import ANSWER, STOP, Agent, Move
@@ -35,28 +36,28 @@ class Choose:
 Turn = Write | Choose
 
 
-class Flow(Protocol):
+class Flow(ABC):
     """What rollouts need to know of a flow."""
 
     agents: ClassVar[tuple[Agent, ...]]
 
     @property
+    @abstractmethod
     def max_moves(self) -> int:
         """The longest possible path, in moves."""
-        ...
 
     @property
+    @abstractmethod
     def max_written_tokens(self) -> int:
         """The longest possible answer, in tokens."""
-        ...
 
+    @abstractmethod
     def turn(self, moves: Sequence[Move]) -> Turn | None:
         """Whose turn follows these moves; None when the flow is over."""
-        ...
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerStopFlow:
+@dataclass(frozen=True)
+class AnswerStopFlow(Flow):
     """The flow of the paper: Answer writes in chunks, Stop decides after each whether to go on.
 
     After the last chunk the flow ends without asking Stop (arXiv 2410.22304, section 3).
@@ -92,8 +93,8 @@ class AnswerStopFlow:
         return Choose(STOP) if chunks < self.max_chunks else None
 
 
-@dataclass(frozen=True, slots=True)
-class SingleFlow:
+@dataclass(frozen=True)
+class SingleFlow(Flow):
     """One agent writes the whole answer in one go: the single model that the flow is compared with."""
 
     max_tokens: int = 960

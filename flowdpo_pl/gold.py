@@ -10,7 +10,8 @@ import re
 from abc import ABC, abstractmethod
 
 _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(,\d{3})+(\.\d+)?")
-_LONGEST_PLAIN_ANSWER = 100  # characters; anything longer is a worked solution
+_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{2,}")  # but no LaTeX commands
+_MOST_WORDS = 6  # of an answer; more make a solution
 
 
 class GoldExtractor(ABC):
@@ -54,32 +55,44 @@ class HashMarked(AfterMark):
 
 
 class Boxed(GoldExtractor):
-    r"""MATH's convention: the content of the last `\boxed{...}`, with its inner braces."""
+    r"""MATH's convention: the content of the last `\boxed{...}`, with its inner braces (or `\boxed 2`)."""
 
     def __call__(self, text: str) -> str | None:
-        _, found, rest = text.rpartition(r"\boxed{")
-        end = _closing_brace(rest) if found else -1
-        return rest[:end].strip() or None if end >= 0 else None
+        rest = text.rpartition(r"\boxed")[2].lstrip() if r"\boxed" in text else ""
+        if rest.startswith("{"):
+            end = _closing_brace(rest)
+            return rest[1:end].strip() or None if end > 0 else None
+        bare = re.match(r"\w+", rest)
+        return bare.group() if bare else None
 
 
 class Automatic(GoldExtractor):
-    r"""`#### N` where there is one, else the last `\boxed{...}`, else a short text as it stands.
+    r"""`#### N` where there is one, else the last `\boxed{...}`, else what follows `The answer is:`
+    (MetaMath), else a short line as it stands.
 
-    A long text without either mark gives None: it is a solution, and taking the whole of it for
-    the gold answer would judge every attempt wrong without a word.
+    A longer text without a mark gives None: it is a solution, and taking the whole of it for the
+    gold answer would judge every attempt wrong without a word.
     """
 
+    def __init__(self) -> None:
+        self._by_mark: dict[str, GoldExtractor] = {
+            "####": HashMarked(),
+            r"\boxed": Boxed(),
+            "The answer is:": AfterMark("The answer is:"),
+        }
+
     def __call__(self, text: str) -> str | None:
-        if "####" in text:
-            return HashMarked()(text)
-        if r"\boxed{" in text:
-            return Boxed()(text)
-        return Plain()(text) if len(text.strip()) <= _LONGEST_PLAIN_ANSWER else None
+        for mark, extractor in self._by_mark.items():
+            if mark in text:
+                return extractor(text)
+        text = text.strip()
+        is_short = "\n" not in text and len(_WORD.findall(text)) <= _MOST_WORDS
+        return text or None if is_short else None
 
 
 def _closing_brace(text: str) -> int:
-    r"""Index of the brace that closes one opened just before `text`, or -1; `\{` and `\}` are text."""
-    depth = 1
+    r"""Index of the brace that closes the one at the start of `text`, or -1; `\{` and `\}` are text."""
+    depth = 0
     for brace in re.finditer(r"\\.|[{}]", text, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
         if depth == 0:

@@ -5,8 +5,8 @@ Shape: P pairs. All log-probabilities are sums over the tokens of the moves that
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,16 +32,16 @@ class PairScores:
         return policy - reference
 
 
-class PreferenceLoss(Protocol):
+class PreferenceLoss(ABC):
     """A loss over pairs."""
 
+    @abstractmethod
     def __call__(self, scores: PairScores) -> Tensor:
         """The loss of each pair, `[P]`."""
-        ...
 
 
 @dataclass(frozen=True)
-class SigmoidLoss:
+class SigmoidLoss(PreferenceLoss):
     """DPO (Rafailov et al., arXiv 2305.18290, equation 7), with conservative label smoothing.
 
     -(1 - e) log sigmoid(beta * margin) - e log sigmoid(-beta * margin), e the label smoothing

@@ -24,9 +24,9 @@ class PromptSource:
         answer_field: column with the gold answer, or with a solution that holds it.
         id_field: column with a unique id; without it the id is a hash of the question.
         seed_question_field: column with the question that a row rewrites (MetaMath: original_question).
-        gold: how the gold answer is found in the answer; without it by `#### N`, else the last
-            \\boxed{}, else a short answer as it stands.
-        grouping: what happens to rewrites of one seed question; without it one rewrite a seed.
+        gold: how the gold answer is found in the answer, a class of flowdpo_pl.gold (without it: Automatic).
+        grouping: what becomes of rewrites of one seed question, a class of flowdpo_pl.grouping
+            (without it: OneRewritePerSeed).
         limit: at most this many problems, counted after shuffling and skipping.
     """
 

@@ -7,6 +7,7 @@ of chunks. Either order is a function of the seed and the rows alone.
 
 from __future__ import annotations
 
+import glob
 import gzip
 import json
 import os
@@ -158,11 +159,15 @@ class TableRows(IndexedRows):
         from datasets.exceptions import DatasetsError
 
         self._path = path
+        kind = path.suffix.lower()[1:]
+        options = (
+            {"batch_size": 1000} if kind == "parquet" else {}
+        )  # the default fails on a file without rows
         try:
-            self._table = load_dataset(path.suffix.lower()[1:], data_files=str(path), split="train")
-        except (DatasetsError, OSError, ValueError) as error:
+            self._table = load_dataset(kind, data_files=glob.escape(str(path)), split="train", **options)
+        except (DatasetsError, OSError, ValueError, StopIteration) as error:
             reason = _first_line(error.__cause__ or error)
-            raise UserError(f"{path} cannot be read ({reason}): mend it, or convert it to .jsonl") from error
+            raise UserError(f"{path} gives no table ({reason}): mend it, or convert it to .jsonl") from error
         self.total = len(self._table)
 
     def read(self, indices: Sequence[int]) -> list[Row]:

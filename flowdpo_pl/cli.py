@@ -1,0 +1,54 @@
+"""One LightningCLI: `fit`, `validate`, `test`, `predict`; argument links, nothing else."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from flowdpo_pl.errors import UserError
+
+
+class FlowCLI(LightningCLI):
+    """Facts stated once: the run's seed is the module's and the data's."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.set_defaults({"seed_everything": 0})
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def before_fit(self) -> None:
+        self._check_checkpoint("fit")
+
+    def before_validate(self) -> None:
+        self._check_checkpoint("validate")
+
+    def before_test(self) -> None:
+        self._check_checkpoint("test")
+
+    def before_predict(self) -> None:
+        self._check_checkpoint("predict")
+
+    def _check_checkpoint(self, verb: str) -> None:
+        path = self.config[verb].get("ckpt_path")
+        if path in (None, "last", "best", "hpc", "registry"):
+            return
+        if not Path(path).is_file():
+            raise UserError(f"--ckpt_path {path} does not exist: give a checkpoint that a run has written.")
+        if not zipfile.is_zipfile(path):
+            raise UserError(f"--ckpt_path {path} is truncated or no checkpoint: use an earlier one.")
+
+
+def main(args: list[str] | None = None) -> FlowCLI:
+    """Run one verb of the trainer."""
+    return FlowCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=SaveConfigCallback,
+        save_config_kwargs={"overwrite": True},
+        args=args,
+    )

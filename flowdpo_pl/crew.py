@@ -1,0 +1,92 @@
+"""The agents, ready to play: base, adapters, prompts and flow, checked against each other once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from flowdpo_pl.agents import Agents, LoraSettings
+from flowdpo_pl.base import BaseModel, end_token_ids
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.flow import Flow
+from flowdpo_pl.prompts import AgentPrompt, PromptBook
+from flowdpo_pl.token_logprobs import OutputHead
+from flowdpo_pl.types import Agent, Problem
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who plays by which rules with which prompts."""
+
+    agents: Agents
+    prompts: PromptBook
+    flow: Flow
+    lora: LoraSettings
+
+    @staticmethod
+    def assemble(
+        base: BaseModel,
+        lora: LoraSettings,
+        flow: Flow,
+        prompts: Mapping[Agent, AgentPrompt],
+        seed: int,
+        activation_checkpointing: bool = False,
+    ) -> Crew:
+        """Load the base, add an adapter per agent, bind the prompts.
+
+        Raises:
+            UserError: a prompt is missing, a verdict word is no single token, or the longest answer
+                leaves no room for a question in the model's context.
+        """
+        if missing := [agent for agent in flow.agents if agent not in prompts]:
+            raise UserError(f"no prompt for agent '{missing[0]}': set model.prompts.{missing[0]}.")
+        model, tokenizer = base.load()
+        book = PromptBook({agent: prompts[agent] for agent in flow.agents}, tokenizer, end_token_ids(model, tokenizer))
+        agents = Agents(model, flow.agents, lora, seed, activation_checkpointing)
+        crew = Crew(agents, book, flow, lora)
+        crew._check_room()
+        return crew
+
+    @cached_property
+    def head(self) -> OutputHead:
+        agents = self.agents
+        return OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, self.prompts.end_ids)
+
+    def admit(self, problem: Problem) -> str | None:
+        """Why the problem can't be played, or None: its longest context must fit the model's."""
+        longest = self.prompts.longest(problem, self.flow.max_written_tokens)
+        return "too long" if longest > self.agents.context_limit else None
+
+    def identity(self) -> dict[str, Any]:
+        """What weights of this crew belong to, JSON-able; two crews with equal identities are exchangeable."""
+        return {
+            "base": self._fingerprint,
+            "flow": {"class": type(self.flow).__name__, **asdict(self.flow)},  # type: ignore[call-overload]
+            "lora": asdict(self.lora),
+            "prompts": self.prompts.identity(),
+        }
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of the base's shape and of some of its weights, equal in any dtype and at any path."""
+        config = self.agents.config
+        names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+        digest = hashlib.sha256(json.dumps([str(getattr(config, name, None)) for name in names]).encode())
+        rows = self.agents.base.get_input_embeddings().weight[:: max(1, config.vocab_size // 64)]
+        digest.update(rows.detach().to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _check_room(self) -> None:
+        empty = Problem(id="", question="", gold="")
+        needed, limit = self.prompts.longest(empty, self.flow.max_written_tokens), self.agents.context_limit
+        if needed >= limit:
+            raise UserError(
+                f"the flow needs {needed} tokens beside the question but the model's context is {limit}: "
+                "set fewer or shorter chunks."
+            )

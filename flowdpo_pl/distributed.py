@@ -1,0 +1,52 @@
+"""What ranks tell each other: sums, gathered lists, adapter gradients. Without ranks, nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+def ranks() -> int:
+    distributed = torch.distributed
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def summed(values: Sequence[float], device: torch.device) -> list[float]:
+    """Each value summed over all ranks."""
+    if ranks() == 1:
+        return list(values)
+    total = torch.tensor(values, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(total)
+    return [float(value) for value in total.tolist()]
+
+
+def gathered(values: list[T]) -> list[list[T]]:
+    """Every rank's list of plain values, in rank order."""
+    if ranks() == 1:
+        return [values]
+    everyone: list[list[T]] = [[] for _ in range(ranks())]
+    torch.distributed.all_gather_object(everyone, values)
+    return everyone
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Add up gradients over ranks in one message; a rank without any takes part with zeros."""
+    if ranks() == 1:
+        return
+    parameters = list(parameters)
+    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+    torch.distributed.all_reduce(flat)
+    for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = gradient.view_as(parameter)
+
+
+def broadcast(tensors: Iterable[Tensor]) -> None:
+    """Rank 0's values everywhere, in place."""
+    if ranks() > 1:
+        for tensor in tensors:
+            torch.distributed.broadcast(tensor.data, src=0)

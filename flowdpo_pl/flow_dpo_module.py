@@ -1,0 +1,342 @@
+"""Online Flow-DPO: play, mine, learn, one batch after another (arXiv 2410.22304, section 3)."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+
+from flowdpo_pl.agents import LoraSettings
+from flowdpo_pl.base import BaseModel
+from flowdpo_pl.crew import Crew
+from flowdpo_pl.data import PromptDataModule
+from flowdpo_pl.distributed import broadcast, gathered, summed
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.engines.native import NativeEngine
+from flowdpo_pl.engines.sampling import Sampling
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.flow import AnswerStopFlow, Flow
+from flowdpo_pl.metrics import ProgressiveAccuracy
+from flowdpo_pl.pairs import mine
+from flowdpo_pl.preference_learner import Learning, Learnt, PreferenceLearner
+from flowdpo_pl.prompts import AgentPrompt
+from flowdpo_pl.rollouts import Exploration, Play, Rollouts
+from flowdpo_pl.stop_confusion import PartialAnswer, StopConfusion
+from flowdpo_pl.tree_statistics import tree_statistics
+from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
+from flowdpo_pl.verifier import MathVerifier, extract_marked
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much goes through the model at once; out of memory halves it, and no draw depends on it."""
+
+    decode_tokens: int = 65_536
+    """Cached tokens (rows times length) of one decoding micro-batch."""
+    update_tokens: int = 4096
+    """Packed tokens of one scoring micro-batch; a tree is never split."""
+
+
+class FlowDPOModule(LightningModule):
+    """Both agents, the frozen reference, the rollouts and the preference loss.
+
+    `training_step` plays a batch with today's agents, mines pairs where the endings differ, and updates
+    each agent; `validation_step` only plays. Both return plain numbers for the callbacks.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        prompts: dict[str, AgentPrompt],
+        flow: Flow = AnswerStopFlow(),  # noqa: B008 (frozen)
+        lora: LoraSettings = LoraSettings(),  # noqa: B008
+        learning: Learning = Learning(),  # noqa: B008
+        agent_learning: dict[str, Learning] | None = None,
+        sampling: Sampling = Sampling(),  # noqa: B008
+        exploration: Exploration = Exploration(),  # noqa: B008
+        budget: Budget = Budget(),  # noqa: B008
+        verifier: MathVerifier | None = None,
+        pairs_per_update: int | None = None,
+        max_problems: int | None = None,
+        window: int = 160,
+        activation_checkpointing: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """
+        Args:
+            base: the frozen model that both agents and the reference share.
+            prompts: each agent's prompt, by agent (`answer`, `stop`).
+            flow: the rules: whose turn, when over.
+            lora: shape of every agent's adapter.
+            learning: how the agents learn.
+            agent_learning: what differs for single agents, by agent.
+            sampling: the distribution that agents play from.
+            exploration: which nodes get an alternative.
+            budget: how much goes through the model at once.
+            verifier: judges answers; default: one worker process.
+            pairs_per_update: pairs of an optimizer step; null: all of a batch of problems in one.
+            max_problems: stop after this many problems; null: when the data end.
+            window: problems in the windowed accuracy.
+            activation_checkpointing: recompute activations in the update (less memory, a third slower).
+            seed: of every draw and of the adapters' start; linked to `seed_everything`.
+        """
+        super().__init__()
+        self.automatic_optimization = False
+        self.strict_loading = False
+        self.base_settings = base
+        self.prompt_settings = prompts
+        self.flow = flow
+        self.lora = lora
+        self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in flow.agents}
+        if unknown := sorted(set(agent_learning or {}) - set(flow.agents)):
+            raise UserError(f"model.agent_learning names '{unknown[0]}', but the flow's agents are {list(flow.agents)}.")
+        if pairs_per_update is not None and pairs_per_update < 1:
+            raise UserError(f"model.pairs_per_update is {pairs_per_update}: give at least 1, or null.")
+        self.sampling = sampling
+        self.exploration = exploration
+        self.budget = budget
+        self.verifier = verifier or MathVerifier()
+        self.pairs_per_update = pairs_per_update
+        self.activation_checkpointing = activation_checkpointing
+        self.seed = seed
+        self.draws = Draws(seed)
+        self.max_problems = max_problems
+        self.trees: tuple[RolloutTree, ...] = ()
+        self.set_aside: list[dict[str, Any]] = []
+        self.accuracy = ProgressiveAccuracy(window)
+        self.validation_accuracy = ProgressiveAccuracy(window)
+        self._seen = {"train": 0, "validation": 0}
+        self._updates = 0
+        self._crew: Crew | None = None
+
+    @property
+    def problems_seen(self) -> int:
+        """Position in the stream of the running verb, over all ranks."""
+        validating = self._trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
+        return self._seen["validation" if validating else "train"]
+
+    @property
+    def crew(self) -> Crew:
+        """The loaded agents with their prompts and rules; loads them when first asked."""
+        self.configure_model()
+        assert self._crew is not None
+        return self._crew
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint of this module belongs to."""
+        return self.crew.identity()
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        crew = self.crew
+        engine = NativeEngine(crew.agents, crew.head, self.draws, self.sampling, self.budget.decode_tokens)
+        return Rollouts(self.flow, crew.prompts, engine, self.verifier, self.draws)
+
+    @cached_property
+    def learner(self) -> PreferenceLearner:
+        crew = self.crew
+        return PreferenceLearner(
+            crew.agents, crew.head, crew.prompts, self.draws, self.manual_backward, self.budget.update_tokens
+        )
+
+    def admit(self, problem: Problem) -> str | None:
+        """Why a problem can't be played, or None; the data module asks."""
+        return self.crew.admit(problem)
+
+    def save_adapters(self, directory: Path) -> None:
+        """Write every agent's adapter in PEFT's format to `<directory>/<agent>/`."""
+        self.crew.agents.save(directory)
+
+    # What Lightning asks for.
+
+    def configure_model(self) -> None:
+        if self._crew is not None:
+            return
+        self._crew = Crew.assemble(
+            self.base_settings, self.lora, self.flow, self.prompt_settings, self.seed, self.activation_checkpointing
+        )
+        self.agents = self._crew.agents
+        self.stop_confusion = StopConfusion(self._partial_answer, self._crew.prompts.text)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(
+            {"params": self.agents.parameters_of(agent), "lr": self.learning[agent].lr, "agent": agent}
+            for agent in self.flow.agents
+        )
+
+    def on_fit_start(self) -> None:
+        broadcast(parameter for agent in self.flow.agents for parameter in self.agents.parameters_of(agent))
+        self.agents.changed()
+
+    def on_train_batch_start(self, batch: Sequence[Problem], batch_idx: int) -> int | None:
+        """-1 ends the epoch: a resumed run may have seen all its problems already."""
+        done = self.max_problems is not None and self._seen["train"] >= self.max_problems
+        return -1 if done else None
+
+    def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
+        play = self.rollouts.play(batch, self.exploration)
+        self.stop_confusion.reset()
+        values = self._played(play, self.accuracy, "train")
+        pairs = mine(play.trees)
+        learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.flow.agents}
+        for agent, numbers in learnt.items():
+            values |= {f"{agent}/{name}": value for name, value in numbers.items()}
+        values["seconds/score"] = sum(numbers["score_seconds"] for numbers in learnt.values())
+        values["seconds/update"] = sum(numbers["update_seconds"] for numbers in learnt.values())
+        values["peak_memory_bytes"] = peak_memory_bytes(self.device)
+        if isinstance(datamodule := self.trainer.datamodule, PromptDataModule):
+            datamodule.mark_consumed(list(batch))
+        if self.max_problems is not None and self._seen["train"] >= self.max_problems:
+            self.trainer.should_stop = True
+        self.log_dict(values, batch_size=max(1, len(batch)))
+        return values
+
+    def on_validation_epoch_start(self) -> None:
+        self._seen["validation"] = 0
+        self.validation_accuracy.reset()
+        self.stop_confusion.reset()
+
+    def validation_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
+        play = self.rollouts.play(batch)
+        values = self._played(play, self.validation_accuracy, "validation")
+        values["seconds/score"] = values["seconds/update"] = 0.0
+        values["peak_memory_bytes"] = peak_memory_bytes(self.device)
+        return values
+
+    def on_validation_epoch_end(self) -> None:
+        measured = {**self.validation_accuracy.compute(), **self.stop_confusion.compute()}
+        self.log_dict({f"validation/{name}": value.float() for name, value in measured.items()})
+
+    # Checkpoints hold adapters, optimizer, cursor and measures, never the base.
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return dict(self.crew.agents.adapter_state())
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        self.crew.agents.load_adapter_state(dict(state_dict))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["flowdpo"] = {
+            "identity": self.identity,
+            "seed": self.seed,
+            "problems_seen": self._seen["train"],
+            "updates": self._updates,
+            "accuracy": self.accuracy.state_dict(),
+            "set_aside": self.set_aside,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        saved = checkpoint.get("flowdpo")
+        if saved is None:
+            raise UserError("the checkpoint is not one of Flow-DPO: give one that `fit` with FlowDPOModule wrote.")
+        require_same_identity(saved["identity"], self.identity)
+        self._seen["train"] = saved["problems_seen"]
+        self._updates = saved["updates"]
+        self.accuracy.load_state_dict(saved["accuracy"])
+        self.set_aside = saved["set_aside"]
+
+    # The parts of a step.
+
+    def _played(self, play: Play, accuracy: ProgressiveAccuracy, stream: str) -> dict[str, float]:
+        """Count a play; the batch's numbers and the running accuracy."""
+        self.trees = play.trees
+        outcomes = interleaved(gathered([tree.main.correct for tree in play.trees]))
+        seeds = interleaved(gathered([tree.problem.seed_question or tree.problem.id for tree in play.trees]))
+        groups = torch.tensor([seeds.index(seed) for seed in seeds])
+        accuracy.update(torch.tensor(outcomes), groups)
+        self._seen[stream] += len(outcomes)
+        self.stop_confusion.update(play.trees)
+        tokens, trees = summed([play.generated_tokens, len(play.trees)], self.device)
+        values = {
+            **{name: float(value) for name, value in accuracy.compute().items()},
+            **{name: float(value) for name, value in self.stop_confusion.compute().items()},
+            **tree_statistics(play.trees),
+            "problems": trees,
+            "problems_seen": float(self._seen[stream]),
+            "generated_tokens": tokens,
+            "generated_tokens_per_second": tokens / play.seconds if play.seconds else 0.0,
+            "verdict_mass": play.verdict_mass,
+            "seconds/play": play.seconds,
+        }
+        return values
+
+    def _learn(
+        self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]
+    ) -> dict[str, float]:
+        """Update one agent from its pairs, in one optimizer step or in several of `pairs_per_update`."""
+        optimizer = self.optimizers(use_pl_optimizer=True)
+        assert not isinstance(optimizer, list)
+        everywhere = int(summed([len(pairs)], self.device)[0])
+        steps = max(1, math.ceil(everywhere / self.pairs_per_update)) if self.pairs_per_update else 1
+        learnt = []
+        for step in range(steps):
+            part = pairs[len(pairs) * step // steps : len(pairs) * (step + 1) // steps]
+            learnt.append(self.learner.learn(agent, part, self.learning[agent], optimizer, self._updates))
+            self._updates += 1
+            if learnt[-1].set_aside:
+                self._set_aside(agent, part, batch)
+        return averaged(learnt)
+
+    def _set_aside(self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]) -> None:
+        ids = sorted({pair.problem.id for pair in pairs}) or sorted(problem.id for problem in batch)
+        self.set_aside.append({"agent": agent, "problems_seen": self._seen["train"], "problems": ids})
+        rank_zero_warn(
+            f"the loss of agent '{agent}' was not finite on problems {', '.join(ids)}: they are set aside, "
+            "nothing was learnt from them and training goes on."
+        )
+
+    def _partial_answer(self, text: str, gold: str) -> PartialAnswer:
+        if extract_marked(text) is None:
+            return "none"
+        return "right" if self.verifier(text, gold).correct else "wrong"
+
+
+def averaged(learnt: Sequence[Learnt]) -> dict[str, float]:
+    """The numbers of several updates as one: sums of counts and seconds, means over pairs."""
+    pairs = sum(part.pairs for part in learnt)
+    numbers: dict[str, float] = {"updates_set_aside": float(sum(part.set_aside for part in learnt))}
+    for name in ("tokens", "score_seconds", "update_seconds"):
+        numbers[name] = float(sum(getattr(part, name) for part in learnt))
+    for name in ("loss", "margin", "chosen_logprob", "rejected_logprob", "preferred", "grad_norm"):
+        weighted = [getattr(part, name) * part.pairs for part in learnt if part.pairs]
+        numbers[name] = sum(weighted) / pairs if pairs else math.nan
+    return numbers
+
+
+def interleaved(ranks: Sequence[Sequence[T]]) -> list[T]:
+    """Stream order of what R ranks hold, rank r holding every R-th from r on."""
+    longest = max(map(len, ranks))
+    return [values[index] for index in range(longest) for values in ranks if index < len(values)]
+
+
+def require_same_identity(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse weights that belong to something else, saying what differs."""
+    differing = sorted(name for name in own if saved.get(name) != own[name])
+    if differing:
+        name = differing[0]
+        raise UserError(
+            f"the checkpoint belongs to another {name}: it has {saved.get(name)}, this run has {own[name]}; "
+            f"use the {name} it was made with, or start anew."
+        )
+
+
+def peak_memory_bytes(device: torch.device) -> float:
+    """Most memory in use so far: of the GPU if there is one, else of the process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
