@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.gold import HashMarked, Plain
+from flowdpo_pl.prompt_source import PromptSource, content_id, read_problem
+from flowdpo_pl.rows import Row
+from flowdpo_pl.types import Problem
+
+
+def read(values: dict[str, object], **source: object) -> Problem | str:
+    return read_problem(Row("here", values), PromptSource("x.jsonl", **source))  # type: ignore[arg-type]
+
+
+def test_the_named_fields_make_the_problem() -> None:
+    row: dict[str, object] = {
+        "query": " How many? ",
+        "response": "two\n#### 2",
+        "key": 7,
+        "original": "Count.",
+    }
+    problem = read(
+        row, question_field="query", answer_field="response", id_field="key", seed_question_field="original"
+    )
+    assert problem == Problem(id="7", question="How many?", gold="2", seed_question="Count.")
+
+
+def test_without_an_id_field_the_id_depends_on_the_question_alone() -> None:
+    first, second = read({"question": "q", "answer": "1"}), read({"question": "q ", "answer": "2"})
+    assert isinstance(first, Problem) and isinstance(second, Problem)
+    assert first.id == second.id == content_id("q") != content_id("r")
+
+
+@pytest.mark.parametrize(("answer", "gold"), [(10, "10"), (0, "0"), (2.5, "2.5"), (" 3 ", "3")])
+def test_numbers_are_answers(answer: object, gold: str) -> None:
+    problem = read({"question": "q", "answer": answer}, gold=Plain())
+    assert isinstance(problem, Problem) and problem.gold == gold
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, "no question"),
+        ({"question": None, "answer": "1"}, "no question"),
+        ({"question": " \n", "answer": "1"}, "no question"),
+        ({"question": ["q"], "answer": "1"}, "question is not text but list"),
+        ({"question": "q"}, "no answer"),
+        ({"question": "q", "answer": " "}, "no answer"),
+        ({"question": "q", "answer": True}, "answer is neither text nor a number but bool"),
+        ({"question": "q", "answer": "seven"}, "no gold answer found in the answer"),
+    ],
+)
+def test_unusable_rows_say_why(values: dict[str, object], reason: str) -> None:
+    assert read(values, gold=HashMarked()) == reason
+
+
+def test_a_row_without_its_id_is_unusable() -> None:
+    assert read({"question": "q", "answer": "1"}, id_field="id") == "no id"
+
+
+def test_a_limit_is_positive() -> None:
+    with pytest.raises(UserError, match=r"limit of x\.jsonl is 0"):
+        PromptSource("x.jsonl", limit=0)
