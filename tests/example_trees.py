@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from flowdpo_pl.types import ANSWER, STOP, Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
+from flowdpo_pl.types import ANSWER, STOP, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
 
 YES, NO = 0, 1
 
@@ -54,7 +54,3 @@ def random_tree(seed: int, correct: bool | None = None) -> RolloutTree:
             forks.append(fork(main, node, other, [written("end", 5)], generator.random() < 0.5))
     problem = Problem(f"p{seed}", f"question {seed}?", str(seed), seed_question="s")
     return RolloutTree(problem, main, tuple(forks), tuple(without))
-
-
-def agents_of(tree: RolloutTree) -> list[Agent]:
-    return [move.agent for move in tree.main.moves]

@@ -1,0 +1,91 @@
+"""The run's main product: accuracy over the problems played."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from callbacks.batch_log import append_lines, cut_to
+from callbacks.batch_values import BatchValues, pairs_by_agent
+from callbacks.pace import Pace
+from callbacks.play_callback import PlayCallback
+from callbacks.played_module import PlayedModule
+from callbacks.whole_writes import whole_file
+
+CURVES = ("progressive", "window")
+_ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))
+
+
+class AccuracyCurve(PlayCallback):
+    """Writes `accuracy_curve.csv` after every batch and draws it as `accuracy_curve.png`.
+
+    Columns: `problems`, then `progressive_` and `window_` each with `accuracy`, `low`, `high`, then the
+    number of preference pairs of the batch by agent (`answer_pairs`, `stop_pairs`). On resume, later rows
+    are removed.
+
+    Args:
+        every_n_problems: Problems between two drawings; it is drawn at the end of the run as well.
+    """
+
+    def __init__(self, every_n_problems: int = 160) -> None:
+        self._pace = Pace(every_n_problems)
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "accuracy_curve.csv"
+
+    @property
+    def picture(self) -> Path:
+        return self.folder / "accuracy_curve.png"
+
+    def play_started(self, module: PlayedModule, seen: int) -> None:
+        self._pace.start(seen)
+        cut_to(self.table, seen, _position)
+        if seen == 0:
+            self.table.unlink(missing_ok=True)
+
+    def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
+        pairs = pairs_by_agent(values)
+        lines = []
+        if not self.table.exists():
+            lines.append(",".join(["problems", *_ACCURACIES, *(f"{agent}_pairs" for agent in pairs)]))
+        accuracies = (f"{values[name]:.6f}" for name in _ACCURACIES)
+        lines.append(",".join([str(module.problems_seen), *accuracies, *map(str, pairs.values())]))
+        append_lines(self.table, lines)
+        if self._pace.due(module.problems_seen):
+            draw_curve(self.table, self.picture)
+
+    def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
+        if self.table.exists():
+            draw_curve(self.table, self.picture)
+
+
+def draw_curve(table: Path, picture: Path) -> None:
+    """Draws the CSV of an `AccuracyCurve` as a PNG: both accuracies with their intervals."""
+    from matplotlib.figure import Figure
+
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    problems = [int(row["problems"]) for row in rows]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    labels = {
+        "progressive": ("all problems so far (95 % at all times together)", "tab:blue"),
+        "window": ("latest problems (95 %, Wilson)", "tab:orange"),
+    }
+    for curve, (label, color) in labels.items():
+        accuracy, low, high = (
+            [100 * float(row[f"{curve}_{part}"]) for row in rows] for part in ("accuracy", "low", "high")
+        )
+        axes.fill_between(problems, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(problems, accuracy, color=color, label=label, marker="o" if len(rows) == 1 else None)
+    axes.set(xlabel="problems", ylabel="right answers, %", title="Progressive accuracy", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best", frameon=False)
+    with whole_file(picture) as partial:
+        figure.savefig(partial, format="png", dpi=120)
+
+
+def _position(line: str) -> int:
+    first = line.partition(",")[0]
+    return 0 if first == "problems" else int(first)

@@ -1,0 +1,149 @@
+"""Checkpoints of what was trained, paced by problems."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from callbacks.batch_values import BatchValues
+from callbacks.pace import Pace
+from callbacks.play_callback import run_folder
+from callbacks.played_module import PlayedModule, played
+from callbacks.whole_writes import partial_of, publish_file, remove_partials, whole_file, whole_folder
+from flowdpo_pl.errors import UserError
+
+
+class AdapterCheckpoint(Checkpoint):
+    """Saves `checkpoints/` and, in PEFT's format, `adapters/` in the run folder.
+
+    `problems_000160.ckpt` is written every so many problems, copied to `last.ckpt`, and to `best.ckpt` when
+    the accuracy over the latest problems is the highest yet (once the window is full). Beside them
+    `adapters/problems_000160/<agent>/`, `adapters/last/` and `adapters/best/` hold each agent's adapter.
+    Every file is whole or absent. The checkpoints hold what the module's state dict holds (adapters, not
+    the frozen base), the optimizer and all cursors; they load with `torch.load(..., weights_only=True)`.
+
+    The run is also saved when it ends and when an exception stops it between two batches. Inside a batch the
+    agents may be half updated: then the last checkpoint stays the newest. With several ranks an
+    exception saves nothing, since the other ranks couldn't take part.
+
+    Args:
+        every_n_problems: Problems between two checkpoints.
+        keep_best: Whether to keep `best.ckpt`.
+        keep_last: How many numbered checkpoints to keep, the newest ones; None keeps all.
+    """
+
+    def __init__(
+        self, every_n_problems: int = 160, keep_best: bool = True, keep_last: int | None = 3
+    ) -> None:
+        if keep_last is not None and keep_last < 1:
+            raise UserError(f"keep_last is {keep_last} checkpoints: give at least 1, or null to keep all")
+        self._pace = Pace(every_n_problems)
+        self.keep_best = keep_best
+        self.keep_last = keep_last
+        self._saved: list[int] = []
+        self._best_accuracy: float | None = None
+        self._best_problems: int | None = None
+        self._between_batches: bool | None = None  # None: not training
+        self._values: BatchValues = {}
+
+    @property
+    def best_model_path(self) -> str:
+        """Where Lightning looks for `ckpt_path="best"`; empty until there is a best one."""
+        return str(self.checkpoints / "best.ckpt") if self._best_problems is not None else ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "saved": self._saved,
+            "best_window_accuracy": self._best_accuracy,
+            "best_problems": self._best_problems,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._saved = list(state_dict["saved"])
+        self._best_accuracy = state_dict["best_window_accuracy"]
+        self._best_problems = state_dict["best_problems"]
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        played(self, pl_module)
+        folder = run_folder(trainer)
+        self.checkpoints, self.adapters = folder / "checkpoints", folder / "adapters"
+        if trainer.is_global_zero:
+            for place in (self.checkpoints, self.adapters):
+                remove_partials(place)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._pace.start(played(self, pl_module).problems_seen)
+        self._between_batches = True
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._between_batches = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._between_batches = True
+        self._values = outputs or {}
+        module = played(self, pl_module)
+        if self._pace.due(module.problems_seen):
+            self._save(trainer, module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer, played(self, pl_module))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._between_batches and trainer.world_size == 1:
+            self._save(trainer, played(self, pl_module))
+        elif self._between_batches is not None:
+            saved = (
+                f"{self.checkpoints / 'last.ckpt'}, after {self._saved[-1]} problems"
+                if self._saved
+                else "none"
+            )
+            trainer.print(f"Stopped inside a batch; the newest checkpoint is {saved}.")
+
+    def _save(self, trainer: Trainer, module: PlayedModule) -> None:
+        seen = module.problems_seen
+        if seen == 0 or self._saved[-1:] == [seen]:
+            return
+        self._between_batches = None  # if saving fails, on_exception must not try again
+        copies = ["last", "best"] if self._improves(seen) else ["last"]
+        numbers = [*(number for number in self._saved if number < seen), seen]
+        kept = numbers if self.keep_last is None else numbers[-self.keep_last :]
+        self._saved = kept  # before saving: the checkpoint holds this callback's state
+        name = _numbered(seen)
+        checkpoint, adapters = self.checkpoints / f"{name}.ckpt", self.adapters / name
+        trainer.save_checkpoint(partial_of(checkpoint), weights_only=False)  # on every rank
+        if trainer.is_global_zero:
+            publish_file(partial_of(checkpoint), checkpoint)
+            with whole_folder(adapters) as folder:
+                module.save_adapters(folder)
+            for copy in copies:
+                with whole_file(self.checkpoints / f"{copy}.ckpt") as file:
+                    shutil.copyfile(checkpoint, file)
+                with whole_folder(self.adapters / copy) as folder:
+                    shutil.copytree(adapters, folder)
+            for number in set(numbers) - set(kept):
+                (self.checkpoints / f"{_numbered(number)}.ckpt").unlink(missing_ok=True)
+                shutil.rmtree(self.adapters / _numbered(number), ignore_errors=True)
+        self._between_batches = True
+
+    def _improves(self, seen: int) -> bool:
+        """Whether the full window is the best yet, which is remembered."""
+        if not self.keep_best or not self._values.get("window_full"):
+            return False
+        accuracy = float(self._values["window_accuracy"])
+        if self._best_accuracy is not None and accuracy <= self._best_accuracy:
+            return False
+        self._best_accuracy, self._best_problems = accuracy, seen
+        return True
+
+
+def _numbered(problems: int) -> str:
+    return f"problems_{problems:06d}"

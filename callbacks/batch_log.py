@@ -1,0 +1,47 @@
+"""A text file that grows by the lines of each batch and is cut back to the cursor on resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from callbacks.whole_writes import whole_file
+from flowdpo_pl.errors import UserError
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Adds whole lines (without their line breaks) in one write."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def cut_to(path: Path, seen: int, position: Callable[[str], int]) -> None:
+    """Keeps the whole lines whose position in the stream is at most `seen`; without a file, does nothing.
+
+    Args:
+        path: The log.
+        seen: Problems that the resumed run has played.
+        position: Problems that had been played when a line was written; raises ValueError or KeyError
+            on what isn't a line of this log.
+
+    Raises:
+        UserError: A line can't be read (named with its number).
+    """
+    if not path.exists():
+        return
+    with (
+        whole_file(path) as partial,
+        path.open(encoding="utf-8") as old,
+        partial.open("w", encoding="utf-8") as new,
+    ):
+        for number, line in enumerate(old, start=1):
+            if not line.endswith("\n"):
+                break  # cut off when the last run was killed
+            try:
+                keep = position(line) <= seen
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{path}, line {number}: not a line of this log ({error!r}); move the file away to go on"
+                ) from error
+            if keep:
+                new.write(line)

@@ -1,0 +1,99 @@
+"""One set of hooks for `fit` and for `validate`, which both play a stream of problems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+from callbacks.batch_values import BatchValues
+from callbacks.played_module import PlayedModule, played
+
+
+class PlayCallback(Callback):
+    """Base of the callbacks that only watch: it calls the three `play_*` methods below.
+
+    They are called by `fit` and by a `validate` of its own (not for a validation inside `fit`, whose
+    problems are others), on rank zero unless `on_every_rank`.
+    """
+
+    on_every_rank: ClassVar[bool] = False
+
+    folder: Path
+    """The run folder, from `setup` on."""
+    verb: str
+    """`fit` or `validate`, from `setup` on."""
+    _following = False
+
+    def play_started(self, module: PlayedModule, seen: int) -> None:
+        """The stream goes on from position `seen`; 0 is a fresh run."""
+
+    def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
+        """A batch was played and learnt from."""
+
+    def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
+        """The run is over, or was stopped by an exception after it had started."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self.verb = TrainerFn(stage).value
+        if stage in (TrainerFn.FITTING, TrainerFn.VALIDATING):
+            played(self, pl_module)
+            self.folder = run_folder(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._start(trainer, pl_module, played(self, pl_module).problems_seen)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.verb == TrainerFn.VALIDATING:
+            self._start(trainer, pl_module, 0)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._batch(pl_module, outputs)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self.verb == TrainerFn.VALIDATING:
+            self._batch(pl_module, outputs)
+
+    # on_fit_end rather than on_train_end: by then the last checkpoint is written.
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end(pl_module, None)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.verb == TrainerFn.VALIDATING:
+            self._end(pl_module, None)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._end(pl_module, exception)
+
+    def _start(self, trainer: Trainer, pl_module: LightningModule, seen: int) -> None:
+        if trainer.is_global_zero or self.on_every_rank:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.play_started(played(self, pl_module), seen)
+            self._following = True
+
+    def _batch(self, pl_module: LightningModule, outputs: BatchValues | None) -> None:
+        if self._following and outputs:
+            self.batch_played(played(self, pl_module), outputs)
+
+    def _end(self, pl_module: LightningModule, stopped_by: BaseException | None) -> None:
+        if self._following:
+            self._following = False  # an exception in play_ended must not call it again
+            self.play_ended(played(self, pl_module), stopped_by)
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """The logger's folder, or the trainer's root without one. To be called on every rank: it broadcasts."""
+    return Path(trainer.log_dir or trainer.default_root_dir)

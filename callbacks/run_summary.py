@@ -1,0 +1,163 @@
+"""The run in one small file."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
+from callbacks.play_callback import PlayCallback
+from callbacks.played_module import PlayedModule
+from callbacks.whole_writes import whole_file
+
+PHASES = ("play", "score", "update")
+PACKAGES = (
+    "flowdpo_pl",
+    "torch",
+    "lightning",
+    "transformers",
+    "peft",
+    "datasets",
+    "torchmetrics",
+    "math-verify",
+)
+PRODUCTS = ("accuracy_curve.png", "accuracy_curve.csv", "adapters", "checkpoints", "trees.jsonl")
+
+
+class RunSummary(PlayCallback):
+    """Writes `summary.json` to the run folder when the run ends, also by an exception, and prints it briefly.
+
+    Keys: `verb`, `ended` (`finished` or the exception's name), `problems_seen`, `progressive_accuracy` and
+    `window_accuracy` each with `_low` and `_high` (`progressive_low`, ..), `pairs` {agent: n},
+    `ties` {agent: {kind: n}}, `seconds` {play, score, update, total} (total: wall clock between the start
+    and the end of the stream), `generated_tokens`, `generated_tokens_per_second` (of play),
+    `peak_memory_bytes`, `seed`, `versions`, `identity`, and `latest`: the last batch's other numbers.
+    Unknown numbers are null. Sums go over the whole run, across resumes.
+    """
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._peak_memory_bytes = 0.0
+        self._seconds_before = 0.0
+        self._started = time.monotonic()
+        self._latest: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "sums": self._sums,
+            "peak_memory_bytes": self._peak_memory_bytes,
+            "seconds": self._seconds(),
+            "latest": self._latest,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._sums = dict(state_dict["sums"])
+        self._peak_memory_bytes = state_dict["peak_memory_bytes"]
+        self._seconds_before = state_dict["seconds"]
+        self._latest = dict(state_dict["latest"])
+
+    def play_started(self, module: PlayedModule, seen: int) -> None:
+        if seen == 0:  # validate loads the state of the fit that wrote its checkpoint
+            self._forget()
+        self._started = time.monotonic()
+
+    def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
+        self._latest = {name: float(value) for name, value in values.items()}
+        for name, value in self._latest.items():
+            if _is_summed(name):
+                self._sums[name] = self._sums.get(name, 0.0) + value
+        self._peak_memory_bytes = max(self._peak_memory_bytes, self._latest.get("peak_memory_bytes", 0.0))
+
+    def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
+        summary = self.summary(module, stopped_by)
+        with whole_file(self.folder / "summary.json") as partial:
+            partial.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        print_summary(summary, self.folder)
+
+    def summary(self, module: PlayedModule, stopped_by: BaseException | None = None) -> dict[str, Any]:
+        """What `summary.json` holds."""
+        accuracies = [
+            f"{curve}_{part}" for curve in ("progressive", "window") for part in ("accuracy", "low", "high")
+        ]
+        seconds = {phase: self._sums.get(f"seconds/{phase}", 0.0) for phase in PHASES}
+        told = {*accuracies, *self._sums, "peak_memory_bytes", "problems", "window_full"}
+        summary = {
+            "verb": self.verb,
+            "ended": "finished" if stopped_by is None else type(stopped_by).__name__,
+            "problems_seen": module.problems_seen,
+            **{name: self._latest.get(name) for name in accuracies},
+            "pairs": pairs_by_agent(self._sums),
+            "ties": ties_by_agent(self._sums),
+            "seconds": {**seconds, "total": self._seconds()},
+            "generated_tokens": int(self._sums.get("generated_tokens", 0)),
+            "generated_tokens_per_second": tokens_per_second(self._sums),
+            "peak_memory_bytes": int(self._peak_memory_bytes),
+            "seed": module.seed,
+            "versions": versions(),
+            "identity": dict(module.identity),
+            "latest": {name: value for name, value in self._latest.items() if name not in told},
+        }
+        known: dict[str, Any] = _unknown_as_null(summary)
+        return known
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+
+def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
+    """Prints the numbers one looks at first, and where the run's products are."""
+    import rich
+    from rich.table import Table
+
+    table = Table(title=f"{summary['verb']}: {summary['ended']}", show_header=False)
+    table.add_row("problems", f"{summary['problems_seen']:,}")
+    for curve, name in (("progressive", "right, all problems"), ("window", "right, latest problems")):
+        if summary[f"{curve}_accuracy"] is not None:
+            low, high = summary[f"{curve}_low"], summary[f"{curve}_high"]
+            table.add_row(name, f"{summary[f'{curve}_accuracy']:.1%} ({low:.1%} to {high:.1%})")
+    table.add_row("pairs", ", ".join(f"{agent} {number:,}" for agent, number in summary["pairs"].items()))
+    table.add_row(
+        "seconds", ", ".join(f"{phase} {value:,.0f}" for phase, value in summary["seconds"].items())
+    )
+    table.add_row("tokens/s of play", f"{summary['generated_tokens_per_second']:,.0f}")
+    console = rich.get_console()
+    console.print(table)
+    for product in ("summary.json", *PRODUCTS):
+        if (folder / product).exists():
+            console.print(f"{folder / product}", soft_wrap=True, markup=False, highlight=False)
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that a run rests on; null where one isn't installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _is_summed(name: str) -> bool:
+    return (
+        name.endswith("/pairs")
+        or "/ties/" in name
+        or name.startswith("seconds/")
+        or name == "generated_tokens"
+    )
+
+
+def _unknown_as_null(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _unknown_as_null(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
