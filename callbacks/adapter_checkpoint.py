@@ -40,6 +40,8 @@ class AdapterCheckpoint(Checkpoint):
     ) -> None:
         if keep_last is not None and keep_last < 1:
             raise UserError(f"keep_last is {keep_last} checkpoints: give at least 1, or null to keep all")
+        self.best_model_path = ""
+        """Where Lightning looks for `ckpt_path="best"`; empty until there is a best one."""
         self._pace = Pace(every_n_problems)
         self.keep_best = keep_best
         self.keep_last = keep_last
@@ -48,11 +50,6 @@ class AdapterCheckpoint(Checkpoint):
         self._best_problems: int | None = None
         self._between_batches: bool | None = None  # None: not training
         self._values: BatchValues = {}
-
-    @property
-    def best_model_path(self) -> str:
-        """Where Lightning looks for `ckpt_path="best"`; empty until there is a best one."""
-        return str(self.checkpoints / "best.ckpt") if self._best_problems is not None else ""
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -79,6 +76,8 @@ class AdapterCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pace.start(played(self, pl_module).problems_seen)
         self._between_batches = True
+        best = self.checkpoints / "best.ckpt"
+        self.best_model_path = str(best) if self._best_problems is not None and best.exists() else ""
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -113,7 +112,10 @@ class AdapterCheckpoint(Checkpoint):
         if seen == 0 or self._saved[-1:] == [seen]:
             return
         self._between_batches = None  # if saving fails, on_exception must not try again
-        copies = ["last", "best"] if self._improves(seen) else ["last"]
+        copies = ["last"]
+        if self._improves(seen):
+            copies.append("best")
+            self.best_model_path = str(self.checkpoints / "best.ckpt")
         numbers = [*(number for number in self._saved if number < seen), seen]
         kept = numbers if self.keep_last is None else numbers[-self.keep_last :]
         self._saved = kept  # before saving: the checkpoint holds this callback's state

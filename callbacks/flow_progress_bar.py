@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import ProgressBar
@@ -73,7 +74,7 @@ class FlowProgressBar(PlayCallback, ProgressBar):
         if self._bar is not None:
             progress, task = self._bar
             progress.update(task, completed=seen, description=line)
-        elif self._enabled and (self._pace.due(seen) or seen == module.max_problems):
+        elif self._enabled and (self._pace.due(seen) or seen >= (module.max_problems or math.inf)):
             print(line, flush=True)
 
     def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:

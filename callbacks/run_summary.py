@@ -89,7 +89,6 @@ class RunSummary(PlayCallback):
             f"{curve}_{part}" for curve in ("progressive", "window") for part in ("accuracy", "low", "high")
         ]
         seconds = {phase: self._sums.get(f"seconds/{phase}", 0.0) for phase in PHASES}
-        told = {*accuracies, *self._sums, "peak_memory_bytes", "problems", "window_full"}
         summary = {
             "verb": self.verb,
             "ended": "finished" if stopped_by is None else type(stopped_by).__name__,
@@ -104,8 +103,9 @@ class RunSummary(PlayCallback):
             "seed": module.seed,
             "versions": versions(),
             "identity": dict(module.identity),
-            "latest": {name: value for name, value in self._latest.items() if name not in told},
         }
+        told = {*summary, *self._sums, "problems", "window_full"}
+        summary["latest"] = {name: value for name, value in self._latest.items() if name not in told}
         known: dict[str, Any] = _unknown_as_null(summary)
         return known
 
@@ -126,7 +126,7 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
             table.add_row(name, f"{summary[f'{curve}_accuracy']:.1%} ({low:.1%} to {high:.1%})")
     table.add_row("pairs", ", ".join(f"{agent} {number:,}" for agent, number in summary["pairs"].items()))
     table.add_row(
-        "seconds", ", ".join(f"{phase} {value:,.0f}" for phase, value in summary["seconds"].items())
+        "seconds", ", ".join(f"{phase} {value:,.1f}" for phase, value in summary["seconds"].items())
     )
     table.add_row("tokens/s of play", f"{summary['generated_tokens_per_second']:,.0f}")
     console = rich.get_console()

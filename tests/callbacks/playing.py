@@ -31,12 +31,14 @@ class Stream(IterableDataset[int]):
         return iter(range(self.start, self.end))
 
 
+def do_nothing(problems_seen: int) -> None:
+    """The usual `before_batch`."""
+
+
 class Playing(LightningModule):
     """Plays `max_problems` problems, four at a time; uses the global generator, which callbacks must not."""
 
-    def __init__(
-        self, max_problems: int = 16, before_batch: Callable[[int], None] = lambda problems: None
-    ) -> None:
+    def __init__(self, max_problems: int = 16, before_batch: Callable[[int], None] = do_nothing) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.max_problems = max_problems
