@@ -1,0 +1,102 @@
+"""The program of a worker process: math-verify behind a pipe, one JSON question, one JSON reply.
+
+It is run as a script and imports the standard library and math-verify only, so that a killed worker
+is replaced in a third of a second. math-verify's own timeout stays off: it works in main threads only,
+is a BaseException, and an answer that it stopped counts as wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import product
+from multiprocessing.connection import Connection
+from typing import Any
+
+READY = b"ready"
+"""A worker's first message, after its imports."""
+GRACE_SECONDS = 1.0
+"""A worker outlives its parent's patience by this much at most, even if the parent is gone."""
+
+
+def parse_readings(readings: Sequence[str], ambiguous: bool = False) -> list[Any]:
+    """What math-verify makes of the first reading that is mathematics (of all, if `ambiguous`).
+
+    Returns sympy expressions, each text last in the list; only a text if sympy can't parse it; empty if
+    there is nothing to parse. Raises whatever sympy raises.
+    """
+    from math_verify import parse
+
+    found: list[Any] = []
+    for reading in readings:
+        parsed = parse(reading, parsing_timeout=None, raise_on_error=True)
+        mathematics = any(not isinstance(item, str) for item in parsed)
+        if mathematics and not ambiguous:
+            return list(parsed)
+        found = found + parsed if ambiguous else found or parsed
+    return found
+
+
+def judge(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The reply to one question: `correct`, `extracted` and `error` as in `Verdict`."""
+    from math_verify import verify
+
+    gold = parse_readings(question["gold"], question["gold_ambiguous"])
+    answer = parse_readings(question["answer"], question["answer_ambiguous"])
+    extracted = next((item for item in answer if isinstance(item, str)), None)
+    if not gold:
+        return {"correct": False, "extracted": extracted, "error": "the gold answer is unreadable"}
+    error = None
+    for pair in product(gold, answer):
+        try:
+            if verify(*pair, timeout_seconds=None, raise_on_error=True):
+                return {"correct": True, "extracted": extracted, "error": None}
+        except Exception as failure:  # sympy raises of every kind; another reading may still agree
+            error = describe(failure)
+    return {"correct": False, "extracted": extracted, "error": error}
+
+
+def describe(failure: Exception) -> str:
+    """The exception in one short line."""
+    return f"{type(failure).__name__}: {failure}".rstrip(": ").replace("\n", " ")[:200]
+
+
+def limit_memory(gigabytes: float) -> None:
+    """Bounds this process's address space: past it, Python raises MemoryError."""
+    limit = int(gigabytes * 2**30)
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def serve(pipe: Connection, timeout: float) -> None:
+    """Answers questions until the other end of the pipe is closed."""
+    import math_verify  # noqa: F401  (before READY: its cost is no answer's time)
+
+    pipe.send_bytes(READY)
+    while True:
+        try:
+            question = json.loads(pipe.recv_bytes())
+        except EOFError:
+            return
+        # The default action of this alarm ends the process: a stuck worker whose parent died goes too.
+        signal.setitimer(signal.ITIMER_REAL, timeout + GRACE_SECONDS)
+        try:
+            reply = judge(question)
+        except Exception as failure:  # reported as the verdict's error and counted, never taken for "wrong"
+            reply = {"correct": False, "extracted": None, "error": describe(failure)}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        pipe.send_bytes(json.dumps(reply).encode())
+
+
+if __name__ == "__main__":
+    file_descriptor, seconds, memory_gb = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    logging.disable()
+    limit_memory(float(memory_gb))
+    serve(Connection(int(file_descriptor)), float(seconds))
