@@ -1,20 +1,58 @@
-"""`python -m flowdpo_pl VERB …`: picks the verb, imports what it needs, prints errors as one sentence."""
+"""`python -m flowdpo_pl VERB …`: runs a verb and prints what a user can mend as one sentence."""
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
+from argparse import ArgumentError
+from importlib.util import find_spec
+from pathlib import Path
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.parse_errors import one_sentence
 
 
 def main() -> None:
     """Console entry point."""
-    from flowdpo_pl.cli import main as run
-
+    _quiet()
     try:
+        _require_own_callbacks()
+        from flowdpo_pl.cli import main as run
+
         run()
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
+    except ArgumentError as error:
+        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")
+    except ValueError as error:
+        if "Does not validate against" not in str(error):
+            raise
+        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")  # an argument refused by its own class
+
+
+def _require_own_callbacks() -> None:
+    """A folder `callbacks` in the working directory would shadow the package of that name."""
+    spec = find_spec("callbacks")
+    here = Path.cwd() / "callbacks"
+    if (
+        spec is None
+        or (spec.origin is None and here.is_dir())
+        or find_spec("callbacks.adapter_checkpoint") is None
+    ):
+        raise UserError(
+            f"the folder {here} hides the package 'callbacks' that the configs name: "
+            "rename it or run from another directory."
+        )
+
+
+def _quiet() -> None:
+    """Silence other libraries' notes on what this project does on purpose."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a missing optional CPU kernel
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 if __name__ == "__main__":

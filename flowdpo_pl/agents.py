@@ -8,7 +8,7 @@ agent as long as backward runs inside `acting_as`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -58,7 +58,7 @@ class Agents(nn.Module):
         from peft.tuners.lora import LoraLayer
 
         no_unknown_head(base)
-        config = {
+        config: dict[str, Any] = {
             "r": lora.r,
             "lora_alpha": lora.alpha,
             "lora_dropout": lora.dropout,
@@ -80,7 +80,7 @@ class Agents(nn.Module):
         self._copies: dict[Agent, list[tuple[Tensor, Tensor]]] = {}
         self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
         for index, layer in enumerate(self._layers):
-            layer.forward = partial(self._adapted_forward, layer, index)
+            setattr(layer, "forward", partial(self._adapted_forward, layer, index))  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
                 parameter.requires_grad_(True)
@@ -142,12 +142,14 @@ class Agents(nn.Module):
         self.training = mode
         for module in self._base.modules():
             if isinstance(module, GradientCheckpointingLayer):
-                module.training = mode  # the layer checkpoints only in training mode; its children stay in eval
+                module.training = (
+                    mode  # the layer checkpoints only in training mode; its children stay in eval
+                )
         return self
 
     def parameters_of(self, agent: Agent) -> list[nn.Parameter]:
         """The adapter's own weights, in a fixed order."""
-        return [p for layer in self._layers for p in (layer.lora_A[agent].weight, layer.lora_B[agent].weight)]
+        return [p for layer in self._layers for p in _matrices(layer, agent)]
 
     def adapter_state(self) -> dict[str, Tensor]:
         """All adapters by name, nothing of the base: what a checkpoint holds."""
@@ -158,7 +160,9 @@ class Agents(nn.Module):
         own = self.adapter_state()
         missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unexpected:
-            raise KeyError(f"adapter weights differ: missing {sorted(missing)[:3]}, unexpected {sorted(unexpected)[:3]}")
+            raise KeyError(
+                f"adapter weights differ: missing {sorted(missing)[:3]}, unexpected {sorted(unexpected)[:3]}"
+            )
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state[name])
@@ -201,28 +205,39 @@ class Agents(nn.Module):
             self._acting, self._decoding = before
 
     def _adapted_forward(self, layer: LoraLayer, index: int, x: Tensor) -> Tensor:
-        output: Tensor = layer.base_layer(x)
+        base: Callable[[Tensor], Tensor] = layer.get_base_layer()
+        output: Tensor = base(x)
         agent = self._acting
         if agent is None:
             return output
         if self._decoding:
             down, up = self._copy(agent)[index]
             flat = F.linear(x, down).flatten(0, -2)
-            return output.flatten(0, -2).addmm_(flat, up).view(output.shape)
+            output.flatten(0, -2).addmm_(flat, up)  # in place: nobody else holds the base's output
+            return output
         if self.training and self._dropout > 0:
             x = F.dropout(x, self._dropout)
-        down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
+        down, up = _matrices(layer, agent)
         update = F.linear(F.linear(x.to(down.dtype), down), up) * layer.scaling[agent]
-        return output + update.to(output.dtype)
+        output = output + update.to(output.dtype)
+        return output
 
     def _copy(self, agent: Agent) -> list[tuple[Tensor, Tensor]]:
         """(A `[r, in]`, scaled B transposed `[r, out]`) of every layer in the compute dtype."""
         if agent not in self._copies:
             self._copies[agent] = [
                 (
-                    layer.lora_A[agent].weight.detach().to(self.dtype),
-                    (layer.lora_B[agent].weight.detach() * layer.scaling[agent]).t().to(self.dtype).contiguous(),
+                    down.detach().to(self.dtype),
+                    (up.detach() * layer.scaling[agent]).t().to(self.dtype).contiguous(),
                 )
                 for layer in self._layers
+                for down, up in [_matrices(layer, agent)]
             ]
         return self._copies[agent]
+
+
+def _matrices(layer: LoraLayer, agent: Agent) -> tuple[nn.Parameter, nn.Parameter]:
+    """The adapter's A `[r, in]` and B `[out, r]` in one layer."""
+    down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
+    assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)
+    return down, up

@@ -82,7 +82,9 @@ def grouped_attention(
 
 def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where `visible`, -inf elsewhere, in `dtype`."""
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, float("-inf"))
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
+        ~visible, float("-inf")
+    )
 
 
 class TreeView:

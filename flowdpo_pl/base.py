@@ -51,7 +51,9 @@ class BaseModel:
                 **options,
             )
         except OSError as error:
-            raise UserError(f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}") from error
+            raise UserError(
+                f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
+            ) from error
         model.requires_grad_(False)
         return model.eval(), tokenizer
 
@@ -92,7 +94,8 @@ def context_limit(model: PreTrainedModel) -> int:
 
 def decoder_of(model: PreTrainedModel) -> torch.nn.Module:
     """The transformer without its output head: token ids to hidden states."""
-    return model.get_decoder()
+    decoder: torch.nn.Module = model.get_decoder()
+    return decoder
 
 
 def no_unknown_head(model: PreTrainedModel) -> None:
@@ -100,4 +103,6 @@ def no_unknown_head(model: PreTrainedModel) -> None:
     config = model.config.get_text_config()
     for name in ("logits_scaling", "logit_scale", "lm_head_multiplier"):
         if getattr(config, name, None) not in (None, 1, 1.0):
-            raise UserError(f"{model.config.model_type} models scale their logits ({name}), which is not supported.")
+            raise UserError(
+                f"{model.config.model_type} models scale their logits ({name}), which is not supported."
+            )

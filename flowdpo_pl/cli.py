@@ -10,6 +10,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from flowdpo_pl.errors import UserError
 
+VERBS = ("fit", "validate", "test", "predict")
+"""Of the trainer."""
+
 
 class FlowCLI(LightningCLI):
     """Facts stated once: the run's seed is the module's and the data's."""
@@ -50,5 +53,6 @@ def main(args: list[str] | None = None) -> FlowCLI:
         subclass_mode_data=True,
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True},
+        parser_kwargs={"exit_on_error": False, **{verb: {"exit_on_error": False} for verb in VERBS}},
         args=args,
     )

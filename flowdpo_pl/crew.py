@@ -47,7 +47,9 @@ class Crew:
         if missing := [agent for agent in flow.agents if agent not in prompts]:
             raise UserError(f"no prompt for agent '{missing[0]}': set model.prompts.{missing[0]}.")
         model, tokenizer = base.load()
-        book = PromptBook({agent: prompts[agent] for agent in flow.agents}, tokenizer, end_token_ids(model, tokenizer))
+        book = PromptBook(
+            {agent: prompts[agent] for agent in flow.agents}, tokenizer, end_token_ids(model, tokenizer)
+        )
         agents = Agents(model, flow.agents, lora, seed, activation_checkpointing)
         crew = Crew(agents, book, flow, lora)
         crew._check_room()
@@ -64,7 +66,7 @@ class Crew:
         return "too long" if longest > self.agents.context_limit else None
 
     def identity(self) -> dict[str, Any]:
-        """What weights of this crew belong to, JSON-able; two crews with equal identities are exchangeable."""
+        """What weights of this crew belong to, JSON-able; crews of equal identity are exchangeable."""
         return {
             "base": self._fingerprint,
             "flow": {"class": type(self.flow).__name__, **asdict(self.flow)},  # type: ignore[call-overload]
@@ -78,7 +80,9 @@ class Crew:
         config = self.agents.config
         names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
         digest = hashlib.sha256(json.dumps([str(getattr(config, name, None)) for name in names]).encode())
-        rows = self.agents.base.get_input_embeddings().weight[:: max(1, config.vocab_size // 64)]
+        table = self.agents.base.get_input_embeddings().weight
+        assert isinstance(table, torch.Tensor)
+        rows = table[:: max(1, config.vocab_size // 64)]
         digest.update(rows.detach().to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
         return digest.hexdigest()[:16]
 

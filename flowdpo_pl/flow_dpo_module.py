@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
@@ -35,7 +36,6 @@ from flowdpo_pl.stop_confusion import PartialAnswer, StopConfusion
 from flowdpo_pl.tree_statistics import tree_statistics
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verifier import MathVerifier, extract_marked
-
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class FlowDPOModule(LightningModule):
         agent_learning: dict[str, Learning] | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008
         exploration: Exploration = Exploration(),  # noqa: B008
-        budget: Budget = Budget(),  # noqa: B008
+        budget: Budget = Budget(),
         verifier: MathVerifier | None = None,
         pairs_per_update: int | None = None,
         max_problems: int | None = None,
@@ -100,9 +100,13 @@ class FlowDPOModule(LightningModule):
         self.prompt_settings = prompts
         self.flow = flow
         self.lora = lora
-        self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in flow.agents}
+        self.learning: dict[Agent, Learning] = {
+            a: (agent_learning or {}).get(a, learning) for a in flow.agents
+        }
         if unknown := sorted(set(agent_learning or {}) - set(flow.agents)):
-            raise UserError(f"model.agent_learning names '{unknown[0]}', but the flow's agents are {list(flow.agents)}.")
+            raise UserError(
+                f"model.agent_learning names '{unknown[0]}', but the flow's agents are {list(flow.agents)}."
+            )
         if pairs_per_update is not None and pairs_per_update < 1:
             raise UserError(f"model.pairs_per_update is {pairs_per_update}: give at least 1, or null.")
         self.sampling = sampling
@@ -116,8 +120,9 @@ class FlowDPOModule(LightningModule):
         self.max_problems = max_problems
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
-        self.accuracy = ProgressiveAccuracy(window)
-        self.validation_accuracy = ProgressiveAccuracy(window)
+        # fed with all ranks' outcomes in stream order, so never synchronised again
+        self.accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
+        self.validation_accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
         self._seen = {"train": 0, "validation": 0}
         self._updates = 0
         self._crew: Crew | None = None
@@ -167,7 +172,12 @@ class FlowDPOModule(LightningModule):
         if self._crew is not None:
             return
         self._crew = Crew.assemble(
-            self.base_settings, self.lora, self.flow, self.prompt_settings, self.seed, self.activation_checkpointing
+            self.base_settings,
+            self.lora,
+            self.flow,
+            self.prompt_settings,
+            self.seed,
+            self.activation_checkpointing,
         )
         self.agents = self._crew.agents
         self.stop_confusion = StopConfusion(self._partial_answer, self._crew.prompts.text)
@@ -198,12 +208,15 @@ class FlowDPOModule(LightningModule):
         values["seconds/score"] = sum(numbers["score_seconds"] for numbers in learnt.values())
         values["seconds/update"] = sum(numbers["update_seconds"] for numbers in learnt.values())
         values["peak_memory_bytes"] = peak_memory_bytes(self.device)
-        if isinstance(datamodule := self.trainer.datamodule, PromptDataModule):
+        if isinstance(datamodule := getattr(self.trainer, "datamodule", None), PromptDataModule):
             datamodule.mark_consumed(list(batch))
         if self.max_problems is not None and self._seen["train"] >= self.max_problems:
             self.trainer.should_stop = True
         self.log_dict(values, batch_size=max(1, len(batch)))
         return values
+
+    def on_train_epoch_end(self) -> None:
+        self.trainer.should_stop = True  # no problem is seen twice: the stream is the whole run
 
     def on_validation_epoch_start(self) -> None:
         self._seen["validation"] = 0
@@ -223,10 +236,12 @@ class FlowDPOModule(LightningModule):
 
     # Checkpoints hold adapters, optimizer, cursor and measures, never the base.
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         return dict(self.crew.agents.adapter_state())
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
         self.crew.agents.load_adapter_state(dict(state_dict))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -242,7 +257,9 @@ class FlowDPOModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("flowdpo")
         if saved is None:
-            raise UserError("the checkpoint is not one of Flow-DPO: give one that `fit` with FlowDPOModule wrote.")
+            raise UserError(
+                "the checkpoint is not one of Flow-DPO: give one that `fit` with FlowDPOModule wrote."
+            )
         require_same_identity(saved["identity"], self.identity)
         self._seen["train"] = saved["problems_seen"]
         self._updates = saved["updates"]
@@ -278,8 +295,8 @@ class FlowDPOModule(LightningModule):
         self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]
     ) -> dict[str, float]:
         """Update one agent from its pairs, in one optimizer step or in several of `pairs_per_update`."""
-        optimizer = self.optimizers(use_pl_optimizer=True)
-        assert not isinstance(optimizer, list)
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
         everywhere = int(summed([len(pairs)], self.device)[0])
         steps = max(1, math.ceil(everywhere / self.pairs_per_update)) if self.pairs_per_update else 1
         learnt = []

@@ -75,13 +75,13 @@ class _Sequence:
 
 
 def _pack_problem(pairs: tuple[PreferencePair, ...], prompts: PromptBook) -> PackedTree:
-    sequences = [
-        _Sequence.of(pair, move, prompts) for pair in pairs for move in (pair.chosen, pair.rejected)
-    ]
+    sequences = [_Sequence.of(pair, move, prompts) for pair in pairs for move in (pair.chosen, pair.rejected)]
     deepest = max(pair.node for pair in pairs)
     nodes = [pair.node for pair in pairs for _ in range(2)]
     trunk = max((s.token_ids for s, node in zip(sequences, nodes, strict=True) if node == deepest), key=len)
-    tree = PackedTree(pairs, list(trunk), list(range(len(trunk))), [0] * len(trunk), [0] * len(trunk), [], [], [])
+    tree = PackedTree(
+        pairs, list(trunk), list(range(len(trunk))), [0] * len(trunk), [0] * len(trunk), [], [], []
+    )
     places_of: dict[tuple[int, ...], list[int]] = {}
     index_of: dict[tuple[int, int], int] = {}
     for sequence in sequences:

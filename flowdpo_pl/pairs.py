@@ -23,7 +23,7 @@ class Mined:
 
 
 def mine(trees: Iterable[RolloutTree]) -> Mined:
-    """Pairs and ties of these trees (arXiv 2410.22304, section 3: the better of two moves after one prefix)."""
+    """Pairs and ties of these trees (arXiv 2410.22304, section 3: the better of two moves)."""
     pairs: list[PreferencePair] = []
     ties: Counter[tuple[Agent, Tie]] = Counter()
     for tree in trees:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -85,7 +86,7 @@ class PreferenceLearner:
         agent: Agent,
         pairs: Sequence[PreferencePair],
         learning: Learning,
-        optimizer: Optimizer,
+        optimizer: Optimizer | LightningOptimizer,
         update: int,
     ) -> Learnt:
         """One optimizer step of `agent` from all these pairs, normalised over all ranks' pairs.
@@ -173,7 +174,9 @@ class PreferenceLearner:
 
 def pair_scores(policy: Tensor, reference: Tensor, batch: MicroBatch) -> PairScores:
     """Scores of pairs from those of moves `[M]`, chosen and rejected in turn."""
-    lengths = torch.zeros_like(policy).index_add(0, batch.owner, torch.ones_like(batch.owner, dtype=policy.dtype))
+    lengths = torch.zeros_like(policy).index_add(
+        0, batch.owner, torch.ones_like(batch.owner, dtype=policy.dtype)
+    )
     return PairScores(
         policy_chosen=policy[0::2],
         policy_rejected=policy[1::2],

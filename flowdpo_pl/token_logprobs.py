@@ -75,7 +75,9 @@ class _TokenLogprobs(torch.autograd.Function):
             if gradients is None:
                 continue
             difference = logp.exp_().neg_()
-            difference.scatter_add_(1, targets[part, None], torch.ones_like(targets[part, None], dtype=logp.dtype))
+            difference.scatter_add_(
+                1, targets[part, None], torch.ones_like(targets[part, None], dtype=logp.dtype)
+            )
             if end_share is not None:  # the symbol's slope belongs to each end token by its share
                 difference[:, list(head.end_ids)] = difference[:, head.end_ids[:1]] * end_share
             if slope is not None:

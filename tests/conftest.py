@@ -23,6 +23,8 @@ from flowdpo_pl.types import ANSWER, STOP, Problem, Verdict
 from tests.models import write_model
 from tests.oracles import PlainAgents, PlainEngine
 
+torch.set_num_threads(1)  # tiny models: a second thread only waits, and xdist uses the cores
+
 PROMPTS = {
     ANSWER: AgentPrompt("the problem : {question}"),
     STOP: AgentPrompt("the problem : {question} so far : {partial} is it finished ?", options=("Yes", "No")),

@@ -72,7 +72,10 @@ def write_model(folder: Path, family: str = "llama", seed: int = 0, **overrides:
     words = Tokenizer(WordLevel({word: i for i, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
     words.pre_tokenizer = WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", unk_token="<unk>", eos_token="<end>",
+        tokenizer_object=words,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="<end>",
         additional_special_tokens=["<eot>", "<system>", "<user>", "<assistant>"],
     )
     tokenizer.chat_template = TEMPLATE

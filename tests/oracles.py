@@ -28,7 +28,9 @@ class PlainAgents:
 
     def __init__(self, folder: Path, adapters: Path, names: Sequence[Agent]) -> None:
         base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
-        self.model = PeftModel.from_pretrained(base, adapters / names[0], adapter_name=names[0], is_trainable=True)
+        self.model = PeftModel.from_pretrained(
+            base, adapters / names[0], adapter_name=names[0], is_trainable=True
+        )
         for name in names[1:]:
             self.model.load_adapter(str(adapters / name), adapter_name=name, is_trainable=True)
         self.model.eval()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import torch
+from torch import Tensor
 
 from flowdpo_pl.rollouts import Exploration
 from flowdpo_pl.types import Problem, RolloutTree
@@ -39,3 +41,21 @@ def test_batched_equals_one_by_one(make_world: Callable[..., World], problems: l
     together = world.rollouts().play(problems, Exploration()).trees
     alone = [world.rollouts(token_budget=1).play([p], Exploration()).trees[0] for p in problems]
     assert [moves(tree) for tree in together] == [moves(tree) for tree in alone]
+
+
+def test_out_of_memory_halves_a_wave_and_changes_no_draw(
+    make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    together = world.rollouts().play(problems, Exploration()).trees
+    hidden, refused = world.agents.hidden, []
+
+    def small_machine(token_ids: Tensor, *rest: object) -> Tensor:
+        if len(token_ids) > 3:
+            refused.append(len(token_ids))
+            raise torch.OutOfMemoryError
+        return hidden(token_ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.agents, "hidden", small_machine)
+    halved = world.rollouts().play(problems, Exploration()).trees
+    assert refused and [moves(tree) for tree in halved] == [moves(tree) for tree in together]

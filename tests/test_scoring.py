@@ -31,7 +31,9 @@ def every_fork(world: World, problems: list[Problem], agent: Agent) -> tuple[Pre
     return pairs
 
 
-def packed_logprobs(world: World, pairs: tuple[PreferencePair, ...], budget: int) -> dict[tuple[str, int], Tensor]:
+def packed_logprobs(
+    world: World, pairs: tuple[PreferencePair, ...], budget: int
+) -> dict[tuple[str, int], Tensor]:
     scores = {}
     for batch in micro_batches(pack(pairs, world.prompts), budget, torch.device("cpu")):
         values = move_logprobs(world.agents, batch, world.head)
@@ -101,5 +103,7 @@ def test_loss_is_the_oracle_s(make_world: Callable[..., World], problems: list[P
     loss = SigmoidLoss(beta=0.5, label_smoothing=0.1)
     expected = padded_loss(pairs, world.prompts, world.plain, loss)
     scores = padded_scores(pairs, world.prompts, world.plain)
-    by_hand = 0.9 * torch.log1p(torch.exp(-0.5 * scores.margin)) + 0.1 * torch.log1p(torch.exp(0.5 * scores.margin))
+    by_hand = 0.9 * torch.log1p(torch.exp(-0.5 * scores.margin)) + 0.1 * torch.log1p(
+        torch.exp(0.5 * scores.margin)
+    )
     torch.testing.assert_close(expected, by_hand.mean())

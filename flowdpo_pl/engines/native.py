@@ -25,6 +25,7 @@ from flowdpo_pl.token_logprobs import OutputHead
 from flowdpo_pl.types import Agent
 
 Request = TypeVar("Request", WriteRequest, ChooseRequest)
+Result = TypeVar("Result", Written, Chosen)
 Floats = NDArray[np.float64] | NDArray[np.float32]
 
 _RETIRE_SHARE = 8  # finished rows leave once they are an eighth of the batch
@@ -76,19 +77,21 @@ class NativeEngine:
                 results[index] = Written(request.forced, 0.0)
             else:
                 open_requests.append((index, request))
-        for agent, batch in self._plan(open_requests, lambda r: (*r.prefix, *r.forced), lambda r: r.max_tokens):
-            indices, rows, members = zip(*batch, strict=True)
-            for index, written in zip(indices, _Writing(self, agent, members, rows).run(), strict=True):
-                results[index] = written
+        for agent, batch in self._plan(
+            open_requests, lambda r: (*r.prefix, *r.forced), lambda r: r.max_tokens
+        ):
+            for part, written in self._within_memory(agent, batch, self._write):
+                results[part] = written
         return [result for result in results if result is not None]
 
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
         """Drawn options for the requests; see `protocol.ChooseRequest`."""
         results: list[Chosen | None] = [None] * len(requests)
-        for agent, batch in self._plan(list(enumerate(requests)), lambda r: (*r.prefix, *r.suffix), lambda r: 0):
-            indices, rows, members = zip(*batch, strict=True)
-            for index, chosen in zip(indices, self._choose(agent, members, rows), strict=True):
-                results[index] = chosen
+        for agent, batch in self._plan(
+            list(enumerate(requests)), lambda r: (*r.prefix, *r.suffix), lambda r: 0
+        ):
+            for part, chosen in self._within_memory(agent, batch, self._choose):
+                results[part] = chosen
         return [result for result in results if result is not None]
 
     def _complete(self, request: WriteRequest) -> bool:
@@ -121,7 +124,27 @@ class NativeEngine:
                 yield agent, rows[start:stop]
                 start = stop
 
-    def _choose(self, agent: Agent, requests: Sequence[ChooseRequest], rows: Sequence[_Row]) -> list[Chosen]:
+    def _within_memory(
+        self,
+        agent: Agent,
+        batch: list[tuple[int, _Row, Request]],
+        play: Callable[[Agent, list[Request], list[_Row]], list[Result]],
+    ) -> Iterator[tuple[int, Result]]:
+        """Play a micro-batch, in halves where memory runs out; yields (index of the request, result)."""
+        try:
+            results = play(agent, [request for _, _, request in batch], [row for _, row, _ in batch])
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+                yield from self._within_memory(agent, half, play)
+        else:
+            yield from zip((index for index, _, _ in batch), results, strict=True)
+
+    def _write(self, agent: Agent, requests: list[WriteRequest], rows: list[_Row]) -> list[Written]:
+        return _Writing(self, agent, requests, rows).run()
+
+    def _choose(self, agent: Agent, requests: list[ChooseRequest], rows: list[_Row]) -> list[Chosen]:
         with self.agents.decoding_as(agent):
             workspace, hidden = self.read(rows, room=0)
             options = torch.tensor([request.options for request in requests], device=hidden.device)
@@ -172,7 +195,12 @@ class NativeEngine:
         return self.agents.hidden(token_ids, workspace.positions(), workspace)[:, -1]
 
     def store(
-        self, request: WriteRequest | ChooseRequest, row: _Row, token_ids: Ids, workspace: Workspace, index: int
+        self,
+        request: WriteRequest | ChooseRequest,
+        row: _Row,
+        token_ids: Ids,
+        workspace: Workspace,
+        index: int,
     ) -> None:
         """Remember the states of `token_ids`, sharing what the row already shared."""
         start = min(row.cached, len(token_ids))

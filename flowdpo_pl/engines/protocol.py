@@ -28,7 +28,7 @@ class WriteRequest:
     forced: tuple[int, ...] = ()
     """First tokens of the move, already drawn (the start of an alternative)."""
     alternative: bool = False
-    """Also draw the start of a different move from the same policy (DESIGN: alternatives without rejection)."""
+    """Also draw the start of a different move from the same policy, without rejection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,9 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
     total = sums.sum(-1)
     weights.scatter_(1, tokens[:, None], 0.0)
     block = (tokens // _BLOCK)[:, None]
-    sums.scatter_(1, block, _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).sum(-1).double())
+    sums.scatter_(
+        1, block, _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).sum(-1).double()
+    )
     others = sums.sum(-1)
     return Drawn(
         tokens=tokens,
@@ -76,7 +78,8 @@ def _blocks(weights: Tensor) -> Tensor:
     """`[B, V / block, block]` view, zero-padded when the vocabulary is no multiple of the block."""
     missing = -weights.shape[1] % _BLOCK
     padded = torch.nn.functional.pad(weights, (0, missing)) if missing else weights
-    return padded.unflatten(1, (-1, _BLOCK))
+    blocks: Tensor = padded.unflatten(1, (-1, _BLOCK))
+    return blocks
 
 
 def _block_sums(weights: Tensor) -> Tensor:
@@ -89,7 +92,9 @@ def _pick(weights: Tensor, sums: Tensor, uniforms: Tensor) -> Tensor:
     target = _below(uniforms[:, None] * cumulative[:, -1:], cumulative[:, -1:])
     block = (cumulative <= target).sum(1, keepdim=True).clamp_(max=sums.shape[1] - 1)
     before = cumulative.gather(1, block) - sums.gather(1, block)
-    inside = _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).squeeze(1).double().cumsum(1)
+    inside = (
+        _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).squeeze(1).double().cumsum(1)
+    )
     target = _below(target - before, inside[:, -1:])
     picked = block.squeeze(1) * _BLOCK + (inside <= target).sum(1)
     return picked.clamp_(max=weights.shape[1] - 1)

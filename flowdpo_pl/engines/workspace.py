@@ -17,7 +17,9 @@ from torch import Tensor
 class Workspace:
     """Implements `attention.View` for queries on cached rows."""
 
-    def __init__(self, config: Any, lengths: list[int], room: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, config: Any, lengths: list[int], room: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
         """`lengths`: tokens of each row once the first block is in; `room`: columns for what follows."""
         self.end = max(lengths)
         """Columns in use after the current forward."""

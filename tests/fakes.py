@@ -1,0 +1,72 @@
+"""A tokenizer and an engine without weights: flow, rollouts and pairs are tested with scripted moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.types import Verdict
+
+END = 0
+
+
+class WordTokenizer:
+    """Every word is a token; the end token is 0."""
+
+    chat_template = "scripted"
+    name_or_path = "a scripted tokenizer"
+
+    def __init__(self) -> None:
+        self.words = ["<end>"]
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": [self.id(word) for word in text.split()]}
+
+    def id(self, word: str) -> int:
+        if word not in self.words:
+            self.words.append(word)
+        return self.words.index(word)
+
+    def ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self.id(word) for word in text.split())
+
+    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
+        return " ".join(self.words[i] for i in token_ids if i != END)
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
+        return " ".join(message["content"] for message in messages) + " assistant:"
+
+
+class ScriptedEngine:
+    """Moves come from two functions of what the agent reads; every batch is recorded."""
+
+    def __init__(
+        self,
+        write: Callable[[WriteRequest], tuple[tuple[int, ...], tuple[int, ...] | None]],
+        choose: Callable[[ChooseRequest], int],
+    ) -> None:
+        self._write, self._choose = write, choose
+        self.batches: list[list[WriteRequest | ChooseRequest]] = []
+        self.resets = 0
+
+    def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
+        self.batches.append(list(requests))
+        return [Written(move, -1.0, other) for move, other in map(self._write, requests)]
+
+    def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
+        self.batches.append(list(requests))
+        return [Chosen(self._choose(request), -0.5, 1.0) for request in requests]
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+class LastWordJudge:
+    """Right when the last word is the gold answer."""
+
+    def submit(self, prediction: str, gold: str) -> Future[Verdict]:
+        future: Future[Verdict] = Future()
+        future.set_result(Verdict(prediction.split()[-1:] == [gold]))
+        return future

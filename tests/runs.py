@@ -1,0 +1,80 @@
+"""Short real runs of the quickstart's model through Lightning, for equivalences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from flowdpo_pl.agents import LoraSettings
+from flowdpo_pl.base import BaseModel
+from flowdpo_pl.data import PromptDataModule
+from flowdpo_pl.flow import AnswerStopFlow
+from flowdpo_pl.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.losses import SigmoidLoss
+from flowdpo_pl.preference_learner import Learning
+from flowdpo_pl.prompt_source import PromptSource
+from flowdpo_pl.prompts import AgentPrompt
+from flowdpo_pl.types import ANSWER, STOP
+
+ROOT = Path(__file__).parent.parent
+MODEL = ROOT / "quickstart" / "model"
+PROMPTS = {
+    ANSWER: AgentPrompt("{question}"),
+    STOP: AgentPrompt("{question} Draft: {partial} Finished?", options=("Yes", "No")),
+}
+
+
+def module(**options: Any) -> FlowDPOModule:
+    arguments: dict[str, Any] = {
+        "base": BaseModel(str(MODEL), dtype="float32"),
+        "prompts": PROMPTS,
+        "flow": AnswerStopFlow(chunk_tokens=12, max_chunks=4),
+        "lora": LoraSettings(r=4, alpha=8, dropout=0.0),
+        "learning": Learning(lr=3e-3, loss=SigmoidLoss(beta=1.0)),
+        "max_problems": 24,
+    }
+    return FlowDPOModule(**{**arguments, **options})
+
+
+def data(**options: Any) -> PromptDataModule:
+    train = PromptSource(str(ROOT / "quickstart/problems/train.jsonl"))
+    valid = PromptSource(str(ROOT / "quickstart/problems/valid.jsonl"), limit=16)
+    arguments: dict[str, Any] = {"train": train, "validation": valid, "chunk_size": 16, "batch_size": 8}
+    return PromptDataModule(**{**arguments, **options})
+
+
+def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        max_epochs=-1,
+        num_sanity_val_steps=0,
+        limit_val_batches=options.pop("limit_val_batches", 0),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **options,
+    )
+
+
+class Recorder(Callback):
+    """Keeps what every batch returned and which problems it played."""
+
+    def __init__(self) -> None:
+        self.values: list[dict[str, float]] = []
+        self.problems: list[list[str]] = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.values.append(dict(outputs))
+        self.problems.append([problem.id for problem in batch])
+
+
+def weights(run: FlowDPOModule) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in run.crew.agents.adapter_state().items()}
