@@ -17,10 +17,17 @@ def main() -> None:
     """Console entry point."""
     _quiet()
     try:
-        _require_own_callbacks()
-        from flowdpo_pl.cli import main as run
+        if sys.argv[1:2] == ["convert"]:
+            from jsonargparse import auto_cli
 
-        run()
+            from flowdpo_pl.convert import convert
+
+            auto_cli(convert, args=sys.argv[2:])
+        else:
+            from flowdpo_pl.cli import main as run
+
+            _require_own_callbacks()
+            run()
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
     except ArgumentError as error:

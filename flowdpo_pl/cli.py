@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -22,20 +23,12 @@ class FlowCLI(LightningCLI):
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
-    def before_fit(self) -> None:
-        self._check_checkpoint("fit")
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Lightning reads the checkpoint right after parsing, so it is checked here."""
+        super().parse_arguments(parser, args)
+        self._check_checkpoint(self.config[self.config.subcommand].get("ckpt_path"))
 
-    def before_validate(self) -> None:
-        self._check_checkpoint("validate")
-
-    def before_test(self) -> None:
-        self._check_checkpoint("test")
-
-    def before_predict(self) -> None:
-        self._check_checkpoint("predict")
-
-    def _check_checkpoint(self, verb: str) -> None:
-        path = self.config[verb].get("ckpt_path")
+    def _check_checkpoint(self, path: str | None) -> None:
         if path in (None, "last", "best", "hpc", "registry"):
             return
         if not Path(path).is_file():

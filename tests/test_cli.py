@@ -1,0 +1,158 @@
+"""The command line as a user meets it: the shipped quickstart config, and errors of one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentError
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowdpo_pl.cli import main
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.parse_errors import one_sentence
+from tests.runs import MODEL, ROOT
+
+QUICKSTART = ["--config", str(ROOT / "configs" / "quickstart.yaml")]
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def short_run(folder: Path, *arguments: str, verb: str = "fit") -> list[str]:
+    return [
+        verb,
+        *QUICKSTART,
+        f"--trainer.logger.init_args.save_dir={folder}",
+        f"--trainer.default_root_dir={folder}",
+        "--data.batch_size=8",
+        "--data.validation.limit=16",
+        *arguments,
+    ]
+
+
+def test_quickstart_config_fits_validates_and_resumes(tmp_path: Path) -> None:
+    main(short_run(tmp_path, "--model.max_problems=16"))
+    run = tmp_path / "quickstart"
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["problems_seen"] == 16
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    main(short_run(tmp_path, "--model.max_problems=24", f"--ckpt_path={checkpoint}"))
+    assert json.loads((run / "summary.json").read_text())["problems_seen"] == 24
+    whole = tmp_path / "whole"
+    main(short_run(whole, "--model.max_problems=24"))
+    resumed = torch.load(checkpoint, weights_only=True)
+    uninterrupted = torch.load(whole / "quickstart" / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, value in uninterrupted["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    cli = main(
+        short_run(
+            tmp_path / "validated",
+            f"--ckpt_path={checkpoint}",
+            "--trainer.limit_val_batches=1.0",
+            verb="validate",
+        )
+    )
+    assert cli.trainer.callback_metrics["validation/problems"] == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--trainer.no_such=1"], "no_such"),
+        (["--model.no_such=1"], "model: Option 'no_such' is not accepted (flowdpo_pl.FlowDPOModule)"),
+        (["--model.learning.lr=fast"], "model.learning.lr"),
+        (["--model.flow.chunk_tokens=0"], "flow.chunk_tokens is 0: give at least 1"),
+        (["--data.batch_size=0"], "data.batch_size is 0: give at least 1 problem"),
+    ],
+)
+def test_a_bad_argument_is_named_in_one_sentence(
+    arguments: list[str], complaint: str, tmp_path: Path
+) -> None:
+    with pytest.raises((ArgumentError, ValueError)) as caught:
+        main(short_run(tmp_path, *arguments))
+    sentence = one_sentence(str(caught.value))
+    assert complaint in sentence and "\n" not in sentence
+
+
+def refuses(folder: Path, *arguments: str) -> str:
+    with pytest.raises(UserError) as caught:
+        main(short_run(folder, *arguments))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def model_copy(folder: Path) -> Path:
+    return Path(shutil.copytree(MODEL, folder / "model"))
+
+
+def test_missing_data_and_missing_model(tmp_path: Path) -> None:
+    assert "nowhere.jsonl" in refuses(tmp_path, "--data.train.path=nowhere.jsonl")
+    assert "has no config.json" in refuses(tmp_path, f"--model.base.path={tmp_path / 'no' / 'model'}")
+
+
+def test_a_model_without_chat_template(tmp_path: Path) -> None:
+    folder = model_copy(tmp_path)
+    (folder / "chat_template.jinja").unlink()
+    assert "has no chat template" in refuses(tmp_path, f"--model.base.path={folder}")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["Yes", "Not yet"], "'Not yet' of agent 'stop' is 2 tokens"),
+        (["Yes", "Yes"], "are the same token"),
+    ],
+)
+def test_verdict_words_must_be_two_single_tokens(words: list[str], complaint: str, tmp_path: Path) -> None:
+    stop = {"user": "{question} {partial}", "options": words}
+    prompts = json.dumps({"answer": {"user": "{question}"}, "stop": stop})
+    assert complaint in refuses(tmp_path, f"--model.prompts={prompts}")
+
+
+def test_chunks_must_fit_the_context(tmp_path: Path) -> None:
+    message = refuses(tmp_path, "--model.flow.init_args.chunk_tokens=100")
+    assert "context is 512" in message and "fewer or shorter chunks" in message
+
+
+def test_a_missing_a_truncated_and_a_foreign_checkpoint(tmp_path: Path) -> None:
+    main(short_run(tmp_path, "--model.max_problems=8"))
+    whole = tmp_path / "quickstart" / "checkpoints" / "last.ckpt"
+    assert "does not exist" in refuses(tmp_path / "a", f"--ckpt_path={tmp_path / 'none.ckpt'}")
+    half = tmp_path / "half.ckpt"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert "truncated" in refuses(tmp_path / "b", f"--ckpt_path={half}")
+    other = model_copy(tmp_path)
+    _change_weights(other)
+    assert "another base" in refuses(tmp_path / "c", f"--ckpt_path={whole}", f"--model.base.path={other}")
+
+
+def _change_weights(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["model.embed_tokens.weight"] += 0.1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_the_program_prints_errors_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flowdpo_pl", "convert", "no.gguf", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("flowdpo_pl: no.gguf does not exist")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_foreign_folder_named_callbacks_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "callbacks").mkdir()
+    (tmp_path / "callbacks" / "__init__.py").touch()
+    command = [sys.executable, "-m", "flowdpo_pl", "fit", "--help"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert "hides the package 'callbacks'" in done.stderr
