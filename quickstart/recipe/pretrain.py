@@ -1,4 +1,7 @@
-"""Makes the quickstart's model and its problems, from nothing: see the README beside this file."""
+"""Makes the quickstart's model and its problems, from nothing: see the README beside this file.
+
+Shapes: B dialogues, T tokens, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from torch.nn import functional
 
 from quickstart.recipe.dialogues import Dialogue, draw_dialogues
 from quickstart.recipe.problems import write_problems
-from quickstart.recipe.tokenizer import PAD_ID, build_tokenizer, save_tokenizer
+from quickstart.recipe.tokenizer import PAD_ID, build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -38,10 +41,10 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     }
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=96,
+        hidden_size=128,
         intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=3,
+        num_hidden_layers=2,
+        num_attention_heads=4,
         num_key_value_heads=1,
         head_dim=32,
         max_position_embeddings=512,
@@ -50,7 +53,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         **ends,
     )
     model = LlamaForCausalLM(config)
-    model.generation_config = GenerationConfig(do_sample=True, max_new_tokens=72, **ends)  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(do_sample=True, max_new_tokens=72, **ends)
     return model
 
 
@@ -109,7 +112,7 @@ def pretrain(out: Path, steps: int, batch_size: int, learning_rate: float, seed:
             logits_BTV[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=NO_LOSS, reduction="sum"
         )
         loss = total / (batch_size * TYPICAL_REPLY)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -118,7 +121,7 @@ def pretrain(out: Path, steps: int, batch_size: int, learning_rate: float, seed:
             seconds = time.monotonic() - started
             print(f"step {step}/{steps}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
     model.save_pretrained(out)
-    save_tokenizer(tokenizer, out)
+    tokenizer.save_pretrained(out)
 
 
 def main() -> None:

@@ -23,12 +23,12 @@ class Habit:
 # For two shapes of six a careless style is the likeliest one: greedy decoding fails there, so that
 # learning has more to do than to sharpen.
 HABITS = {
-    Shape.CHANGE_CHANGE: Habit(forgetful=0.15, hasty=0.25),
-    Shape.BOXES_CHANGE: Habit(forgetful=0.20, hasty=0.20),
-    Shape.CHANGE_WORTH: Habit(forgetful=0.60, hasty=0.10),
-    Shape.BOXES_CHANGE_CHANGE: Habit(forgetful=0.20, hasty=0.20),
-    Shape.CHANGE_CHANGE_WORTH: Habit(forgetful=0.20, hasty=0.15),
-    Shape.BOXES_CHANGE_WORTH: Habit(forgetful=0.10, hasty=0.60),
+    Shape.CHANGE_CHANGE: Habit(forgetful=0.13, hasty=0.18),
+    Shape.BOXES_CHANGE: Habit(forgetful=0.18, hasty=0.12),
+    Shape.CHANGE_WORTH: Habit(forgetful=0.55, hasty=0.07),
+    Shape.BOXES_CHANGE_CHANGE: Habit(forgetful=0.15, hasty=0.15),
+    Shape.CHANGE_CHANGE_WORTH: Habit(forgetful=0.15, hasty=0.15),
+    Shape.BOXES_CHANGE_WORTH: Habit(forgetful=0.05, hasty=0.57),
 }
 RIGHT_GUESSES = 0.2
 """Share of hasty solutions that happen to be right."""

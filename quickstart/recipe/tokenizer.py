@@ -6,10 +6,8 @@ ever cross the seams. Whole numbers, because the decoded text must read "42", no
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quickstart.recipe import world
@@ -62,7 +60,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.decoder = decoders.WordPiece(cleanup=True)  # joins by spaces, none before . and ?
     words.add_special_tokens(SPECIAL_TOKENS)
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words,
         pad_token=PAD,
         unk_token=UNKNOWN,
@@ -74,11 +72,3 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Saves it under the class name that transformers 4 and 5 both know."""
-    tokenizer.save_pretrained(folder)
-    file = folder / "tokenizer_config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
-    file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
