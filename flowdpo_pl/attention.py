@@ -17,6 +17,8 @@ from torch.nn import functional as F
 ATTENTION = "flowdpo"
 """Name to load a model with."""
 
+_SCORES_AT_ONCE = 512 * 2**20  # bytes of scores that products on a CPU may hold
+
 
 class View(Protocol):
     """Which keys and values the queries of one forward see."""
@@ -71,13 +73,34 @@ def grouped_attention(
     grouped = query.reshape(batch, key.shape[1], groups * count, size)
     if groups > 1 and count > 1:
         bias = bias.unsqueeze(2).expand(-1, -1, groups, -1, -1).flatten(2, 3)
-    if softcap is None:
-        output = F.scaled_dot_product_attention(grouped, key, value, attn_mask=bias, scale=scaling)
-    else:
+    if softcap is not None:
         scores = torch.matmul(grouped, key.transpose(-1, -2)).float() * scaling
         scores = torch.tanh(scores / softcap) * softcap + bias
         output = torch.matmul(scores.softmax(-1).to(value.dtype), value)
+    elif (
+        query.device.type == "cpu"
+        and not query.requires_grad
+        and _score_bytes(grouped, key) < _SCORES_AT_ONCE
+    ):
+        output = _two_products(grouped, key, value, bias, scaling)
+    else:
+        output = F.scaled_dot_product_attention(
+            grouped, key.contiguous(), value, attn_mask=bias, scale=scaling
+        )
     return output.reshape(batch, heads, count, -1)
+
+
+def _two_products(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float) -> Tensor:
+    """Attention `[B, K, N, D]` as two batched products: half the time of SDPA's bf16 kernel on CPUs."""
+    batch, heads, _, _ = query.shape
+    rows = bias.expand(batch, heads, -1, -1).flatten(0, 1)
+    scores = torch.baddbmm(rows, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling)
+    output: Tensor = torch.bmm(scores.softmax(-1), value.flatten(0, 1)).unflatten(0, (batch, heads))
+    return output
+
+
+def _score_bytes(query: Tensor, key: Tensor) -> int:
+    return query.shape[0] * query.shape[1] * query.shape[2] * key.shape[2] * query.element_size()
 
 
 def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:

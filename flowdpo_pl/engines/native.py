@@ -184,7 +184,7 @@ class NativeEngine:
         tokens = np.zeros((len(rows), block), dtype=np.int64)
         for index, row in enumerate(rows):
             if row.stored is not None:
-                row.stored.copy_into(workspace.row(index)[..., : row.cached, :], row.cached)
+                workspace.load(index, row.stored, row.cached)
             last = row.token_ids[-block:]
             tokens[index, block - len(last) :] = last
         workspace.begin(block)
@@ -204,8 +204,7 @@ class NativeEngine:
     ) -> None:
         """Remember the states of `token_ids`, sharing what the row already shared."""
         start = min(row.cached, len(token_ids))
-        states = workspace.row(index)[..., start : len(token_ids), :].clone()
-        stored = Stored(token_ids, start, states, row.stored)
+        stored = Stored(token_ids, start, *workspace.states(index, start, len(token_ids)), row.stored)
         self._cache.store(request.agent, request.problem_id, request.branch, stored)
 
     def draw_keys(self, requests: Sequence[WriteRequest] | Sequence[ChooseRequest]) -> list[int]:

@@ -23,21 +23,23 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A sequence whose keys and values are known; `states` covers its tokens from `start` on."""
+    """A sequence whose keys and values are known; both states cover its tokens from `start` on."""
 
     token_ids: Ids
     start: int
-    states: Tensor
-    """[Y, 2, K, L - start, D]"""
+    keys: Tensor
+    """[Y, K, L - start, D]"""
+    values: Tensor
     parent: Stored | None
 
-    def copy_into(self, target: Tensor, length: int) -> None:
-        """Write the states of the first `length` tokens into `target` `[Y, 2, K, length, D]`."""
+    def copy_into(self, keys: Tensor, values: Tensor) -> None:
+        """Write the states of the first tokens into both, `[Y, K, length, D]`."""
         node: Stored | None = self
-        end = length
+        end = keys.shape[2]
         while node is not None and end > 0:
             if node.start < end:
-                target[..., node.start : end, :] = node.states[..., : end - node.start, :]
+                keys[:, :, node.start : end] = node.keys[:, :, : end - node.start]
+                values[:, :, node.start : end] = node.values[:, :, : end - node.start]
                 end = node.start
             node = node.parent
 

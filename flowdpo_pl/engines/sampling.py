@@ -46,14 +46,14 @@ class Drawn:
 
 
 def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
-    """Draw from float32 logits `[B, V]` (overwritten) with two uniforms a row `[B, 2]`, float64."""
+    """Draw from float32 logits `[B, V]` (may be overwritten) with two uniforms a row `[B, 2]`, float64."""
     if sampling.temperature == 0:
         tokens = logits.argmax(-1)
         zeros = torch.zeros(len(tokens), device=logits.device)
         return Drawn(tokens, zeros, tokens, zeros - torch.inf)
     if sampling.temperature != 1:
         logits /= sampling.temperature
-    weights = logits.sub_(logits.amax(-1, keepdim=True)).exp_()
+    weights = logits.softmax(-1)
     if sampling.top_p < 1:
         weights = _nucleus(weights, sampling.top_p)
     sums = _block_sums(weights)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowdpo_pl.engines.prefix_cache import Stored
+
 
 class Workspace:
     """Implements `attention.View` for queries on cached rows."""
@@ -27,16 +29,28 @@ class Workspace:
         """[B] first column of each row."""
         heads = config.num_key_value_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, 2, len(lengths), heads, self.end + room, size)
-        self.states = torch.zeros(shape, dtype=dtype, device=device)
-        """[Y, 2, B, K, C, D]; zeros, because what no row owns is multiplied by zero weights."""
+        shape = (config.num_hidden_layers, len(lengths), heads, self.end + room, size)
+        self._values = torch.zeros(shape, dtype=dtype, device=device)
+        """[Y, B, K, C, D]; zeros, because what no row owns is multiplied by zero weights."""
+        self._keys = torch.zeros_like(self._values)
+        if device.type == "cpu":  # products with one-token queries run twice as fast on columns of keys
+            self._keys = self._keys.transpose(3, 4).contiguous().transpose(3, 4)
         self._new = self.end
         self._padding: Tensor | None = None
         self._biases: dict[int | None, Tensor] = {}
 
-    def row(self, index: int) -> Tensor:
-        """States of one row from its first column on, `[Y, 2, K, C - start, D]`."""
-        return self.states[:, :, index, :, int(self.starts[index]) :]
+    def load(self, index: int, stored: Stored, length: int) -> None:
+        """Put the first `length` stored tokens into a row."""
+        columns = slice(int(self.starts[index]), int(self.starts[index]) + length)
+        stored.copy_into(self._keys[:, index, :, columns], self._values[:, index, :, columns])
+
+    def states(self, index: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Copies of a row's keys and values `[Y, K, stop - start, D]`, tokens `start` to `stop`."""
+        first = int(self.starts[index])
+        keys, values = (
+            both[:, index, :, first + start : first + stop] for both in (self._keys, self._values)
+        )
+        return keys.clone(), values.clone()
 
     def begin(self, new: int) -> None:
         """The next forward brings the last `new` columns up to `end`."""
@@ -55,14 +69,16 @@ class Workspace:
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these `[B']`, in this order."""
-        kept = self.states[:, :, rows, :, : self.end]
-        self.states = self.states[:, :, : len(rows)]
-        self.states[..., : self.end, :] = kept
+        for name in ("_keys", "_values"):
+            old: Tensor = getattr(self, name)
+            for layer in old:  # layer by layer, so that the copy in between stays small
+                layer[: len(rows), :, : self.end] = layer[rows, :, : self.end]
+            setattr(self, name, old[:, : len(rows)])
         self.starts = self.starts[rows]
         self._padding = None
 
     def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        keys, values = self.states[layer, 0], self.states[layer, 1]
+        keys, values = self._keys[layer], self._values[layer]
         keys[:, :, self.end - self._new : self.end] = key
         values[:, :, self.end - self._new : self.end] = value
         return keys[:, :, : self.end], values[:, :, : self.end]
@@ -74,7 +90,7 @@ class Workspace:
 
     def _bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
         if self._padding is None:
-            columns = torch.arange(self.states.shape[4], device=self.starts.device)
+            columns = torch.arange(self._values.shape[3], device=self.starts.device)
             hidden = columns[None, :] < self.starts[:, None]
             self._padding = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
             self._padding = self._padding.masked_fill_(hidden, float("-inf"))[:, None, None, :]
