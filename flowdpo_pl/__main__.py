@@ -40,15 +40,11 @@ def main() -> None:
 
 def _require_own_callbacks() -> None:
     """A folder `callbacks` in the working directory would shadow the package of that name."""
+    own = Path(__file__).resolve().parents[1] / "callbacks"
     spec = find_spec("callbacks")
-    here = Path.cwd() / "callbacks"
-    if (
-        spec is None
-        or (spec.origin is None and here.is_dir())
-        or find_spec("callbacks.adapter_checkpoint") is None
-    ):
+    if spec is None or spec.origin is None or Path(spec.origin).resolve().parent != own:
         raise UserError(
-            f"the folder {here} hides the package 'callbacks' that the configs name: "
+            f"the folder {Path.cwd() / 'callbacks'} hides the package 'callbacks' that the configs name: "
             "rename it or run from another directory."
         )
 
