@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from flowdpo_pl.engines.native import NativeEngine
+from flowdpo_pl.engines.protocol import WriteRequest
+from flowdpo_pl.engines.sampling import Sampling
 from flowdpo_pl.rollouts import Exploration
-from flowdpo_pl.types import Problem, RolloutTree
+from flowdpo_pl.types import ANSWER, Problem, RolloutTree
 from tests.conftest import World
 from tests.models import FAMILIES
 
@@ -59,3 +63,27 @@ def test_out_of_memory_halves_a_wave_and_changes_no_draw(
     monkeypatch.setattr(world.agents, "hidden", small_machine)
     halved = world.rollouts().play(problems, Exploration()).trees
     assert refused and [moves(tree) for tree in halved] == [moves(tree) for tree in together]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_equals_transformers_generate(
+    family: str, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world(family)
+    end_id = world.prompts.end_ids[0]  # `generate` can't merge several end tokens into one symbol
+    head = replace(world.head, end_ids=(end_id,))
+    engine = NativeEngine(world.agents, head, world.draws, Sampling(temperature=0))
+    requests = [
+        WriteRequest(ANSWER, p.id, "", 0, world.prompts.context(ANSWER, p, ()).prefix, max_tokens=24)
+        for p in problems
+    ]
+    world.plain.model.set_adapter(ANSWER)
+    for request, written in zip(requests, engine.write(requests), strict=True):
+        generated = world.plain.model.generate(
+            torch.tensor([request.prefix]),
+            max_new_tokens=24,
+            do_sample=False,
+            begin_suppress_tokens=[end_id],
+            eos_token_id=end_id,
+        )[0, len(request.prefix) :]
+        assert list(written.token_ids) == generated.tolist()

@@ -107,3 +107,27 @@ def test_loss_is_the_oracle_s(make_world: Callable[..., World], problems: list[P
         torch.exp(0.5 * scores.margin)
     )
     torch.testing.assert_close(expected, by_hand.mean())
+
+
+def test_two_logit_stop_margin_and_gradient_equal_the_full_softmax(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    pairs = every_fork(world, problems, STOP)
+    with world.agents.acting_as(STOP):
+        policy = packed_logprobs(world, pairs, 10_000)
+        torch.stack([value[0] - value[1] for value in policy.values()]).sum().backward()
+    ours = [parameter.grad for parameter in world.agents.parameters_of(STOP)]
+
+    margins = []
+    for pair in pairs:
+        context = world.prompts.context(STOP, pair.problem, pair.prefix)
+        full = world.plain.logits(STOP, (*context.prefix, *context.suffix))[-1].log_softmax(-1)
+        margins.append(full[pair.chosen.token_ids[0]] - full[pair.rejected.token_ids[0]])
+    torch.stack(margins).sum().backward()
+    expected = [p.grad for name, p in world.plain.model.named_parameters() if f".{STOP}." in name]
+    for value, margin in zip(policy.values(), margins, strict=True):
+        torch.testing.assert_close(value[0] - value[1], margin.detach(), atol=1e-5, rtol=1e-5)
+    for own, plain in zip(ours, expected, strict=True):
+        assert own is not None and plain is not None
+        torch.testing.assert_close(own, plain, atol=1e-5, rtol=1e-4)
