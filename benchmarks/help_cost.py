@@ -1,7 +1,7 @@
 """What `fit --help` costs beside that of a LightningCLI without a project.
 
-`python -m benchmarks.help_cost` runs both in turns and prints one JSON object: medians of wall-clock and of CPU
-seconds, and their ratios.
+`python -m benchmarks.help_cost` runs both in turns and prints one JSON object: medians of wall-clock and of
+CPU seconds, and their ratios.
 """
 
 from __future__ import annotations
