@@ -126,8 +126,9 @@ def test_two_logit_stop_margin_and_gradient_equal_the_full_softmax(
         margins.append(full[pair.chosen.token_ids[0]] - full[pair.rejected.token_ids[0]])
     torch.stack(margins).sum().backward()
     expected = [p.grad for name, p in world.plain.model.named_parameters() if f".{STOP}." in name]
-    for value, margin in zip(policy.values(), margins, strict=True):
-        torch.testing.assert_close(value[0] - value[1], margin.detach(), atol=1e-5, rtol=1e-5)
+    for pair, margin in zip(pairs, margins, strict=True):
+        chosen, rejected = policy[pair.problem.id, pair.node]
+        torch.testing.assert_close(chosen - rejected, margin, atol=1e-5, rtol=1e-5)
     for own, plain in zip(ours, expected, strict=True):
         assert own is not None and plain is not None
         torch.testing.assert_close(own, plain, atol=1e-5, rtol=1e-4)
