@@ -11,17 +11,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowdpo_pl.prompts import PromptBook
-from flowdpo_pl.types import Move, PreferencePair
+from flowdpo_pl.types import PreferencePair
+
+
+@dataclass(frozen=True)
+class ScoredMove:
+    """A move to be scored after what its agent reads before it."""
+
+    before: tuple[int, ...]
+    """Token ids of the context."""
+    move: tuple[int, ...]
+    depth: int
+    """Number of the node; the trunk is taken from the deepest."""
+    options: tuple[int, ...] = ()
+    """The token ids that the softmax runs over; empty: the whole vocabulary."""
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """What goes through the model: all but the last token, which is only predicted."""
+        return self.before + self.move[:-1]
 
 
 @dataclass(frozen=True)
 class PackedTree:
-    """One tree of pairs. Lists of ints, so that packing needs no torch."""
+    """Sequences that share prefixes, as one. Lists of ints, so that packing needs no torch."""
 
-    pairs: tuple[PreferencePair, ...]
     token_ids: list[int]
     """[T] the trunk, then branch after branch."""
     positions: list[int]
@@ -36,6 +53,8 @@ class PackedTree:
     """[S] the token ids the softmax runs over; empty: the whole vocabulary."""
     moves: list[tuple[int, ...]]
     """[M] indices into `scored` whose log-probabilities a move sums."""
+    pairs: tuple[PreferencePair, ...] = ()
+    """[M / 2] the pairs behind the moves, where they are pairs."""
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -46,57 +65,45 @@ def pack(pairs: Iterable[PreferencePair], prompts: PromptBook) -> list[PackedTre
     by_problem: defaultdict[str, list[PreferencePair]] = defaultdict(list)
     for pair in pairs:
         by_problem[pair.problem.id].append(pair)
-    return [_pack_problem(tuple(group), prompts) for group in by_problem.values()]
+    return [
+        replace(
+            pack_moves([move for pair in group for move in scored_moves(pair, prompts)]), pairs=tuple(group)
+        )
+        for group in by_problem.values()
+    ]
 
 
-def unpacked_tokens(pairs: Iterable[PreferencePair], prompts: PromptBook) -> int:
-    """Tokens that the same pairs take as separate sequences, before padding."""
-    return sum(
-        len(sequence.token_ids)
-        for pair in pairs
-        for sequence in (_Sequence.of(pair, move, prompts) for move in (pair.chosen, pair.rejected))
+def scored_moves(pair: PreferencePair, prompts: PromptBook) -> tuple[ScoredMove, ScoredMove]:
+    """The chosen and the rejected move, each after the pair's prefix."""
+    context = prompts.context(pair.agent, pair.problem, pair.prefix)
+    before = context.prefix + context.suffix
+    options = () if pair.chosen.option is None else prompts.options(pair.agent)
+    chosen, rejected = (
+        ScoredMove(before, move.token_ids, pair.node, options) for move in (pair.chosen, pair.rejected)
     )
+    return chosen, rejected
 
 
-@dataclass(frozen=True)
-class _Sequence:
-    """A move after its prefix: the input tokens, and where the move's targets are."""
-
-    token_ids: tuple[int, ...]
-    targets: tuple[int, ...]
-    options: tuple[int, ...]
-
-    @staticmethod
-    def of(pair: PreferencePair, move: Move, prompts: PromptBook) -> _Sequence:
-        context = prompts.context(pair.agent, pair.problem, pair.prefix)
-        before = context.prefix + context.suffix
-        options = () if move.option is None else prompts.options(pair.agent)
-        return _Sequence(before + move.token_ids[:-1], move.token_ids, options)
-
-
-def _pack_problem(pairs: tuple[PreferencePair, ...], prompts: PromptBook) -> PackedTree:
-    sequences = [_Sequence.of(pair, move, prompts) for pair in pairs for move in (pair.chosen, pair.rejected)]
-    deepest = max(pair.node for pair in pairs)
-    nodes = [pair.node for pair in pairs for _ in range(2)]
-    trunk = max((s.token_ids for s, node in zip(sequences, nodes, strict=True) if node == deepest), key=len)
-    tree = PackedTree(
-        pairs, list(trunk), list(range(len(trunk))), [0] * len(trunk), [0] * len(trunk), [], [], []
-    )
+def pack_moves(moves: Sequence[ScoredMove]) -> PackedTree:
+    """Pack moves of one problem; `PackedTree.moves` has their order."""
+    deepest = max(move.depth for move in moves)
+    trunk = max((move.inputs for move in moves if move.depth == deepest), key=len)
+    zeros = [0] * len(trunk)
+    tree = PackedTree(list(trunk), list(range(len(trunk))), zeros, [*zeros], [], [], [])
     places_of: dict[tuple[int, ...], list[int]] = {}
     index_of: dict[tuple[int, int], int] = {}
-    for sequence in sequences:
-        if sequence.token_ids not in places_of:  # a chooser's two moves read the very same tokens
-            places_of[sequence.token_ids] = _insert(tree, trunk, sequence.token_ids)
-        places = places_of[sequence.token_ids]
-        move = []
-        sources = places[-len(sequence.targets) :]
-        for source, target in zip(sources, sequence.targets, strict=True):
+    for scored in moves:
+        if scored.inputs not in places_of:  # a chooser's two moves read the very same tokens
+            places_of[scored.inputs] = _insert(tree, trunk, scored.inputs)
+        sources = places_of[scored.inputs][-len(scored.move) :]
+        indices = []
+        for source, target in zip(sources, scored.move, strict=True):
             if (source, target) not in index_of:
                 index_of[source, target] = len(tree.scored)
                 tree.scored.append((source, target))
-                tree.options.append(sequence.options)
-            move.append(index_of[source, target])
-        tree.moves.append(tuple(move))
+                tree.options.append(scored.options)
+            indices.append(index_of[source, target])
+        tree.moves.append(tuple(indices))
     return tree
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowdpo_pl.losses import SigmoidLoss
-from flowdpo_pl.packing import pack, unpacked_tokens
+from flowdpo_pl.packing import pack, scored_moves
 from flowdpo_pl.rollouts import Exploration
 from flowdpo_pl.scoring import micro_batches, move_logprobs
 from flowdpo_pl.types import ANSWER, STOP, Agent, PreferencePair, Problem
@@ -94,7 +94,8 @@ def test_packing_reads_each_token_once(make_world: Callable[..., World], problem
     world = make_world()
     pairs = every_fork(world, problems, ANSWER)
     trees = pack(pairs, world.prompts)
-    assert sum(map(len, trees)) < unpacked_tokens(pairs, world.prompts) / 1.5
+    apart = sum(len(move.inputs) for pair in pairs for move in scored_moves(pair, world.prompts))
+    assert sum(map(len, trees)) < apart / 1.5
 
 
 def test_loss_is_the_oracle_s(make_world: Callable[..., World], problems: list[Problem]) -> None:

