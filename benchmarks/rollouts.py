@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
 
 from jsonargparse import auto_cli
 
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.stitched_engine import StitchedEngine
-from benchmarks.workload import Workload
+from benchmarks.workload import Workload, prompts
+from flowdpo_pl.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.rollouts import Exploration, Play, Rollouts
 
 
@@ -69,14 +72,22 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
     report("rollouts", workload=vars(workload), rounds=rounds, results=results, ratios=ratios)
 
 
-def _vllm(python: str, workload: Workload, module: Any, rounds: int, lora: bool) -> dict[str, float]:
-    import tempfile
-    from pathlib import Path
-
+def _vllm(
+    python: str, workload: Workload, module: FlowDPOModule, rounds: int, lora: bool
+) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        module.save_adapters(Path(folder))
-        command = [python, "-m", "benchmarks.vllm_rollouts", f"--adapters={folder}", f"--rounds={rounds}"]
-        command += [f"--workload={json.dumps(vars(workload))}", f"--lora={str(lora).lower()}"]
+        setting = {
+            "model": workload.model,
+            "flow": {"chunk_tokens": workload.chunk_tokens, "max_chunks": workload.max_chunks},
+            "prompts": {agent: asdict(prompt) for agent, prompt in prompts().items()},
+            "problems": [asdict(problem) for problem in workload.read()],
+        }
+        path = Path(folder) / "setting.json"
+        path.write_text(json.dumps(setting))
+        command = [python, "-m", "benchmarks.vllm_rollouts", f"--setting={path}", f"--rounds={rounds}"]
+        if lora:
+            module.save_adapters(Path(folder) / "adapters")
+            command.append(f"--adapters={folder}/adapters")
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"vLLM failed with exit code {done.returncode}: see its messages above.")
