@@ -80,7 +80,8 @@ class Agents(nn.Module):
         self._copies: dict[Agent, list[tuple[Tensor, Tensor]]] = {}
         self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
         for index, layer in enumerate(self._layers):
-            setattr(layer, "forward", partial(self._adapted_forward, layer, index))  # noqa: B010
+            forward = partial(self._adapted_forward, layer, layer.get_base_layer(), index)
+            setattr(layer, "forward", forward)  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
                 parameter.requires_grad_(True)
@@ -204,8 +205,9 @@ class Agents(nn.Module):
         finally:
             self._acting, self._decoding = before
 
-    def _adapted_forward(self, layer: LoraLayer, index: int, x: Tensor) -> Tensor:
-        base: Callable[[Tensor], Tensor] = layer.get_base_layer()
+    def _adapted_forward(
+        self, layer: LoraLayer, base: Callable[[Tensor], Tensor], index: int, x: Tensor
+    ) -> Tensor:
         output: Tensor = base(x)
         agent = self._acting
         if agent is None:

@@ -4,8 +4,8 @@ The careful style writes every step and is always right. The other two are what 
 unlearn: the forgetful one leaves out the last step, the hasty one writes no step and guesses.
 
 The sentences' lengths are no accident: cut into chunks of `CHUNK_TOKENS`, no careful solution is cut
-between its last result and its answer. A judge that falls back on the last number of a text would call
-such a draft right, and would teach Stop to stop early.
+between its last calculation ("They cost 7 * 4") and the answer. A judge that falls back on the last
+expression of a text would find such a draft right, and so would teach Stop to stop early.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def _steps(story: Story, steps: tuple[Step, ...]) -> str:
 def _sentence(story: Story, step: Step) -> str:
     sum_ = f"{step.left} {step.sign} {step.right} = {step.result}"
     if step.kind == "boxes":
-        return f"{story.hero} has {sum_} {story.things} in all."
-    return f"Then {sum_} {story.things}." if step.kind == "change" else f"Worth {sum_} coins."
+        return f"In all, {story.hero} has {sum_} {story.things}."
+    return f"This gives {sum_}." if step.kind == "change" else f"They cost {sum_}."
 
 
 def _answer(number: int) -> str:
