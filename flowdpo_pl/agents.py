@@ -218,10 +218,11 @@ class Agents(nn.Module):
             output.flatten(0, -2).addmm_(flat, up)  # in place: nobody else holds the base's output
             return output
         if self.training and self._dropout > 0:
-            x = F.dropout(x, self._dropout)
+            x = x * _dropout_mask(x, self._dropout)
         down, up = _matrices(layer, agent)
-        update = F.linear(F.linear(x.to(down.dtype), down), up) * layer.scaling[agent]
-        output = output + update.to(output.dtype)
+        # float32 weights, products in the compute dtype: what autocast does, and half the time
+        shrunk = F.linear(x, down.to(x.dtype)) * layer.scaling[agent]
+        output = output + F.linear(shrunk, up.to(x.dtype))
         return output
 
     def _copy(self, agent: Agent) -> list[tuple[Tensor, Tensor]]:
@@ -236,6 +237,16 @@ class Agents(nn.Module):
                 for down, up in [_matrices(layer, agent)]
             ]
         return self._copies[agent]
+
+
+def _dropout_mask(x: Tensor, rate: float) -> Tensor:
+    """Zeros with probability `rate`, else 1 / (1 - rate), in the shape of `x`.
+
+    On a CPU one draw of 64 bits serves four elements: torch's own dropout took a fifth of an update.
+    """
+    draws = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 4),), device=x.device)
+    kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= round(rate * 2**16) - 2**15
+    return kept.to(x.dtype).div_(1 - rate)
 
 
 def _matrices(layer: LoraLayer, agent: Agent) -> tuple[nn.Parameter, nn.Parameter]:

@@ -77,11 +77,7 @@ def grouped_attention(
         scores = torch.matmul(grouped, key.transpose(-1, -2)).float() * scaling
         scores = torch.tanh(scores / softcap) * softcap + bias
         output = torch.matmul(scores.softmax(-1).to(value.dtype), value)
-    elif (
-        query.device.type == "cpu"
-        and not query.requires_grad
-        and _score_bytes(grouped, key) < _SCORES_AT_ONCE
-    ):
+    elif query.device.type == "cpu" and _score_bytes(grouped, key) < _SCORES_AT_ONCE:
         output = _two_products(grouped, key, value, bias, scaling)
     else:
         output = F.scaled_dot_product_attention(
