@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from flowdpo_pl.engines import native
 from flowdpo_pl.engines.native import NativeEngine
 from flowdpo_pl.engines.protocol import WriteRequest
 from flowdpo_pl.engines.sampling import Sampling
@@ -87,3 +88,17 @@ def test_greedy_equals_transformers_generate(
             eos_token_id=end_id,
         )[0, len(request.prefix) :]
         assert list(written.token_ids) == generated.tolist()
+
+
+def test_looking_seldom_at_who_is_over_changes_nothing(
+    make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the loop asks only every few steps; here it is made to."""
+    world = make_world()
+    often = world.rollouts().play(problems, Exploration()).trees
+    looks = native._Writing._looks
+    monkeypatch.setattr(
+        native._Writing, "_looks", lambda self, step: step % 3 == 2 or (step == 4 and looks(self, step))
+    )
+    seldom = world.rollouts().play(problems, Exploration()).trees
+    assert [moves(tree) for tree in seldom] == [moves(tree) for tree in often]

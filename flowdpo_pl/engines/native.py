@@ -28,6 +28,7 @@ Request = TypeVar("Request", WriteRequest, ChooseRequest)
 Result = TypeVar("Result", Written, Chosen)
 Floats = NDArray[np.float64] | NDArray[np.float32]
 
+_STEPS_BETWEEN_LOOKS = 16
 _RETIRE_SHARE = 8  # finished rows leave once they are an eighth of the batch
 
 
@@ -266,11 +267,19 @@ class _Writing:
             over = (drawn.tokens == end) | (self._limits[self._active] == step + 1)
             lengths = self._lengths[self._active]
             self._lengths[self._active] = torch.where(over & (lengths == 0), step + 1, lengths)
-            left = self._retire(workspace)
-            if not len(left):
-                return
+            tokens = drawn.tokens
+            if self._looks(step):
+                left = self._retire(workspace)
+                if not len(left):
+                    return
+                tokens = tokens[left]
             workspace.advance()
-            hidden = engine.forward(workspace, drawn.tokens[left, None])
+            hidden = engine.forward(workspace, tokens[:, None])
+
+    def _looks(self, step: int) -> bool:
+        """Whether to ask which rows are over: on a GPU asking waits for it, so only now and then."""
+        every = 1 if self._active.device.type == "cpu" else _STEPS_BETWEEN_LOOKS
+        return (step + 1) % every == 0 or step + 1 == self._uniforms.shape[1]
 
     def _retire(self, workspace: Workspace) -> Tensor:
         """Take finished rows out of the batch once they are many enough to be worth a copy; who is left."""

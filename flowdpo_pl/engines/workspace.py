@@ -25,8 +25,9 @@ class Workspace:
         """`lengths`: tokens of each row once the first block is in; `room`: columns for what follows."""
         self.end = max(lengths)
         """Columns in use after the current forward."""
-        self.starts = torch.tensor([self.end - length for length in lengths], device=device)
-        """[B] first column of each row."""
+        self._first = [self.end - length for length in lengths]
+        self._starts = torch.tensor(self._first, device=device)
+        """[B] first column of each row, beside the same numbers on the host."""
         heads = config.num_key_value_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, len(lengths), heads, self.end + room, size)
@@ -41,12 +42,12 @@ class Workspace:
 
     def load(self, index: int, stored: Stored, length: int) -> None:
         """Put the first `length` stored tokens into a row."""
-        columns = slice(int(self.starts[index]), int(self.starts[index]) + length)
+        columns = slice(self._first[index], self._first[index] + length)
         stored.copy_into(self._keys[:, index, :, columns], self._values[:, index, :, columns])
 
     def states(self, index: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Copies of a row's keys and values `[Y, K, stop - start, D]`, tokens `start` to `stop`."""
-        first = int(self.starts[index])
+        first = self._first[index]
         keys, values = (
             both[:, index, :, first + start : first + stop] for both in (self._keys, self._values)
         )
@@ -64,8 +65,8 @@ class Workspace:
 
     def positions(self) -> Tensor:
         """[B, N] positions of the new tokens in their rows (padding counts as 0)."""
-        columns = torch.arange(self.end - self._new, self.end, device=self.starts.device)
-        return (columns[None, :] - self.starts[:, None]).clamp_(min=0)
+        columns = torch.arange(self.end - self._new, self.end, device=self._starts.device)
+        return (columns[None, :] - self._starts[:, None]).clamp_(min=0)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these `[B']`, in this order."""
@@ -74,7 +75,8 @@ class Workspace:
             for layer in old:  # layer by layer, so that the copy in between stays small
                 layer[: len(rows), :, : self.end] = layer[rows, :, : self.end]
             setattr(self, name, old[:, : len(rows)])
-        self.starts = self.starts[rows]
+        self._starts = self._starts[rows]
+        self._first = self._starts.tolist()
         self._padding = None
 
     def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
@@ -90,14 +92,14 @@ class Workspace:
 
     def _bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
         if self._padding is None:
-            columns = torch.arange(self._values.shape[3], device=self.starts.device)
-            hidden = columns[None, :] < self.starts[:, None]
+            columns = torch.arange(self._values.shape[3], device=self._starts.device)
+            hidden = columns[None, :] < self._starts[:, None]
             self._padding = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
             self._padding = self._padding.masked_fill_(hidden, float("-inf"))[:, None, None, :]
         if self._new == 1 and (window is None or self.end <= window):
             return self._padding[..., : self.end]
-        queries = torch.arange(self.end - self._new, self.end, device=self.starts.device)[:, None]
-        columns = torch.arange(self.end, device=self.starts.device)[None, :]
+        queries = torch.arange(self.end - self._new, self.end, device=self._starts.device)[:, None]
+        columns = torch.arange(self.end, device=self._starts.device)[None, :]
         hidden = columns > queries
         if window is not None:
             hidden = hidden | (queries - columns >= window)
