@@ -14,6 +14,7 @@ _HOMES = {
     "FlowDPOModule": "flow_dpo_module",
     "Learning": "preference_learner",
     "LoraSettings": "agents",
+    "MarkedAnswerVerifier": "verifier",
     "MathVerifier": "verifier",
     "PromptDataModule": "data",
     "SigmoidLoss": "losses",

@@ -18,7 +18,7 @@ from flowdpo_pl.types import Verdict
 from flowdpo_pl.verifier_pool import WorkerLimits, WorkerPool
 from flowdpo_pl.verifier_worker import parse_readings
 
-__all__ = ["MathVerifier", "VerifierCounts", "check_gold", "extract_marked"]
+__all__ = ["MarkedAnswerVerifier", "MathVerifier", "VerifierCounts", "check_gold", "extract_marked"]
 
 _BATCH = object()
 
@@ -134,6 +134,22 @@ class MathVerifier:
 
     def __reduce__(self) -> tuple[type[MathVerifier], tuple[int, float, float]]:
         return type(self), self._arguments
+
+
+class MarkedAnswerVerifier(MathVerifier):
+    """A MathVerifier for whom an answer without an explicit marker is no answer, hence not correct.
+
+    math-verify falls back on a text's last number or expression. On a draft that breaks off in the middle
+    ("They cost 7 * 4") that is a lucky hit, and a flow that is rewarded for it learns to stop early.
+    """
+
+    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+        if extract_marked(_as_text(prediction)) is not None:
+            return super().submit(prediction, gold)
+        unmarked: Future[Verdict] = Future()
+        unmarked.set_result(Verdict(False))
+        self._tally.add(Verdict(False), fast=True)
+        return unmarked
 
 
 def check_gold(gold: object) -> None:

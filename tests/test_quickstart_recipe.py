@@ -65,19 +65,6 @@ def test_careful_solutions_are_right_in_every_line(stories: list[world.Story]) -
         assert text.endswith(f"The answer is {story.answer}.")
 
 
-def test_no_chunk_of_a_careful_solution_ends_between_its_last_calculation_and_its_answer(
-    stories: list[world.Story], built_tokenizer: PreTrainedTokenizerFast
-) -> None:
-    """A judge that falls back on the last expression would find such an unfinished draft right."""
-    for story in stories:
-        last = story.steps[-1]
-        ids = built_tokenizer.encode(solutions.careful_solution(story), add_special_tokens=False)
-        for cut in range(solutions.CHUNK_TOKENS, len(ids), solutions.CHUNK_TOKENS):
-            draft = built_tokenizer.decode(ids[:cut])
-            calculated = f"{last.left} {last.sign} {last.right}" in draft
-            assert f"answer is {story.answer}" in draft or not calculated, draft
-
-
 def test_forgetful_solutions_lack_the_last_step(stories: list[world.Story]) -> None:
     for story in stories:
         text = solutions.forgetful_solution(story)

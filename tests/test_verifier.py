@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser
 from flowdpo_pl.answers import quick_verdict, read_answer
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Verdict
-from flowdpo_pl.verifier import MathVerifier, VerifierCounts, check_gold
+from flowdpo_pl.verifier import MarkedAnswerVerifier, MathVerifier, VerifierCounts, check_gold
 from flowdpo_pl.verifier_pool import WorkerLimits, WorkerPool
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -344,3 +344,11 @@ def test_reading_the_box_alone_equals_math_verify_on_the_whole_solution(verifier
     for (solution, answer), verdict in zip(pairs, verifier(pairs), strict=True):
         gold, prediction = parse(f"${answer}$", parsing_timeout=None), parse(solution, parsing_timeout=None)
         assert verify(gold, prediction, timeout_seconds=None) == verdict.correct, (solution, answer)
+
+
+def test_a_marked_answer_verifier_rewards_no_unfinished_draft() -> None:
+    with MathVerifier() as lenient, MarkedAnswerVerifier() as strict:
+        draft = "Each is worth 4 coins. They cost 7 * 4"
+        assert lenient(draft, "28").correct and not strict(draft, "28").correct
+        assert strict(draft + " = 28. The answer is 28.", "28").correct
+        assert not strict(draft + " = 28. The answer is 27.", "28").correct

@@ -2,10 +2,6 @@
 
 The careful style writes every step and is always right. The other two are what preferences can
 unlearn: the forgetful one leaves out the last step, the hasty one writes no step and guesses.
-
-The sentences' lengths are no accident: cut into chunks of `CHUNK_TOKENS`, no careful solution is cut
-between its last calculation ("They cost 7 * 4") and the answer. A judge that falls back on the last
-expression of a text would find such a draft right, and so would teach Stop to stop early.
 """
 
 from __future__ import annotations
@@ -14,8 +10,6 @@ import random
 from dataclasses import dataclass
 
 from quickstart.recipe.world import LARGEST_NUMBER, Shape, Step, Story
-
-CHUNK_TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +77,15 @@ def draw_solution(story: Story, rng: random.Random) -> str:
 def _steps(story: Story, steps: tuple[Step, ...]) -> str:
     sentences = [_sentence(story, step) for step in steps]
     if story.steps[0].kind != "boxes":
-        sentences.insert(0, f"{story.hero} has {story.start}.")
+        sentences.insert(0, f"{story.hero} starts with {story.start}.")
     return "".join(sentence + " " for sentence in sentences)
 
 
 def _sentence(story: Story, step: Step) -> str:
     sum_ = f"{step.left} {step.sign} {step.right} = {step.result}"
     if step.kind == "boxes":
-        return f"In all, {story.hero} has {sum_} {story.things}."
-    return f"This gives {sum_}." if step.kind == "change" else f"They cost {sum_}."
+        return f"{story.hero} starts with {sum_}."
+    return f"Then {sum_} {story.things}." if step.kind == "change" else f"Worth {sum_} coins."
 
 
 def _answer(number: int) -> str:
