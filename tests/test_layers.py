@@ -20,7 +20,7 @@ LAYERS = (
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " attention base agents crew flow scoring prompt_source",
     "rollouts prompt_stream preference_learner",
-    "flow_dpo_module data convert",
+    "flow_dpo_module data adapter_strategy convert",
     "cli __main__",
 )
 """Modules of `flowdpo_pl`, lowest layer first."""

@@ -1,0 +1,17 @@
+"""Data parallelism for adapters: every rank plays its share of a batch, gradients meet at the step.
+
+Lightning's DDP would wrap the module and expect every parameter in every backward; here ranks mine
+different numbers of pairs, some none, and one agent updates at a time. So nothing is wrapped: the
+module broadcasts the adapters once and sums their gradients itself (`distributed`), a few megabytes.
+"""
+
+from __future__ import annotations
+
+from lightning.pytorch.strategies import DDPStrategy
+
+
+class AdapterStrategy(DDPStrategy):
+    """DDP's processes without DDP's wrapper; `trainer.strategy: {class_path: flowdpo_pl.AdapterStrategy}`."""
+
+    def configure_ddp(self) -> None:
+        """Leave the module as it is."""

@@ -1,0 +1,49 @@
+"""Two ranks learn what one process learns."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.runs import ROOT, data, module, trainer, weights
+
+PROGRAM = """
+import sys, torch
+torch.set_num_threads(1)
+from lightning.pytorch import Trainer
+from flowdpo_pl.adapter_strategy import AdapterStrategy
+from tests.runs import data, module, weights
+
+if __name__ == "__main__":
+    run = module()
+    Trainer(
+        accelerator="cpu", devices=2, strategy=AdapterStrategy(process_group_backend="gloo"), max_epochs=-1,
+        num_sanity_val_steps=0, limit_val_batches=0, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=sys.argv[1],
+    ).fit(run, data())
+    rank = torch.distributed.get_rank()
+    values = {name: float(value) for name, value in run.accuracy.compute().items()}
+    torch.save({"weights": weights(run), "seen": run.problems_seen, "values": values}, f"{sys.argv[1]}/{rank}.pt")
+"""
+
+
+def test_two_ranks_equal_one(tmp_path: Path) -> None:
+    one = module()
+    trainer(tmp_path).fit(one, data())
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, str(program), str(tmp_path)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for rank in range(2):
+        other = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert other["seen"] == one.problems_seen
+        expected = {name: float(value) for name, value in one.accuracy.compute().items()}
+        assert json.dumps(other["values"]) == json.dumps(expected)
+        for name, value in weights(one).items():
+            torch.testing.assert_close(other["weights"][name], value, atol=2e-4, rtol=1e-3)
