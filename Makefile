@@ -30,10 +30,16 @@ check: $(READY) ## check format, lint and strict types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-bench: $(READY) ## measure: cost of --help, verifier on labelled cases in DATA, gain of the quickstart (long)
+bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON and VLLM_PYTHON add those baselines, DATA names the data
 	.venv/bin/python -m benchmarks.help_cost
 	.venv/bin/python -m benchmarks.verifier_cases --data $(DATA)
 	.venv/bin/python -m benchmarks.quickstart_gain
+	.venv/bin/python -m benchmarks.limits
+	.venv/bin/python -m benchmarks.rollouts $(if $(VLLM_PYTHON),--vllm_python $(VLLM_PYTHON))
+	.venv/bin/python -m benchmarks.update --pairs full $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
+	.venv/bin/python -m benchmarks.update --pairs mined $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
+	.venv/bin/python -m benchmarks.end_to_end
+	.venv/bin/python -m benchmarks.scaling
 
 # Torch goes first, so that pip keeps this build of it (of the CPU, where pip finds such a wheel).
 $(READY): pyproject.toml
