@@ -55,7 +55,7 @@ def _write(source: Path, out: Path, dtype: str) -> None:
     dequantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     config = dequantised.config
     config.dtype = getattr(torch, dtype)
-    del config.quantization_config
+    vars(config).pop("quantization_config", None)  # not every release of transformers sets it
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(dequantised.state_dict())
     plain.generation_config = dequantised.generation_config

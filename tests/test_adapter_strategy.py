@@ -27,7 +27,8 @@ if __name__ == "__main__":
     ).fit(run, data())
     rank = torch.distributed.get_rank()
     values = {name: float(value) for name, value in run.accuracy.compute().items()}
-    torch.save({"weights": weights(run), "seen": run.problems_seen, "values": values}, f"{sys.argv[1]}/{rank}.pt")
+    result = {"weights": weights(run), "seen": run.problems_seen, "values": values}
+    torch.save(result, f"{sys.argv[1]}/{rank}.pt")
 """
 
 
