@@ -46,6 +46,10 @@ def main(args: list[str] | None = None) -> FlowCLI:
         subclass_mode_data=True,
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"exit_on_error": False, **{verb: {"exit_on_error": False} for verb in VERBS}},
+        parser_kwargs={
+            "description": "Online Flow-DPO. One verb more, outside the trainer: `convert` a GGUF file, see its --help.",
+            "exit_on_error": False,
+            **{verb: {"exit_on_error": False} for verb in VERBS},
+        },
         args=args,
     )
