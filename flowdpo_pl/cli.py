@@ -47,7 +47,7 @@ def main(args: list[str] | None = None) -> FlowCLI:
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
-            "description": "Online Flow-DPO. One verb more, outside the trainer: `convert` a GGUF file, see its --help.",
+            "description": "Online Flow-DPO. There is also `convert`, for GGUF files: see `convert --help`.",
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },
