@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -117,6 +118,14 @@ def test_the_reader_tells_late_imports_from_early_ones() -> None:
 
 def test_every_module_has_a_layer() -> None:
     assert LAYER.keys() == CORE.keys(), "place new modules in LAYERS, and remove those that are gone"
+
+
+def test_the_readme_s_map_tells_the_same_layers() -> None:
+    rows = re.findall(
+        r"^  ([\w/]+)\.py +(\d) ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    told = {"flowdpo_pl." + path.replace("/", "."): int(layer) for path, layer in rows}
+    assert told == {name: layer for name, layer in LAYER.items() if not CORE[name].match("*/__init__.py")}
 
 
 @pytest.mark.parametrize("module", CORE)
