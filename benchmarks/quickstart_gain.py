@@ -29,7 +29,8 @@ STOP_RATES = ("early_rate", "yes_rate/none", "yes_rate/wrong", "yes_rate/right",
 
 def run(verb: str, seed: int, folder: Path, *arguments: str) -> dict[str, Any]:
     """The summary of a run of the quickstart's config in `folder`, which is run if it isn't there."""
-    if not (folder / "summary.json").exists():
+    written = folder if verb == "fit" else folder / verb
+    if not (written / "summary.json").exists():
         print(f"--- {verb}, seed {seed}: {folder}", flush=True)
         options = {
             "config": CONFIG,
@@ -39,7 +40,7 @@ def run(verb: str, seed: int, folder: Path, *arguments: str) -> dict[str, Any]:
             "trainer.logger.init_args.name": folder.name,
         }
         run_verb([verb, *(f"--{key}={value}" for key, value in options.items()), *arguments])
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary: dict[str, Any] = json.loads((written / "summary.json").read_text(encoding="utf-8"))
     if summary["ended"] != "finished":
         raise SystemExit(f"{folder} holds a run that ended by {summary['ended']}: remove the folder.")
     return summary
@@ -51,12 +52,11 @@ def validated(seed: int, folder: Path, temperature: int, *arguments: str) -> dic
         "validate",
         seed,
         folder,
-        "--trainer.limit_val_batches=1.0",  # the config sets 0
         "--trainer.callbacks+=callbacks.TreeLog",
         f"--model.sampling.temperature={temperature}",
         *arguments,
     )
-    chains = {tree.problem.id: tree.main for tree in read_trees(folder / "trees.jsonl")}
+    chains = {tree.problem.id: tree.main for tree in read_trees(folder / "validate" / "trees.jsonl")}
     return {
         "accuracy": summary["progressive_accuracy"],
         **{name: summary["latest"][f"stop/{name}"] for name in STOP_RATES},

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -26,7 +27,18 @@ class FlowCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""
         super().parse_arguments(parser, args)
+        self._fit_one_config_to_all_verbs()
         self._check_checkpoint(self.config[self.config.subcommand].get("ckpt_path"))
+
+    def _fit_one_config_to_all_verbs(self) -> None:
+        """Other verbs than `fit` write into a subfolder; `validate` plays what `fit` leaves out."""
+        verb = self.config.subcommand
+        trainer = self.config[verb].trainer
+        logger = trainer.get("logger")
+        if verb != "fit" and isinstance(logger, Namespace) and logger.init_args.get("version") == "":
+            logger.init_args.version = verb
+        if verb == "validate" and trainer.limit_val_batches == 0:
+            trainer.limit_val_batches = 1.0
 
     def _check_checkpoint(self, path: str | None) -> None:
         if path in (None, "last", "best", "hpc", "registry"):
@@ -44,6 +56,7 @@ def main(args: list[str] | None = None) -> FlowCLI:
         LightningDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
+        auto_configure_optimizers=False,
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={

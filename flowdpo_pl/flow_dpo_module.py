@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from flowdpo_pl.adapter_strategy import AdapterStrategy
 from flowdpo_pl.agents import LoraSettings
 from flowdpo_pl.base import BaseModel
 from flowdpo_pl.crew import Crew
@@ -83,7 +85,7 @@ class FlowDPOModule(LightningModule):
             flow: the rules: whose turn, when over.
             lora: shape of every agent's adapter.
             learning: how the agents learn.
-            agent_learning: what differs for single agents, by agent.
+            agent_learning: how single agents learn instead, by agent (whole, not only what differs).
             sampling: the distribution that agents play from.
             exploration: which nodes get an alternative.
             budget: how much goes through the model at once.
@@ -120,7 +122,7 @@ class FlowDPOModule(LightningModule):
         self.cpu_threads = cpu_threads
         self.seed = seed
         self.draws = Draws(seed)
-        self.max_problems = max_problems
+        self._max_problems = max_problems
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
         # fed with all ranks' outcomes in stream order, so never synchronised again
@@ -133,8 +135,16 @@ class FlowDPOModule(LightningModule):
     @property
     def problems_seen(self) -> int:
         """Position in the stream of the running verb, over all ranks."""
-        validating = self._trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
-        return self._seen["validation" if validating else "train"]
+        return self._seen["validation" if self._validating else "train"]
+
+    @property
+    def max_problems(self) -> int | None:
+        """Position at which training ends; None for `validate`, which plays its whole stream."""
+        return None if self._validating else self._max_problems
+
+    @property
+    def _validating(self) -> bool:
+        return self._trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
 
     @property
     def crew(self) -> Crew:
@@ -194,6 +204,13 @@ class FlowDPOModule(LightningModule):
         )
 
     def on_fit_start(self) -> None:
+        if isinstance(self.trainer.strategy, DDPStrategy) and not isinstance(
+            self.trainer.strategy, AdapterStrategy
+        ):
+            raise UserError(
+                "trainer.strategy would wrap the module and wait for gradients that an agent without pairs "
+                "never has: set trainer.strategy to {class_path: flowdpo_pl.AdapterStrategy}."
+            )
         broadcast(parameter for agent in self.flow.agents for parameter in self.agents.parameters_of(agent))
         self.agents.changed()
 
@@ -282,11 +299,15 @@ class FlowDPOModule(LightningModule):
         accuracy.update(torch.tensor(outcomes), groups)
         self._seen[stream] += len(outcomes)
         self.stop_confusion.update(play.trees)
+        statistics = tree_statistics(play.trees)
+        counted = [name for name in statistics if name.endswith("/pairs") or "/ties/" in name]
+        totals = summed([statistics[name] for name in counted], self.device)
+        statistics |= dict(zip(counted, totals, strict=True))
         tokens, trees = summed([play.generated_tokens, len(play.trees)], self.device)
         values = {
             **{name: float(value) for name, value in accuracy.compute().items()},
             **{name: float(value) for name, value in self.stop_confusion.compute().items()},
-            **tree_statistics(play.trees),
+            **statistics,
             "problems": trees,
             "problems_seen": float(self._seen[stream]),
             "generated_tokens": tokens,

@@ -51,15 +51,16 @@ def test_quickstart_config_fits_validates_and_resumes(tmp_path: Path) -> None:
     uninterrupted = torch.load(whole / "quickstart" / "checkpoints" / "last.ckpt", weights_only=True)
     for name, value in uninterrupted["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][name]), name
-    cli = main(
-        short_run(
-            tmp_path / "validated",
-            f"--ckpt_path={checkpoint}",
-            "--trainer.limit_val_batches=1.0",
-            verb="validate",
-        )
-    )
+    before = (run / "summary.json").read_text()
+    cli = main(short_run(tmp_path, f"--ckpt_path={checkpoint}", verb="validate"))
     assert cli.trainer.callback_metrics["validation/problems"] == 16
+    assert json.loads((run / "validate" / "summary.json").read_text())["problems_seen"] == 16
+    assert (run / "summary.json").read_text() == before
+
+
+def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
+    wrapped = ["--trainer.strategy=ddp", "--trainer.devices=1"]
+    assert "flowdpo_pl.AdapterStrategy" in refuses(tmp_path, *wrapped)
 
 
 @pytest.mark.parametrize(
