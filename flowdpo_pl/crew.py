@@ -94,3 +94,14 @@ class Crew:
                 f"the flow needs {needed} tokens beside the question but the model's context is {limit}: "
                 "set fewer or shorter chunks."
             )
+
+
+def require_same_identity(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse weights that belong to something else, saying what differs."""
+    differing = sorted(name for name in own if saved.get(name) != own[name])
+    if differing:
+        name = differing[0]
+        raise UserError(
+            f"the checkpoint belongs to another {name}: it has {saved.get(name)}, this run has {own[name]}; "
+            f"use the {name} it was made with, or start anew."
+        )

@@ -34,6 +34,12 @@ def gathered(values: list[T]) -> list[list[T]]:
     return everyone
 
 
+def interleaved(ranks: Sequence[Sequence[T]]) -> list[T]:
+    """Stream order of what R ranks hold, rank r holding every R-th from r on."""
+    longest = max(map(len, ranks))
+    return [values[index] for index in range(longest) for values in ranks if index < len(values)]
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add up gradients over ranks in one message; a rank without any takes part with zeros."""
     if ranks() == 1:

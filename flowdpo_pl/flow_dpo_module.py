@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,25 +19,24 @@ from lightning.pytorch.utilities import rank_zero_warn
 from flowdpo_pl.adapter_strategy import AdapterStrategy
 from flowdpo_pl.agents import LoraSettings
 from flowdpo_pl.base import BaseModel
-from flowdpo_pl.crew import Crew
+from flowdpo_pl.crew import Crew, require_same_identity
 from flowdpo_pl.data import PromptDataModule
-from flowdpo_pl.distributed import broadcast, gathered, summed
+from flowdpo_pl.distributed import broadcast, gathered, interleaved, summed
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.engines.native import NativeEngine
 from flowdpo_pl.engines.sampling import Sampling
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.flow import AnswerStopFlow, Flow
+from flowdpo_pl.memory import peak_memory_bytes
 from flowdpo_pl.metrics import ProgressiveAccuracy
 from flowdpo_pl.pairs import mine
-from flowdpo_pl.preference_learner import Learning, Learnt, PreferenceLearner
+from flowdpo_pl.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.prompts import AgentPrompt
 from flowdpo_pl.rollouts import Exploration, Play, Rollouts
 from flowdpo_pl.stop_confusion import PartialAnswer, StopConfusion
 from flowdpo_pl.tree_statistics import tree_statistics
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verifier import MathVerifier, extract_marked
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -346,40 +343,3 @@ class FlowDPOModule(LightningModule):
         if extract_marked(text) is None:
             return "none"
         return "right" if self.verifier(text, gold).correct else "wrong"
-
-
-def averaged(learnt: Sequence[Learnt]) -> dict[str, float]:
-    """The numbers of several updates as one: sums of counts and seconds, means over pairs."""
-    pairs = sum(part.pairs for part in learnt)
-    numbers: dict[str, float] = {"updates_set_aside": float(sum(part.set_aside for part in learnt))}
-    for name in ("tokens", "score_seconds", "update_seconds"):
-        numbers[name] = float(sum(getattr(part, name) for part in learnt))
-    for name in ("loss", "margin", "chosen_logprob", "rejected_logprob", "preferred", "grad_norm"):
-        weighted = [getattr(part, name) * part.pairs for part in learnt if part.pairs]
-        numbers[name] = sum(weighted) / pairs if pairs else math.nan
-    return numbers
-
-
-def interleaved(ranks: Sequence[Sequence[T]]) -> list[T]:
-    """Stream order of what R ranks hold, rank r holding every R-th from r on."""
-    longest = max(map(len, ranks))
-    return [values[index] for index in range(longest) for values in ranks if index < len(values)]
-
-
-def require_same_identity(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Refuse weights that belong to something else, saying what differs."""
-    differing = sorted(name for name in own if saved.get(name) != own[name])
-    if differing:
-        name = differing[0]
-        raise UserError(
-            f"the checkpoint belongs to another {name}: it has {saved.get(name)}, this run has {own[name]}; "
-            f"use the {name} it was made with, or start anew."
-        )
-
-
-def peak_memory_bytes(device: torch.device) -> float:
-    """Most memory in use so far: of the GPU if there is one, else of the process."""
-    if device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -172,6 +172,18 @@ class PreferenceLearner:
         return sums, seconds
 
 
+def averaged(learnt: Sequence[Learnt]) -> dict[str, float]:
+    """The numbers of several updates as one: sums of counts and seconds, means over pairs."""
+    pairs = sum(part.pairs for part in learnt)
+    numbers: dict[str, float] = {"updates_set_aside": float(sum(part.set_aside for part in learnt))}
+    for name in ("tokens", "score_seconds", "update_seconds"):
+        numbers[name] = float(sum(getattr(part, name) for part in learnt))
+    for name in ("loss", "margin", "chosen_logprob", "rejected_logprob", "preferred", "grad_norm"):
+        weighted = [getattr(part, name) * part.pairs for part in learnt if part.pairs]
+        numbers[name] = sum(weighted) / pairs if pairs else math.nan
+    return numbers
+
+
 def pair_scores(policy: Tensor, reference: Tensor, batch: MicroBatch) -> PairScores:
     """Scores of pairs from those of moves `[M]`, chosen and rejected in turn."""
     lengths = torch.zeros_like(policy).index_add(

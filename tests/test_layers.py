@@ -17,7 +17,7 @@ LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing losses metrics intervals"
     " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
-    " distributed",
+    " distributed memory",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " attention base agents crew flow scoring prompt_source",
     "rollouts prompt_stream preference_learner",
