@@ -85,4 +85,4 @@ def _move(row: dict[str, Any], side: str) -> ScoredMove:
 
 
 if __name__ == "__main__":
-    auto_cli(update_ours)
+    auto_cli(update_ours, as_positional=False)
