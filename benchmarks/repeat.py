@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from statistics import median
@@ -28,6 +29,15 @@ def side_by_side(
         name: {key: median(one[key] for one in results) for key in results[0]}
         for name, results in measured.items()
     }
+
+
+def in_its_own_process(command: list[str]) -> dict[str, float]:
+    """What another program measured: the JSON on the last line of its output. Its failure ends the run."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed with exit code {done.returncode}: see its messages above.")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def report(name: str, **contents: Any) -> None:

@@ -7,15 +7,13 @@ only where `--vllm_python` names the interpreter of a virtualenv with `vllm` or 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from jsonargparse import auto_cli
 
-from benchmarks.repeat import Measurement, report, side_by_side
+from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_side
 from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.workload import Workload, prompts
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
@@ -88,11 +86,7 @@ def _vllm(
         if lora:
             module.save_adapters(Path(folder) / "adapters")
             command.append(f"--adapters={folder}/adapters")
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"vLLM failed with exit code {done.returncode}: see its messages above.")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+        return in_its_own_process(command)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Each contender runs in a process of its own, so that peak memory is its own.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Literal
 from jsonargparse import auto_cli
 
 from benchmarks.pair_file import full_trees, mined_trees, write_pairs
-from benchmarks.repeat import report, side_by_side
+from benchmarks.repeat import in_its_own_process, report, side_by_side
 from benchmarks.workload import Workload
 
 
@@ -51,7 +49,10 @@ def update(
             runs["trl"] = [trl_python, "-m", "benchmarks.update_trl"]
         common = [f"--pairs={path}", f"--model={workload.model}", f"--threads={workload.threads}"]
         results = side_by_side(
-            {name: lambda command=command: _run([*command, *common]) for name, command in runs.items()},
+            {
+                name: lambda command=command: in_its_own_process([*command, *common])
+                for name, command in runs.items()
+            },
             rounds,
         )
     padded = {name: result for name, result in results.items() if name.startswith("padded")}
@@ -62,14 +63,6 @@ def update(
         for what in ("seconds", "memory_above_model_bytes")
     }
     report("update", pairs=pairs, facts=facts, baseline=best, rounds=rounds, results=results, ratios=ratios)
-
-
-def _run(command: list[str]) -> dict[str, float]:
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed with exit code {done.returncode}: see its messages above.")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 if __name__ == "__main__":

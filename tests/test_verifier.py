@@ -207,7 +207,8 @@ def test_a_forked_process_gets_workers_of_its_own() -> None:
             sys.exit(status or not verifier("1/3", "2/6").correct)
         sys.exit(not verifier("1/2", "0.5").correct)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=60, check=False)
+    assert done.returncode == 0
 
 
 def test_workers_import_neither_torch_nor_lightning(
