@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from callbacks.whole_writes import whole_file
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.whole_writes import whole_file
 
 
 def append_lines(path: Path, lines: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
 from callbacks.play_callback import PlayCallback
 from callbacks.played_module import PlayedModule
-from callbacks.whole_writes import whole_file
+from flowdpo_pl.whole_writes import whole_file
 
 PHASES = ("play", "score", "update")
 PACKAGES = (

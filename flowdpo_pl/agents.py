@@ -8,6 +8,7 @@ agent as long as backward runs inside `acting_as`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -39,6 +41,24 @@ class LoraSettings:
     """On the adapters' input, while training only."""
     target_modules: str | list[str] = "all-linear"
     """`all-linear`: every linear layer but the output head; or module names."""
+
+    @staticmethod
+    def of_saved(folder: Path) -> LoraSettings:
+        """The shape of an adapter that was saved in PEFT's format.
+
+        Raises:
+            UserError: `folder` holds no adapter.
+        """
+        file = folder / "adapter_config.json"
+        if not file.is_file():
+            raise UserError(f"{folder} holds no adapter: it has no adapter_config.json.")
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        return LoraSettings(
+            r=saved["r"],
+            alpha=saved["lora_alpha"],
+            dropout=saved["lora_dropout"],
+            target_modules=sorted(saved["target_modules"]),
+        )
 
 
 class Agents(nn.Module):
@@ -167,6 +187,33 @@ class Agents(nn.Module):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state[name])
+        self.changed()
+
+    def load_saved(self, agent: Agent, folder: Path) -> None:
+        """Take an agent's weights from an adapter in PEFT's format, of the shape these agents have.
+
+        Raises:
+            UserError: `folder` holds no adapter, or one of another shape or base.
+        """
+        from safetensors.torch import load_file
+
+        file = folder / "adapter_model.safetensors"
+        if not file.is_file():
+            raise UserError(f"{folder} holds no adapter: it has no adapter_model.safetensors.")
+        saved = {
+            name.replace(".weight", f".{agent}.weight"): value for name, value in load_file(file).items()
+        }
+        own = {name: p for name, p in self.adapter_state().items() if f".{agent}." in name}
+        wrong = [name for name, p in own.items() if name not in saved or saved[name].shape != p.shape]
+        if wrong or saved.keys() - own.keys():
+            name = (wrong or sorted(saved.keys() - own.keys()))[0]
+            raise UserError(
+                f"the adapter in {folder} does not fit agent '{agent}' at {name}: "
+                "use the base and the lora settings that it was trained with."
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(saved[name])
         self.changed()
 
     def save(self, directory: Path) -> None:

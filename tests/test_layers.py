@@ -17,7 +17,7 @@ LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing losses metrics intervals"
     " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
-    " distributed memory",
+    " distributed memory traces whole_writes",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " attention base agents crew flow scoring prompt_source",
     "rollouts prompt_stream preference_learner",
@@ -27,7 +27,7 @@ LAYERS = (
 """Modules of `flowdpo_pl`, lowest layer first."""
 LAYER = {f"flowdpo_pl.{name}": layer for layer, names in enumerate(LAYERS) for name in names.split()}
 LAYER["flowdpo_pl"] = len(LAYERS)  # the front that users import; nothing inside may
-FOR_CALLBACKS = {"flowdpo_pl.types", "flowdpo_pl.errors", "flowdpo_pl.tree_io"}
+FOR_CALLBACKS = {"flowdpo_pl.types", "flowdpo_pl.errors", "flowdpo_pl.tree_io", "flowdpo_pl.whole_writes"}
 HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
     *("safetensors", "sympy", "tokenizers", "transformers"),

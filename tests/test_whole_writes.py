@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.whole_writes import remove_partials, whole_file, whole_folder
+from flowdpo_pl.whole_writes import remove_partials, whole_file, whole_folder
 
 
 class Killed(BaseException):

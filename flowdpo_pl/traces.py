@@ -1,0 +1,95 @@
+"""Reasoning traces on disk: what was written for a problem, who wrote it, and whether it is right.
+
+One problem a line (JSONL), or one a row (parquet), with the fields of `Trace`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One problem's trace: the first right one among its attempts, else the last one."""
+
+    problem_id: str
+    question: str
+    gold: str
+    trace: str
+    """The text, as it was written."""
+    correct: bool
+    extracted: str | None = None
+    """The answer that the verifier read in it."""
+    source: str = ""
+    """Its arm: `flow`, `self`, `ground_truth`, or a name of the user's."""
+    attempts: int = 1
+    """How many were tried for this problem, this one included."""
+    generated_tokens: int = 0
+    """By all attempts together."""
+    made_by: dict[str, Any] = field(default_factory=dict)
+    """How it was made: base, adapters with their versions, flow, sampling, seed."""
+
+
+def read_traces(path: Path | str) -> list[Trace]:
+    """All traces of a `.jsonl` or `.parquet` file, in order.
+
+    Raises:
+        UserError: the file does not exist, is of another format, lacks a field, or holds a problem twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"trace file {path} does not exist: make it with `predict`, or name another.")
+    traces = [_trace(values, where) for where, values in _rows(path)]
+    seen: set[str] = set()
+    for trace in traces:
+        if trace.problem_id in seen:
+            raise UserError(f"{path} holds problem {trace.problem_id} twice: keep one trace a problem.")
+        seen.add(trace.problem_id)
+    return traces
+
+
+def to_line(trace: Trace) -> str:
+    """The trace as a line of a JSONL file, newline included."""
+    return json.dumps(asdict(trace), ensure_ascii=False) + "\n"
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    if path.suffix == ".parquet":
+        from pyarrow import ArrowInvalid, parquet
+
+        try:
+            rows = parquet.read_table(path).to_pylist()
+        except ArrowInvalid as error:
+            raise UserError(f"{path} is not a parquet file: {error}") from error
+        for number, values in enumerate(rows, start=1):
+            yield f"{path}, row {number}", {**values, "made_by": json.loads(values.get("made_by") or "{}")}
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path}, line {number}"
+            try:
+                yield where, json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{where} is no JSON: give a trace file that `predict` wrote.") from error
+
+
+def _trace(values: Any, where: str) -> Trace:
+    if not isinstance(values, dict):
+        raise UserError(f"{where} is no trace: give a trace file that `predict` wrote.")
+    for name, kind in (
+        ("problem_id", str),
+        ("question", str),
+        ("gold", str),
+        ("trace", str),
+        ("correct", bool),
+    ):
+        if not isinstance(values.get(name), kind):
+            raise UserError(f"{where} is no trace: it has no {name} ({kind.__name__}).")
+    known = {known.name for known in fields(Trace)}
+    return Trace(**{name: value for name, value in values.items() if name in known})

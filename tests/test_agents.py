@@ -1,0 +1,47 @@
+"""Adapters on disk: what was saved plays the same when it is loaded, and nothing else is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowdpo_pl.agents import Agents, LoraSettings
+from flowdpo_pl.base import BaseModel
+from flowdpo_pl.errors import UserError
+from tests.models import write_model
+
+LORA = LoraSettings(r=4, alpha=8, dropout=0.0)
+
+
+def trained(base: Path, lora: LoraSettings = LORA) -> Agents:
+    model, _ = BaseModel(str(base), dtype="float32").load()
+    agents = Agents(model, ("answer", "stop"), lora)
+    with torch.no_grad():
+        for number, parameter in enumerate(p for name in agents.names for p in agents.parameters_of(name)):
+            parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter) / (number + 1))
+    return agents
+
+
+def test_a_saved_adapter_is_loaded_under_any_name(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.save(tmp_path / "adapters")
+    assert LoraSettings.of_saved(tmp_path / "adapters" / "stop").r == LORA.r
+    model, _ = BaseModel(str(tmp_path / "base"), dtype="float32").load()
+    other = Agents(model, ("reader",), LoraSettings.of_saved(tmp_path / "adapters" / "stop"))
+    other.load_saved("reader", tmp_path / "adapters" / "stop")
+    for loaded, saved in zip(other.parameters_of("reader"), agents.parameters_of("stop"), strict=True):
+        assert torch.equal(loaded, saved)
+
+
+def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.save(tmp_path / "adapters")
+    other = trained(tmp_path / "base", LoraSettings(r=2))
+    with pytest.raises(UserError, match="does not fit agent 'answer'"):
+        other.load_saved("answer", tmp_path / "adapters" / "answer")
+    with pytest.raises(UserError, match="holds no adapter"):
+        other.load_saved("answer", tmp_path)
+    with pytest.raises(UserError, match="holds no adapter"):
+        LoraSettings.of_saved(tmp_path)
