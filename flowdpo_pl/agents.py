@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.fused_layers import FusedLayers, GroupAdapter, reading_together
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -94,10 +96,11 @@ class Agents(nn.Module):
                 else:
                     self.peft.add_adapter(name, LoraConfig(**config))
         self._base = base
+        self._rank = lora.r
         self._dropout = lora.dropout
         self._acting: Agent | None = None
         self._decoding = False
-        self._copies: dict[Agent, list[tuple[Tensor, Tensor]]] = {}
+        self._copies: dict[Agent, list[GroupAdapter]] = {}
         self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
         for index, layer in enumerate(self._layers):
             forward = partial(self._adapted_forward, layer, layer.get_base_layer(), index)
@@ -235,6 +238,15 @@ class Agents(nn.Module):
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
+        if agent not in self._copies:
+            self._copies[agent] = self._fused.adapter(
+                [
+                    (a, b * layer.scaling[agent])
+                    for layer in self._layers
+                    for a, b in [_matrices(layer, agent)]
+                ],
+                self.dtype,
+            )
         with self._mode(agent, decoding=True), torch.inference_mode():
             yield
 
@@ -256,14 +268,11 @@ class Agents(nn.Module):
     def _adapted_forward(
         self, layer: LoraLayer, base: Callable[[Tensor], Tensor], index: int, x: Tensor
     ) -> Tensor:
-        output: Tensor = base(x)
         agent = self._acting
+        if agent is not None and self._decoding:
+            return self._fused.forward(index, x, self._copies[agent])
+        output: Tensor = base(x)
         if agent is None:
-            return output
-        if self._decoding:
-            down, up = self._copy(agent)[index]
-            flat = F.linear(x, down).flatten(0, -2)
-            output.flatten(0, -2).addmm_(flat, up)  # in place: nobody else holds the base's output
             return output
         if self.training and self._dropout > 0:
             x = x * _dropout_mask(x, self._dropout)
@@ -273,18 +282,25 @@ class Agents(nn.Module):
         output = output + F.linear(shrunk, up.to(x.dtype))
         return output
 
-    def _copy(self, agent: Agent) -> list[tuple[Tensor, Tensor]]:
-        """(A `[r, in]`, scaled B transposed `[r, out]`) of every layer in the compute dtype."""
-        if agent not in self._copies:
-            self._copies[agent] = [
-                (
-                    down.detach().to(self.dtype),
-                    (up.detach() * layer.scaling[agent]).t().to(self.dtype).contiguous(),
-                )
-                for layer in self._layers
-                for down, up in [_matrices(layer, agent)]
-            ]
-        return self._copies[agent]
+    @cached_property
+    def _fused(self) -> FusedLayers:
+        """The layers for decoding; made when they are where they stay."""
+
+        def one_token() -> None:
+            token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+            self.hidden(token, token, TreeView(token, token, token))
+
+        with torch.inference_mode(False), self.reference():
+            together = reading_together(self._layers, one_token)
+            bases = [layer.get_base_layer() for layer in self._layers]
+            return FusedLayers(bases, together, room=self._rank)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Agents:
+        """Weights that move to another device no longer lie side by side."""
+        self.__dict__.pop("_fused", None)
+        self._copies.clear()
+        super()._apply(*args, **kwargs)
+        return self
 
 
 def _dropout_mask(x: Tensor, rate: float) -> Tensor:
