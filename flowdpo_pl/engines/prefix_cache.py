@@ -10,6 +10,7 @@ Shapes: Y layers, K key/value heads, L tokens, D head size.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +33,15 @@ class Stored:
     values: Tensor
     parent: Stored | None
 
-    def copy_into(self, keys: Tensor, values: Tensor) -> None:
-        """Write the states of the first tokens into both, `[Y, K, length, D]`."""
+    def copy_into(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Write the states of the first tokens into both, `[K, length, D]` for each layer."""
         node: Stored | None = self
-        end = keys.shape[2]
+        end = keys[0].shape[1]
         while node is not None and end > 0:
             if node.start < end:
-                keys[:, :, node.start : end] = node.keys[:, :, : end - node.start]
-                values[:, :, node.start : end] = node.values[:, :, : end - node.start]
+                for layer, (own_keys, own_values) in enumerate(zip(node.keys, node.values, strict=True)):
+                    keys[layer][:, node.start : end] = own_keys[:, : end - node.start]
+                    values[layer][:, node.start : end] = own_values[:, : end - node.start]
                 end = node.start
             node = node.parent
 
