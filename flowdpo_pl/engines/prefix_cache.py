@@ -20,6 +20,8 @@ from torch import Tensor
 from flowdpo_pl.types import Agent
 
 Ids = NDArray[np.int64]
+COMMON = ""
+"""In place of a problem's id: how all problems begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +58,16 @@ class PrefixCache:
         """The stored sequence that shares most with `token_ids`, and how many tokens it shares."""
         best: Stored | None = None
         shared = 0
-        for stored in self._sequences.get((agent, problem_id), {}).values():
-            length = common_prefix(stored.token_ids, token_ids)
-            if length > shared:
-                best, shared = stored, length
+        for name in (problem_id, COMMON):
+            for stored in self._sequences.get((agent, name), {}).values():
+                length = common_prefix(stored.token_ids, token_ids)
+                if length > shared:
+                    best, shared = stored, length
         return best, shared
+
+    def knows(self, agent: Agent, problem_id: str) -> bool:
+        """Whether anything of this problem is stored."""
+        return bool(self._sequences.get((agent, problem_id)))
 
     def store(self, agent: Agent, problem_id: str, branch: str, stored: Stored) -> None:
         self._sequences[agent, problem_id][branch] = stored

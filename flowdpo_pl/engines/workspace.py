@@ -18,6 +18,7 @@ from torch import Tensor
 from flowdpo_pl.engines.prefix_cache import Stored
 
 _COLUMNS_AT_ONCE = 32
+_ALL = slice(None)
 
 
 class Workspace:
@@ -42,6 +43,7 @@ class Workspace:
         """[B, K, C, D] of each layer."""
         self._values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
         self._new = self.end
+        self._rows = _ALL
         self._seen: Tensor | None = None
         """[B, 1, 1, C] 0 on a row's own columns up to `end`, -inf elsewhere; made when first needed."""
         self._biases: dict[int | None, Tensor] = {}
@@ -67,9 +69,9 @@ class Workspace:
         )
         return keys, values
 
-    def begin(self, new: int) -> None:
-        """The next forward brings the last `new` columns up to `end`."""
-        self._new = new
+    def begin(self, new: int, rows: slice = _ALL) -> None:
+        """The next forward brings the last `new` columns up to `end`, of `rows` only."""
+        self._new, self._rows = new, rows
         self._biases.clear()
 
     def advance(self) -> None:
@@ -84,7 +86,7 @@ class Workspace:
     def positions(self) -> Tensor:
         """[B, N] positions of the new tokens in their rows (padding counts as 0)."""
         columns = torch.arange(self.end - self._new, self.end, device=self._starts.device)
-        return (columns[None, :] - self._starts[:, None]).clamp_(min=0)
+        return (columns[None, :] - self._starts[self._rows, None]).clamp_(min=0)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these `[B']`, in this order."""
@@ -103,7 +105,7 @@ class Workspace:
         self._seen = None
 
     def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        keys, values = self._keys[layer], self._values[layer]
+        keys, values = self._keys[layer][self._rows], self._values[layer][self._rows]
         keys[:, :, self.end - self._new : self.end] = key
         values[:, :, self.end - self._new : self.end] = value
         return keys, values
@@ -120,11 +122,11 @@ class Workspace:
             self._seen = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
             self._seen = self._seen.masked_fill_(hidden, float("-inf"))[:, None, None, :]
         if self._new == 1 and (window is None or self.end <= window):
-            return self._seen
+            return self._seen[self._rows]
         queries = torch.arange(self.end - self._new, self.end, device=self._starts.device)[:, None]
         later = columns > queries
         if window is not None:
             later = later | (queries - columns >= window)
-        bias = self._seen.masked_fill(later, float("-inf"))
+        bias = self._seen[self._rows].masked_fill(later, float("-inf"))
         # a query on padding sees itself, or its softmax would be nan and spoil the keys of the next layer
         return bias.masked_fill(columns == queries, 0.0)
