@@ -9,7 +9,7 @@ agent as long as backward runs inside `acting_as`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.fused_layers import FusedLayers, GroupAdapter, reading_together
+from flowdpo_pl.fused_layers import FusedLayers, GroupCopy, TrainedAdapter, reading_together
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class LoraSettings:
     alpha: int = 8
     """The update is scaled by alpha / r."""
     dropout: float = 0.05
-    """On the adapters' input, while training only."""
+    """On the adapters' input, while training only; layers that read the same input share what is dropped."""
     target_modules: str | list[str] = "all-linear"
     """`all-linear`: every linear layer but the output head; or module names."""
 
@@ -100,11 +99,12 @@ class Agents(nn.Module):
         self._dropout = lora.dropout
         self._acting: Agent | None = None
         self._decoding = False
-        self._copies: dict[Agent, list[GroupAdapter]] = {}
-        self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        self._copies: dict[Agent, list[GroupCopy]] = {}
+        self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
+        self._together = reading_together(self._layers, self._one_token)
         for index, layer in enumerate(self._layers):
-            forward = partial(self._adapted_forward, layer, layer.get_base_layer(), index)
-            setattr(layer, "forward", forward)  # noqa: B010
+            setattr(layer, "forward", partial(self._adapted_forward, index))  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
                 parameter.requires_grad_(True)
@@ -173,7 +173,7 @@ class Agents(nn.Module):
 
     def parameters_of(self, agent: Agent) -> list[nn.Parameter]:
         """The adapter's own weights, in a fixed order."""
-        return [p for layer in self._layers for p in _matrices(layer, agent)]
+        return [matrix for pair in self._matrices[agent] for matrix in pair]
 
     def adapter_state(self) -> dict[str, Tensor]:
         """All adapters by name, nothing of the base: what a checkpoint holds."""
@@ -239,14 +239,7 @@ class Agents(nn.Module):
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
         if agent not in self._copies:
-            self._copies[agent] = self._fused.adapter(
-                [
-                    (a, b * layer.scaling[agent])
-                    for layer in self._layers
-                    for a, b in [_matrices(layer, agent)]
-                ],
-                self.dtype,
-            )
+            self._copies[agent] = self._fused.copies(self._adapter(agent), self.dtype)
         with self._mode(agent, decoding=True), torch.inference_mode():
             yield
 
@@ -265,35 +258,34 @@ class Agents(nn.Module):
         finally:
             self._acting, self._decoding = before
 
-    def _adapted_forward(
-        self, layer: LoraLayer, base: Callable[[Tensor], Tensor], index: int, x: Tensor
-    ) -> Tensor:
+    def _adapted_forward(self, index: int, x: Tensor) -> Tensor:
         agent = self._acting
-        if agent is not None and self._decoding:
-            return self._fused.forward(index, x, self._copies[agent])
-        output: Tensor = base(x)
         if agent is None:
-            return output
-        if self.training and self._dropout > 0:
-            x = x * _dropout_mask(x, self._dropout)
-        down, up = _matrices(layer, agent)
-        # float32 weights, products in the compute dtype: what autocast does, and half the time
-        shrunk = F.linear(x, down.to(x.dtype)) * layer.scaling[agent]
-        output = output + F.linear(shrunk, up.to(x.dtype))
-        return output
+            return self._fused.frozen(index, x)
+        if self._decoding:
+            return self._fused.decoding(index, x, self._copies[agent])
+        return self._fused.trained(index, x, self._adapter(agent))
+
+    def _adapter(self, agent: Agent) -> TrainedAdapter:
+        """All layers of an adapter have the same scale."""
+        return TrainedAdapter(
+            matrices=self._matrices[agent],
+            scale=self._layers[0].scaling[agent],
+            dropout=self._dropout if self.training else 0.0,
+        )
+
+    @torch.no_grad()
+    def _one_token(self) -> None:
+        token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+        self.hidden(token, token, TreeView(token, token, token))
 
     @cached_property
     def _fused(self) -> FusedLayers:
         """The layers for decoding; made when they are where they stay."""
 
-        def one_token() -> None:
-            token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
-            self.hidden(token, token, TreeView(token, token, token))
-
-        with torch.inference_mode(False), self.reference():
-            together = reading_together(self._layers, one_token)
+        with torch.inference_mode(False):
             bases = [layer.get_base_layer() for layer in self._layers]
-            return FusedLayers(bases, together, room=self._rank)
+            return FusedLayers(bases, self._together, room=self._rank)
 
     def _apply(self, *args: Any, **kwargs: Any) -> Agents:
         """Weights that move to another device no longer lie side by side."""
@@ -301,16 +293,6 @@ class Agents(nn.Module):
         self._copies.clear()
         super()._apply(*args, **kwargs)
         return self
-
-
-def _dropout_mask(x: Tensor, rate: float) -> Tensor:
-    """Zeros with probability `rate`, else 1 / (1 - rate), in the shape of `x`.
-
-    On a CPU one draw of 64 bits serves four elements: torch's own dropout took a fifth of an update.
-    """
-    draws = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 4),), device=x.device)
-    kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= round(rate * 2**16) - 2**15
-    return kept.to(x.dtype).div_(1 - rate)
 
 
 def _matrices(layer: LoraLayer, agent: Agent) -> tuple[nn.Parameter, nn.Parameter]:
