@@ -2,12 +2,13 @@
 
 PEFT finds the layers, initialises and saves the adapters. Which adapter a forward uses is decided
 here: every adapted layer asks its owner, so no `requires_grad` is ever flipped (peft#2832), the
-reference is simply nobody acting, and the recomputation of activation checkpointing sees the same
-agent as long as backward runs inside `acting_as`.
+reference is nobody acting (or the agent's frozen start), and the recomputation of activation
+checkpointing sees the same agent as long as backward runs inside `acting_as`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -100,6 +101,9 @@ class Agents(nn.Module):
         self._dropout = lora.dropout
         self._acting: Agent | None = None
         self._decoding = False
+        self._as_reference = False
+        self._starts = nn.ModuleDict()
+        """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
         self._copies: dict[Agent, list[GroupAdapter]] = {}
         self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
         for index, layer in enumerate(self._layers):
@@ -214,6 +218,12 @@ class Agents(nn.Module):
                 f"the adapter in {folder} does not fit agent '{agent}' at {name}: "
                 "use the base and the lora settings that it was trained with."
             )
+        shape = LoraSettings.of_saved(folder)
+        if shape.r * self._layers[0].scaling[agent] != shape.alpha:
+            raise UserError(
+                f"the adapter in {folder} has alpha {shape.alpha} at r {shape.r} and agent '{agent}' another: "
+                f"set model.lora.alpha to {shape.alpha}."
+            )
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(saved[name])
@@ -232,7 +242,7 @@ class Agents(nn.Module):
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._mode(agent, decoding=False):
+        with self._mode(agent):
             yield
 
     @contextmanager
@@ -250,20 +260,38 @@ class Agents(nn.Module):
         with self._mode(agent, decoding=True), torch.inference_mode():
             yield
 
+    def freeze_reference(self) -> None:
+        """Make every agent's adapter, as it is now, its reference; until then that is the base alone."""
+        for name in self.names:
+            frozen = [nn.Parameter(p.detach().clone(), requires_grad=False) for p in self.parameters_of(name)]
+            self._starts[name] = nn.ParameterList(frozen)
+
+    @property
+    def reference_name(self) -> str:
+        """What the agents are compared with: `base`, or a digest of their frozen starts."""
+        if not self._starts:
+            return "base"
+        digest = hashlib.sha256()
+        for parameter in self._starts.parameters():
+            digest.update(parameter.detach().cpu().numpy().tobytes())
+        return f"initial adapters {digest.hexdigest()[:16]}"
+
     @contextmanager
-    def reference(self) -> Iterator[None]:
-        """Forwards inside use the frozen base alone, without gradients."""
-        with self._mode(None, decoding=False), torch.no_grad():
+    def reference(self, agent: Agent) -> Iterator[None]:
+        """Forwards inside use the agent's reference: the frozen base alone, or with the agent's frozen start."""
+        with self._mode(agent if agent in self._starts else None, as_reference=True), torch.no_grad():
             yield
 
     @contextmanager
-    def _mode(self, agent: Agent | None, decoding: bool) -> Iterator[None]:
-        before = self._acting, self._decoding
-        self._acting, self._decoding = agent, decoding
+    def _mode(
+        self, agent: Agent | None, decoding: bool = False, as_reference: bool = False
+    ) -> Iterator[None]:
+        before = self._acting, self._decoding, self._as_reference
+        self._acting, self._decoding, self._as_reference = agent, decoding, as_reference
         try:
             yield
         finally:
-            self._acting, self._decoding = before
+            self._acting, self._decoding, self._as_reference = before
 
     def _adapted_forward(
         self, layer: LoraLayer, base: Callable[[Tensor], Tensor], index: int, x: Tensor
@@ -274,13 +302,22 @@ class Agents(nn.Module):
         output: Tensor = base(x)
         if agent is None:
             return output
-        if self.training and self._dropout > 0:
-            x = x * _dropout_mask(x, self._dropout)
-        down, up = _matrices(layer, agent)
+        if self._as_reference:
+            down, up = self._start(agent, index)
+        else:
+            if self.training and self._dropout > 0:
+                x = x * _dropout_mask(x, self._dropout)
+            down, up = _matrices(layer, agent)
         # float32 weights, products in the compute dtype: what autocast does, and half the time
         shrunk = F.linear(x, down.to(x.dtype)) * layer.scaling[agent]
         output = output + F.linear(shrunk, up.to(x.dtype))
         return output
+
+    def _start(self, agent: Agent, index: int) -> tuple[Tensor, Tensor]:
+        """The adapter's frozen A `[r, in]` and B `[out, r]` in one layer."""
+        matrices = self._starts[agent]
+        assert isinstance(matrices, nn.ParameterList)
+        return matrices[2 * index], matrices[2 * index + 1]
 
     @cached_property
     def _fused(self) -> FusedLayers:
@@ -290,7 +327,7 @@ class Agents(nn.Module):
             token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
             self.hidden(token, token, TreeView(token, token, token))
 
-        with torch.inference_mode(False), self.reference():
+        with torch.inference_mode(False), torch.no_grad(), self._mode(None):
             together = reading_together(self._layers, one_token)
             bases = [layer.get_base_layer() for layer in self._layers]
             return FusedLayers(bases, together, room=self._rank)
