@@ -63,6 +63,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
+    warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data
 
 
 if __name__ == "__main__":

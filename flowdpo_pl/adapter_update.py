@@ -81,7 +81,10 @@ class AdapterUpdate:
     def sums(
         self, agent: Agent, trees: Sequence[PackedTree], names: Sequence[str], part: Part
     ) -> dict[str, float]:
-        """What `part` says of all trees of this rank, added up; out of memory starts over with half the budget."""
+        """What `part` says of all trees of this rank, added up.
+
+        Out of memory starts over with half the budget.
+        """
         budget = self.token_budget
         while True:
             try:

@@ -221,7 +221,7 @@ class Agents(nn.Module):
         shape = LoraSettings.of_saved(folder)
         if shape.r * self._layers[0].scaling[agent] != shape.alpha:
             raise UserError(
-                f"the adapter in {folder} has alpha {shape.alpha} at r {shape.r} and agent '{agent}' another: "
+                f"the adapter in {folder} has alpha {shape.alpha} and agent '{agent}' another: "
                 f"set model.lora.alpha to {shape.alpha}."
             )
         with torch.no_grad():
@@ -278,7 +278,7 @@ class Agents(nn.Module):
 
     @contextmanager
     def reference(self, agent: Agent) -> Iterator[None]:
-        """Forwards inside use the agent's reference: the frozen base alone, or with the agent's frozen start."""
+        """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
         with self._mode(agent if agent in self._starts else None, as_reference=True), torch.no_grad():
             yield
 

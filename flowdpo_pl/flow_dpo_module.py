@@ -93,7 +93,7 @@ class FlowDPOModule(LightningModule):
             window: problems in the windowed accuracy.
             activation_checkpointing: recompute activations in the update (less memory, a third slower).
             initial_adapters: folders of adapters in PEFT's format that agents start from, by agent.
-            reference: what the agents are compared with: the base, or a frozen copy of their initial adapters.
+            reference: what agents are compared with: the base, or a frozen copy of the initial adapters.
             cpu_threads: threads of torch on a CPU; null: one a core. Tiny models are fastest on 1.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """

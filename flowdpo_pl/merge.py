@@ -36,14 +36,15 @@ def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> Non
 
     lora = LoraSettings.of_saved(adapter)
     model, tokenizer = BaseModel(base, dtype=_dtype(base, revision), revision=revision).load()
-    agents = Agents(model, [ANSWER], lora).eval()
+    agents = Agents(model, [ANSWER], lora)
+    agents.eval()
     agents.load_saved(ANSWER, adapter)
     with agents.acting_as(ANSWER):
         before = _logits(agents)
     _merge(agents)
     with agents.reference(ANSWER):
         after = _logits(agents)
-    plain = agents.peft.unload()
+    plain: Any = agents.peft.unload()
     with whole_folder(output) as folder:
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -78,7 +79,8 @@ def _merge(agents: Agents) -> None:
             if isinstance(layer, LoraLayer):
                 weight = layer.get_base_layer().weight
                 assert isinstance(weight, torch.Tensor)
-                weight.copy_(weight.float() + layer.get_delta_weight(ANSWER).float())
+                delta: torch.Tensor = layer.get_delta_weight(ANSWER)  # type: ignore[operator]
+                weight.copy_(weight.float() + delta.float())
 
 
 def _logits(agents: Agents) -> Tensor:

@@ -29,7 +29,6 @@ from flowdpo_pl.trace_data import TraceDataModule
 from flowdpo_pl.traces import Trace
 from flowdpo_pl.types import ANSWER
 
-
 class SFTModule(LightningModule):
     """One adapter on the frozen base learns to write traces; the loss is on the traces alone.
 
@@ -68,8 +67,8 @@ class SFTModule(LightningModule):
             raise UserError(f"model.accumulation is {accumulation}: give at least 1 batch.")
         if prompt.options or "{partial}" in prompt.user:
             raise UserError(
-                "model.prompt is one of an agent that reads {partial} or chooses: give the prompt of the agent "
-                "that writes, with {question} alone."
+                "model.prompt is one of an agent that reads {partial} or chooses: "
+                "give the prompt of the agent that writes, with {question} alone."
             )
         self.base_settings = base
         self.prompt = prompt
@@ -115,7 +114,7 @@ class SFTModule(LightningModule):
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format to `folder`, which does not exist yet."""
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".partial") as scratch:
             self.learner.agents.save(Path(scratch))
             (Path(scratch) / ANSWER).rename(folder)
 
@@ -152,9 +151,10 @@ class SFTModule(LightningModule):
             return None
         values = self._learn(self._waiting)
         self._waiting = []
-        self.log_dict(values, batch_size=1)
-        for name in ("loss", "lr", "tokens_per_second"):
-            self.log(f"now/{name}", values[name], prog_bar=True, logger=False, batch_size=1)
+        for logger in self.trainer.loggers:  # a row an optimizer step; Lightning would write one a batch
+            logger.log_metrics(values, self._updates)
+        for name in ("train/loss", "tokens_per_second"):
+            self.log(name, values[name], prog_bar=True, logger=False, batch_size=1)
         return values
 
     def on_validation_epoch_start(self) -> None:
@@ -167,6 +167,7 @@ class SFTModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         loss, tokens = summed(self._measured, self.device)
         self.log("validation/loss", loss / tokens if tokens else math.nan, prog_bar=True)
+        self.log("step", float(self._updates))  # Lightning's own would count batches
 
     # Checkpoints hold the adapter, optimizer and what waits for the next step, never the base.
 
@@ -210,7 +211,7 @@ class SFTModule(LightningModule):
             )
         self._updates += 1
         return {
-            "loss": taught.loss,
+            "train/loss": taught.loss,
             "lr": lr,
             "grad_norm": taught.grad_norm,
             "traces": float(taught.traces),

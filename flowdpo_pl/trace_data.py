@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, IterableDataset
 
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import UserError
@@ -109,22 +109,28 @@ class TraceDataModule(LightningDataModule):
         """Count a training batch as done."""
         self._batches_consumed += 1
 
-    # Loaders. The training loader knows an epoch's length; Lightning neither shards nor fast-forwards it.
+    # Loaders, without worker processes: there is nothing to load.
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Iterable[Batch]:
         self._check_identity()
-        return _loader(_Epochs(self, self._traces["train"]))
+        return _Batches(self._batches_to_come, self._batches_an_epoch)
 
-    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        traces = self._traces["validation"]
-        return _loader(_InOrder(_cut(traces, self.batch_size))) if traces else []
+    def val_dataloader(self) -> Iterable[Batch]:
+        batches = _cut(self._traces["validation"], self.batch_size)
+        return _Batches(lambda: iter(batches), len(batches)) if batches else []
 
-    def epochs_from_here(self) -> Iterator[Batch]:
-        """This rank's share of the training batches that are not consumed yet, of epoch after epoch."""
-        traces = self._traces["train"]
-        epoch, first = divmod(self._batches_consumed, -(-len(traces) // self.batch_size))
+    @property
+    def _batches_an_epoch(self) -> int:
+        return math.ceil(len(self._traces["train"]) / self.batch_size)
+
+    def _batches_to_come(self) -> Iterator[Batch]:
+        """This rank's share of the training batches that are not consumed yet, without end.
+
+        Lightning counts how many make an epoch, also after a resume in the middle of one.
+        """
+        epoch, first = divmod(self._batches_consumed, self._batches_an_epoch)
         for number in count(epoch):
-            order = list(traces)
+            order = list(self._traces["train"])
             if self.shuffle:
                 random.Random(f"{self.seed}, epoch {number}").shuffle(order)
             yield from _cut(order, self.batch_size)[first:]
@@ -176,7 +182,7 @@ class TraceDataModule(LightningDataModule):
         correct = [trace for trace in traces if trace.correct]
         if not correct:
             raise UserError(
-                f"data.{name}: {file} holds no correct trace among {len(traces)}: nothing can be learnt from it; "
+                f"data.{name}: {file} holds no correct trace among {len(traces)}: "
                 "collect with more samples, or name another file."
             )
         self.counts[name]["not correct"] += len(traces) - len(correct)
@@ -220,33 +226,15 @@ def _cut(traces: Sequence[Trace], size: int) -> list[Batch]:
 
 
 @dataclass(frozen=True)
-class _Epochs(IterableDataset[Batch]):
-    """As long as an epoch, but going on with the next: whoever counts batches never starts one over."""
+class _Batches:
+    """What Lightning needs of a loader. It neither shards it over ranks nor fast-forwards it."""
 
-    data: TraceDataModule
-    traces: Sequence[Trace]
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self.data.epochs_from_here()
-
-    def __len__(self) -> int:
-        return -(-len(self.traces) // self.data.batch_size)
-
-
-@dataclass(frozen=True)
-class _InOrder(IterableDataset[Batch]):
-    batches: list[Batch]
+    start: Callable[[], Iterator[Batch]]
+    length: int
+    """Batches of an epoch."""
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self.batches)
+        return self.start()
 
     def __len__(self) -> int:
-        return len(self.batches)
-
-
-def _loader(batches: IterableDataset[Batch]) -> DataLoader[Batch]:
-    return DataLoader(batches, batch_size=None, num_workers=0, collate_fn=_unchanged)
-
-
-def _unchanged(batch: Batch) -> Batch:
-    return batch
+        return self.length
