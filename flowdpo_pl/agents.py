@@ -233,7 +233,7 @@ class Agents(nn.Module):
         """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
         for name in self.names:
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
-            (directory / name / "README.md").unlink(missing_ok=True)  # a template without content
+        (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
     def changed(self) -> None:
         """Say that adapter weights changed: compute-dtype copies are made anew when next needed."""

@@ -29,6 +29,7 @@ from flowdpo_pl.trace_data import TraceDataModule
 from flowdpo_pl.traces import Trace
 from flowdpo_pl.types import ANSWER
 
+
 class SFTModule(LightningModule):
     """One adapter on the frozen base learns to write traces; the loss is on the traces alone.
 

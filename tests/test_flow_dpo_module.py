@@ -236,7 +236,7 @@ def test_a_warm_run_resumes_only_with_its_reference(tmp_path: Path) -> None:
 
 
 def test_a_reference_without_adapters_and_adapters_of_nobody_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'initial' without model.initial_adapters"):
+    with pytest.raises(UserError, match=r"'initial' without model.initial_adapters"):
         module(reference="initial").configure_model()
     with pytest.raises(UserError, match="initial_adapters names 'reader'"):
         module(initial_adapters={"reader": "x"}).configure_model()

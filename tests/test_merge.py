@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from flowdpo_pl.agents import Agents, LoraSettings
+from flowdpo_pl.agents import Agents
 from flowdpo_pl.base import BaseModel
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.merge import merge

@@ -161,7 +161,9 @@ def test_accumulation_is_a_batch_that_is_larger_also_with_dropout(tmp_path: Path
     one, _ = fit(tmp_path, lora=lora, accumulation=1, batch_size=8)
     assert_same_weights(two, one)
     smaller, _ = fit(tmp_path, lora=lora, accumulation=1, batch_size=4)
-    assert any(not torch.equal(a, b) for a, b in zip(weights(one).values(), weights(smaller).values(), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(weights(one).values(), weights(smaller).values(), strict=True)
+    )
 
 
 def test_activation_checkpointing_changes_nothing(tmp_path: Path) -> None:
@@ -264,9 +266,9 @@ def test_checkpoints_of_something_else_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="model.accumulation is 0"):
+    with pytest.raises(UserError, match=r"model.accumulation is 0"):
         module(accumulation=0)
-    with pytest.raises(UserError, match="model.prompt is one of an agent that reads"):
+    with pytest.raises(UserError, match=r"model.prompt is one of an agent that reads"):
         module(prompt=AgentPrompt("{question} {partial} ?", options=("Yes", "No")))
     with pytest.raises(UserError, match="say how long to train"):
         fit(tmp_path, max_epochs=-1)
