@@ -226,6 +226,7 @@ def test_a_checkpoint_holds_the_adapter_only_and_the_folder_is_peft_s(tmp_path: 
     trainer(tmp_path, SFTCheckpoint(every_n_steps=2), SFTSummary(), enable_checkpointing=True).fit(
         run, data(tmp_path)
     )
+    assert_same_weights(run, fit(tmp_path)[0])  # the callbacks only watch
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["state_dict"] and all(".lora_" in name for name in saved["state_dict"])
     assert saved["sft"]["updates"] == 6 and saved["sft"]["waiting"] == []
