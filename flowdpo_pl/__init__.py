@@ -18,8 +18,11 @@ _HOMES = {
     "MarkedAnswerVerifier": "verifier",
     "MathVerifier": "verifier",
     "PromptDataModule": "data",
+    "SFTModule": "sft_module",
     "SigmoidLoss": "losses",
     "SingleFlow": "flow",
+    "SupervisedLearning": "supervised_learner",
+    "TraceDataModule": "trace_data",
 }
 
 __all__ = [*_HOMES]

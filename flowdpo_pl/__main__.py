@@ -6,23 +6,29 @@ import logging
 import sys
 import warnings
 from argparse import ArgumentError
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.parse_errors import one_sentence
+
+OWN_VERBS: dict[str, dict[str, Any]] = {"convert": {}, "merge": {"as_positional": False}}
+"""Verbs that are not the trainer's, each the function of that name in the module of that name, and how
+its arguments are read."""
 
 
 def main() -> None:
     """Console entry point."""
     _quiet()
     try:
-        if sys.argv[1:2] == ["convert"]:
+        verb = sys.argv[1] if len(sys.argv) > 1 else ""
+        if verb in OWN_VERBS:
             from jsonargparse import auto_cli
 
-            from flowdpo_pl.convert import convert
-
-            auto_cli(convert, args=sys.argv[2:])
+            function = getattr(import_module(f"flowdpo_pl.{verb}"), verb)
+            auto_cli(function, args=sys.argv[2:], **OWN_VERBS[verb])
         else:
             from flowdpo_pl.cli import main as run
 
@@ -56,6 +62,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
+    warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 PEFT finds the layers, initialises and saves the adapters. Which adapter a forward uses is decided
 here: every adapted layer asks its owner, so no `requires_grad` is ever flipped (peft#2832), the
-reference is simply nobody acting, and the recomputation of activation checkpointing sees the same
-agent as long as backward runs inside `acting_as`.
+reference is nobody acting (or the agent's frozen start), and the recomputation of activation
+checkpointing sees the same agent as long as backward runs inside `acting_as`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from flowdpo_pl.adapter_product import Matrices
 from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
@@ -99,6 +101,11 @@ class Agents(nn.Module):
         self._dropout = lora.dropout
         self._acting: Agent | None = None
         self._decoding = False
+        self._as_reference = False
+        self._starts = nn.ModuleDict()
+        """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
+        self._start_matrices: dict[Agent, list[Matrices]] = {}
+        """The same parameters in pairs."""
         self._copies: dict[Agent, list[GroupCopy]] = {}
         self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
@@ -214,6 +221,12 @@ class Agents(nn.Module):
                 f"the adapter in {folder} does not fit agent '{agent}' at {name}: "
                 "use the base and the lora settings that it was trained with."
             )
+        shape = LoraSettings.of_saved(folder)
+        if shape.r * self._layers[0].scaling[agent] != shape.alpha:
+            raise UserError(
+                f"the adapter in {folder} has alpha {shape.alpha} and agent '{agent}' another: "
+                f"set model.lora.alpha to {shape.alpha}."
+            )
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(saved[name])
@@ -223,7 +236,7 @@ class Agents(nn.Module):
         """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
         for name in self.names:
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
-            (directory / name / "README.md").unlink(missing_ok=True)  # a template without content
+        (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
     def changed(self) -> None:
         """Say that adapter weights changed: compute-dtype copies are made anew when next needed."""
@@ -232,7 +245,7 @@ class Agents(nn.Module):
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._mode(agent, decoding=False):
+        with self._mode(agent):
             yield
 
     @contextmanager
@@ -243,20 +256,39 @@ class Agents(nn.Module):
         with self._mode(agent, decoding=True), torch.inference_mode():
             yield
 
+    def freeze_reference(self) -> None:
+        """Make every agent's adapter, as it is now, its reference; until then that is the base alone."""
+        for name in self.names:
+            frozen = [nn.Parameter(p.detach().clone(), requires_grad=False) for p in self.parameters_of(name)]
+            self._starts[name] = nn.ParameterList(frozen)
+            self._start_matrices[name] = list(zip(frozen[0::2], frozen[1::2], strict=True))
+
+    @property
+    def reference_name(self) -> str:
+        """What the agents are compared with: `base`, or a digest of their frozen starts."""
+        if not self._starts:
+            return "base"
+        digest = hashlib.sha256()
+        for parameter in self._starts.parameters():
+            digest.update(parameter.detach().cpu().numpy().tobytes())
+        return f"initial adapters {digest.hexdigest()[:16]}"
+
     @contextmanager
-    def reference(self) -> Iterator[None]:
-        """Forwards inside use the frozen base alone, without gradients."""
-        with self._mode(None, decoding=False), torch.no_grad():
+    def reference(self, agent: Agent) -> Iterator[None]:
+        """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
+        with self._mode(agent if agent in self._starts else None, as_reference=True), torch.no_grad():
             yield
 
     @contextmanager
-    def _mode(self, agent: Agent | None, decoding: bool) -> Iterator[None]:
-        before = self._acting, self._decoding
-        self._acting, self._decoding = agent, decoding
+    def _mode(
+        self, agent: Agent | None, decoding: bool = False, as_reference: bool = False
+    ) -> Iterator[None]:
+        before = self._acting, self._decoding, self._as_reference
+        self._acting, self._decoding, self._as_reference = agent, decoding, as_reference
         try:
             yield
         finally:
-            self._acting, self._decoding = before
+            self._acting, self._decoding, self._as_reference = before
 
     def _adapted_forward(self, index: int, x: Tensor) -> Tensor:
         agent = self._acting
@@ -267,11 +299,11 @@ class Agents(nn.Module):
         return self._fused.trained(index, x, self._adapter(agent))
 
     def _adapter(self, agent: Agent) -> TrainedAdapter:
-        """All layers of an adapter have the same scale."""
+        """What acts for `agent`; all layers of an adapter have the same scale."""
         return TrainedAdapter(
-            matrices=self._matrices[agent],
+            matrices=(self._start_matrices if self._as_reference else self._matrices)[agent],
             scale=self._layers[0].scaling[agent],
-            dropout=self._dropout if self.training else 0.0,
+            dropout=self._dropout if self.training and not self._as_reference else 0.0,
         )
 
     @torch.no_grad()
@@ -295,7 +327,7 @@ class Agents(nn.Module):
         return self
 
 
-def _matrices(layer: LoraLayer, agent: Agent) -> tuple[nn.Parameter, nn.Parameter]:
+def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     """The adapter's A `[r, in]` and B `[out, r]` in one layer."""
     down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
     assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)

@@ -15,13 +15,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     "types errors",
-    "prompts answers markers verifier verifier_pool verifier_worker pairs packing losses metrics intervals"
-    " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
-    " distributed memory traces whole_writes",
+    "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
+    " metrics intervals draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs"
+    " parse_errors distributed memory traces whole_writes",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " adapter_product fused_layers attention base agents crew flow scoring prompt_source",
-    "rollouts prompt_stream preference_learner",
-    "flow_dpo_module data adapter_strategy convert",
+    "rollouts prompt_stream adapter_update preference_learner supervised_learner",
+    "flow_dpo_module sft_module data trace_data adapter_strategy convert merge",
     "cli __main__",
 )
 """Modules of `flowdpo_pl`, lowest layer first."""
@@ -32,14 +32,16 @@ HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
     *("safetensors", "sympy", "tokenizers", "transformers"),
 }
-WITH_LIGHTNING = ("cli", "data", "flow_dpo_module")
+WITH_LIGHTNING = ("cli", "data", "flow_dpo_module", "sft_module", "trace_data")
 WITHOUT_TORCH = (
     "__main__",
     "convert",
+    "merge",
     "packing",
     "pairs",
     "prompt_stream",
     "rollouts",
+    "sequence_packing",
     "tree_io",
     "verifier",
 )
