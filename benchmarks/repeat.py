@@ -32,11 +32,12 @@ def side_by_side(
 
 
 def in_its_own_process(command: list[str]) -> dict[str, float]:
-    """What another program measured: the JSON on the last line of its output. Its failure ends the run."""
+    """What another program measured: its output's last line of JSON. Its failure ends the run."""
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed with exit code {done.returncode}: see its messages above.")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    last = [line for line in done.stdout.splitlines() if line.startswith("{")][-1]  # vLLM logs after it
+    result: dict[str, float] = json.loads(last)
     return result
 
 

@@ -56,7 +56,6 @@ class Workload:
         for name in agents.names:
             for parameter in agents.parameters_of(name)[1::2]:
                 parameter.data.normal_(std=0.01)
-        agents.changed()
         return module
 
 

@@ -74,7 +74,6 @@ class AdapterUpdate:
         sound = math.isfinite(sums["loss"]) and math.isfinite(grad_norm)
         if sound:
             optimizer.step()
-            self.agents.changed()
         optimizer.zero_grad(set_to_none=True)
         return Updated(sums, grad_norm, set_aside=not sound)
 

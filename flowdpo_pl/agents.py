@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from flowdpo_pl.adapter_product import Matrices
 from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.fused_layers import FusedLayers, GroupCopy, TrainedAdapter, reading_together
+from flowdpo_pl.fused_layers import FusedLayers, Group, TrainedAdapter, reading_together, trained
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -97,7 +96,6 @@ class Agents(nn.Module):
                 else:
                     self.peft.add_adapter(name, LoraConfig(**config))
         self._base = base
-        self._rank = lora.r
         self._dropout = lora.dropout
         self._acting: Agent | None = None
         self._decoding = False
@@ -106,12 +104,16 @@ class Agents(nn.Module):
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
         self._start_matrices: dict[Agent, list[Matrices]] = {}
         """The same parameters in pairs."""
-        self._copies: dict[Agent, list[GroupCopy]] = {}
         self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
-        self._together = reading_together(self._layers, self._one_token)
-        for index, layer in enumerate(self._layers):
-            setattr(layer, "forward", partial(self._adapted_forward, index))  # noqa: B010
+        self._fused = FusedLayers(
+            [layer.get_base_layer() for layer in self._layers],
+            reading_together(self._layers, self._one_token),
+            room=lora.r,
+            dtype=self.dtype,
+        )
+        for layer, forward in zip(self._layers, self._fused.forwards(self._through), strict=True):
+            setattr(layer, "forward", forward)  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
                 parameter.requires_grad_(True)
@@ -197,7 +199,6 @@ class Agents(nn.Module):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state[name])
-        self.changed()
 
     def load_saved(self, agent: Agent, folder: Path) -> None:
         """Take an agent's weights from an adapter in PEFT's format, of the shape these agents have.
@@ -230,17 +231,12 @@ class Agents(nn.Module):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(saved[name])
-        self.changed()
 
     def save(self, directory: Path) -> None:
         """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
         for name in self.names:
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
-
-    def changed(self) -> None:
-        """Say that adapter weights changed: compute-dtype copies are made anew when next needed."""
-        self._copies.clear()
 
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
@@ -251,8 +247,7 @@ class Agents(nn.Module):
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
-        if agent not in self._copies:
-            self._copies[agent] = self._fused.copies(self._adapter(agent), self.dtype)
+        self._fused.load(self._adapter(agent))
         with self._mode(agent, decoding=True), torch.inference_mode():
             yield
 
@@ -290,13 +285,13 @@ class Agents(nn.Module):
         finally:
             self._acting, self._decoding, self._as_reference = before
 
-    def _adapted_forward(self, index: int, x: Tensor) -> Tensor:
-        agent = self._acting
-        if agent is None:
-            return self._fused.frozen(index, x)
+    def _through(self, group: Group, x: Tensor) -> Tensor:
+        """Outputs of layers that read `x`, for whoever acts."""
+        if self._acting is None:
+            return group.frozen(x)
         if self._decoding:
-            return self._fused.decoding(index, x, self._copies[agent])
-        return self._fused.trained(index, x, self._adapter(agent))
+            return group.decoding(x)
+        return trained(group, x, self._adapter(self._acting))
 
     def _adapter(self, agent: Agent) -> TrainedAdapter:
         """What acts for `agent`; all layers of an adapter have the same scale."""
@@ -311,18 +306,8 @@ class Agents(nn.Module):
         token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
         self.hidden(token, token, TreeView(token, token, token))
 
-    @cached_property
-    def _fused(self) -> FusedLayers:
-        """The layers for decoding; made when they are where they stay."""
-
-        with torch.inference_mode(False):
-            bases = [layer.get_base_layer() for layer in self._layers]
-            return FusedLayers(bases, self._together, room=self._rank)
-
     def _apply(self, *args: Any, **kwargs: Any) -> Agents:
-        """Weights that move to another device no longer lie side by side."""
-        self.__dict__.pop("_fused", None)
-        self._copies.clear()
+        self._fused.forget()
         super()._apply(*args, **kwargs)
         return self
 

@@ -210,7 +210,6 @@ class FlowDPOModule(LightningModule):
     def on_fit_start(self) -> None:
         refuse_wrapping(self.trainer.strategy)
         broadcast(parameter for agent in self.flow.agents for parameter in self.agents.parameters_of(agent))
-        self.agents.changed()
 
     def on_train_batch_start(self, batch: Sequence[Problem], batch_idx: int) -> int | None:
         """-1 ends the epoch: a resumed run may have seen all its problems already."""

@@ -34,82 +34,69 @@ class TrainedAdapter:
     """Rate; 0 while not training."""
 
 
-@dataclass(frozen=True, eq=False)
-class GroupCopy:
-    """One agent's adapter in the layers of a group, in the compute dtype."""
-
-    down: Tensor
-    """`[G * r, in]`, all A."""
-    up: Tensor
-    """`[G * r, O]`: each B transposed and scaled, on its own rows and columns, zeros elsewhere."""
-
-
 class FusedLayers:
-    """The frozen layers of a model, by index.
+    """The adapted layers of a model in groups that read the same input."""
 
-    Each way to go through them gives the output of one layer: the first layer of a group computes all
-    outputs, which the others then take.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module], together: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        together: Sequence[Sequence[int]],
+        room: int,
+        dtype: torch.dtype,
+    ) -> None:
         """
         Args:
             layers: the layers without their adapters.
             together: indices of layers that read the same input.
             room: rank of the adapters.
+            dtype: of the computation.
         """
-        self._groups: list[_Group] = []
-        for group in together:
-            plain = [layer for index in group if type(layer := layers[index]) is nn.Linear]
-            if len(plain) == len(group):
-                self._groups.append(_OneProduct(tuple(group), plain, room * len(group)))
+        self._count = len(layers)
+        self._groups: list[Group] = []
+        for indices in together:
+            plain = [layer for index in indices if type(layer := layers[index]) is nn.Linear]
+            if len(plain) == len(indices):
+                self._groups.append(_OneProduct(tuple(indices), plain, room))
             else:  # quantised weights have products of their own
-                self._groups.extend(_OwnProduct((index,), layers[index]) for index in group)
-        self._led_by = {group.members[0]: number for number, group in enumerate(self._groups)}
-        self._ready: dict[int, Tensor] = {}
+                self._groups.extend(_OwnProduct((index,), layers[index], dtype) for index in indices)
 
-    def copies(self, adapter: TrainedAdapter, dtype: torch.dtype) -> list[GroupCopy]:
-        """A copy of an adapter for `decoding`."""
-        copies = []
+    def forwards(self, through: Callable[[Group, Tensor], Tensor]) -> list[Callable[[Tensor], Tensor]]:
+        """Each layer's forward, given how a group's outputs `[N, O]` come about."""
+        forwards: list[Callable[[Tensor], Tensor]] = [nn.Identity()] * self._count
         for group in self._groups:
-            downs, ups = zip(*(adapter.matrices[index] for index in group.members), strict=True)
-            copies.append(
-                GroupCopy(
-                    down=torch.cat([down.detach().to(dtype) for down in downs]),
-                    up=torch.block_diag(*((up.detach() * adapter.scale).t().to(dtype) for up in ups)),
-                )
-            )
-        return copies
+            shared = _Shared(group, through)
+            for place, index in enumerate(group.members):
+                forwards[index] = partial(shared.output, place)
+        return forwards
 
-    def frozen(self, index: int, x: Tensor) -> Tensor:
-        """Without an adapter."""
-        return self._of_group(index, lambda number, group: group.frozen(x))
+    def load(self, adapter: TrainedAdapter) -> None:
+        """Take a copy of an adapter, in the compute dtype, for decoding."""
+        for group in self._groups:
+            group.load(adapter)
 
-    def trained(self, index: int, x: Tensor, adapter: TrainedAdapter) -> Tensor:
-        """With an adapter that learns."""
-
-        def output(number: int, group: _Group) -> Tensor:
-            matrices = [adapter.matrices[member] for member in group.members]
-            return group.frozen(x) + adapter_product(x, matrices, adapter.scale, adapter.dropout)
-
-        return self._of_group(index, output)
-
-    def decoding(self, index: int, x: Tensor, copies: Sequence[GroupCopy]) -> Tensor:
-        """With a copy of an adapter, without gradients."""
-        return self._of_group(index, lambda number, group: group.decoding(x, copies[number]))
-
-    def _of_group(self, index: int, output: Callable[[int, _Group], Tensor]) -> Tensor:
-        number = self._led_by.get(index)
-        if number is None:
-            return self._ready.pop(index)
-        group = self._groups[number]
-        first: Tensor
-        first, *others = output(number, group).split(group.sizes, -1)
-        self._ready.update(zip(group.members[1:], others, strict=True))
-        return first
+    def forget(self) -> None:
+        """Say that weights have moved to another device: they no longer lie side by side."""
+        for group in self._groups:
+            group.forget()
 
 
-class _Group(Protocol):
+class _Shared:
+    """The outputs of a group: its first layer computes all, which the others then take."""
+
+    def __init__(self, group: Group, through: Callable[[Group, Tensor], Tensor]) -> None:
+        self._group = group
+        self._through = through
+        self._left: list[Tensor] = []
+
+    def output(self, place: int, x: Tensor) -> Tensor:
+        if place == 0:
+            self._left = list(self._through(self._group, x).split(self._group.sizes, -1))[::-1]
+        return self._left.pop()
+
+
+class Group(Protocol):
+    """Layers that read the same input."""
+
     members: tuple[int, ...]
     sizes: list[int]
     """Outputs of each member."""
@@ -118,9 +105,21 @@ class _Group(Protocol):
         """Outputs `[N, O]` of the frozen layers."""
         ...
 
-    def decoding(self, x: Tensor, copy: GroupCopy) -> Tensor:
-        """Outputs `[N, O]` with an adapter's copy."""
+    def load(self, adapter: TrainedAdapter) -> None:
+        """Copy an adapter for `decoding`, in place: what a captured graph reads stays where it is."""
         ...
+
+    def decoding(self, x: Tensor) -> Tensor:
+        """Outputs `[N, O]` with the loaded adapter, without gradients."""
+        ...
+
+    def forget(self) -> None: ...
+
+
+def trained(group: Group, x: Tensor, adapter: TrainedAdapter) -> Tensor:
+    """Outputs `[N, O]` of a group with an adapter that learns."""
+    matrices = [adapter.matrices[member] for member in group.members]
+    return group.frozen(x) + adapter_product(x, matrices, adapter.scale, adapter.dropout)
 
 
 class _OneProduct:
@@ -129,51 +128,97 @@ class _OneProduct:
     def __init__(self, members: tuple[int, ...], layers: Sequence[nn.Linear], room: int) -> None:
         self.members = members
         self.sizes = [layer.out_features for layer in layers]
+        self._layers = layers
+        self._room = room * len(layers)
         self._outputs = sum(self.sizes)
-        weights = [layer.weight.detach() for layer in layers]
-        self._weight = torch.cat([*weights, weights[0].new_zeros(room, weights[0].shape[1])])
-        self._bias: Tensor | None = None
-        if any(layer.bias is not None for layer in layers):
+        self._all: tuple[Tensor, Tensor | None, Tensor] | None = None
+
+    def _laid(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Weights, then A, `[O + G * r, in]`; biases, then zeros; all B, `[G * r, O]`."""
+        if self._all is None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._all = self._lay()
+        return self._all
+
+    def _lay(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        weights = [layer.weight.detach() for layer in self._layers]
+        room = weights[0].new_zeros(self._room, weights[0].shape[1])
+        weight, bias = torch.cat([*weights, room]), None
+        if any(layer.bias is not None for layer in self._layers):
             biases = [
-                weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
-                for layer, weight in zip(layers, weights, strict=True)
+                weight.new_zeros(size) if layer.bias is None else layer.bias.detach()
+                for layer, size in zip(self._layers, self.sizes, strict=True)
             ]
-            self._bias = torch.cat([*biases, weights[0].new_zeros(room)])
-        for layer, part in zip(layers, self._weight[: self._outputs].split(self.sizes), strict=True):
+            bias = torch.cat([*biases, weight.new_zeros(self._room)])
+        for layer, part in zip(self._layers, weight[: self._outputs].split(self.sizes), strict=True):
             layer.weight.data = part
-        self._holds: GroupCopy | None = None
+        return weight, bias, weight.new_zeros(self._room, self._outputs)
+
+    def forget(self) -> None:
+        self._all = None
 
     def frozen(self, x: Tensor) -> Tensor:
-        bias = None if self._bias is None else self._bias[: self._outputs]
-        return F.linear(x, self._weight[: self._outputs], bias)
+        weight, bias, _ = self._laid()
+        return F.linear(x, weight[: self._outputs], None if bias is None else bias[: self._outputs])
 
-    def decoding(self, x: Tensor, copy: GroupCopy) -> Tensor:
-        if self._holds is not copy:
-            self._weight[self._outputs :] = copy.down
-            self._holds = copy
-        both = F.linear(x, self._weight, self._bias)
-        output = both[..., : self._outputs]
+    def load(self, adapter: TrainedAdapter) -> None:
+        weight, _, ups = self._laid()
+        with torch.no_grad():
+            _copy(adapter, self.members, weight[self._outputs :], ups)
+
+    def decoding(self, x: Tensor) -> Tensor:
+        weight, bias, ups = self._laid()
+        both = F.linear(x, weight, bias)
+        flat = both.flatten(0, -2)
         # in place: nobody else holds the product
-        both.flatten(0, -2)[:, : self._outputs].addmm_(both.flatten(0, -2)[:, self._outputs :], copy.up)
-        return output
+        flat[:, : self._outputs].addmm_(flat[:, self._outputs :], ups)
+        return both[..., : self._outputs]
 
 
 class _OwnProduct:
     """A layer that computes its own product."""
 
-    def __init__(self, members: tuple[int, ...], layer: nn.Module) -> None:
+    def __init__(self, members: tuple[int, ...], layer: nn.Module, dtype: torch.dtype) -> None:
         self.members = members
         self.sizes = [int(layer.out_features)]  # type: ignore[arg-type]
         self._layer = layer
+        self._dtype = dtype
+        self._adapter: tuple[Tensor, Tensor] | None = None
+
+    def forget(self) -> None:
+        self._adapter = None
 
     def frozen(self, x: Tensor) -> Tensor:
         output: Tensor = self._layer(x)
         return output
 
-    def decoding(self, x: Tensor, copy: GroupCopy) -> Tensor:
+    def load(self, adapter: TrainedAdapter) -> None:
+        down, up = adapter.matrices[self.members[0]]
+        if self._adapter is None:
+            self._adapter = (
+                down.new_zeros(down.shape, dtype=self._dtype),
+                up.new_zeros(up.t().shape, dtype=self._dtype),
+            )
+        with torch.no_grad():
+            _copy(adapter, self.members, *self._adapter)
+
+    def decoding(self, x: Tensor) -> Tensor:
+        assert self._adapter is not None
+        down, up = self._adapter
         output = self.frozen(x)
-        output.flatten(0, -2).addmm_(F.linear(x, copy.down).flatten(0, -2), copy.up)
+        output.flatten(0, -2).addmm_(F.linear(x, down).flatten(0, -2), up)
         return output
+
+
+def _copy(adapter: TrainedAdapter, members: Sequence[int], downs: Tensor, ups: Tensor) -> None:
+    """All A of `members` into `[G * r, in]`, each scaled B into its rows and columns of `[G * r, O]`."""
+    row = column = 0
+    for member in members:
+        down, up = adapter.matrices[member]
+        rows, columns = slice(row, row + len(down)), slice(column, column + len(up))
+        downs[rows] = down
+        ups[rows, columns] = up.t() * adapter.scale
+        row, column = rows.stop, columns.stop
 
 
 def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> list[list[int]]:

@@ -87,7 +87,6 @@ def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., W
             for name in agents.names:
                 for parameter in agents.parameters_of(name):  # trained adapters, not the zero start
                     parameter.data.normal_(std=0.15)
-        agents.changed()
         agents.save(tmp_path / "adapters")
         end_ids = end_token_ids(model, tokenizer)
         head = OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, end_ids)

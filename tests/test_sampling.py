@@ -10,7 +10,7 @@ import torch
 
 from flowdpo_pl.draws import uniforms
 from flowdpo_pl.engines.native import alternative_split
-from flowdpo_pl.engines.sampling import Sampling, draw
+from flowdpo_pl.engines.sampling import Sampling, _nucleus, draw
 
 END = 0
 
@@ -117,3 +117,12 @@ def test_uniforms_are_functions_of_key_and_counter_alone() -> None:
     many = uniforms(list(range(2000)), 50)
     assert many.min() > 0 and many.max() < 1
     assert abs(many.mean() - 0.5) < 0.003 and abs(np.corrcoef(many[:, 0], many[:, 1])[0, 1]) < 0.08
+
+
+def test_the_nucleus_is_that_of_a_sort() -> None:
+    weights = torch.rand(50, 301, generator=torch.Generator().manual_seed(0)) ** 4
+    ordered, index = weights.sort(-1, descending=True)
+    before = ordered.cumsum(-1) - ordered
+    ordered[before >= 0.8 * ordered.sum(-1, keepdim=True)] = 0.0
+    expected = torch.zeros_like(weights).scatter_(1, index, ordered)
+    assert torch.equal(_nucleus(weights, 0.8), expected)
