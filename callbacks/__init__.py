@@ -2,20 +2,26 @@
 
 from callbacks.accuracy_curve import AccuracyCurve
 from callbacks.adapter_checkpoint import AdapterCheckpoint
+from callbacks.evaluation_progress_bar import EvaluationProgressBar
 from callbacks.flow_progress_bar import FlowProgressBar
+from callbacks.prediction_log import PredictionLog
 from callbacks.run_summary import RunSummary
 from callbacks.sample_flows import SampleFlows
 from callbacks.sft_checkpoint import SFTCheckpoint
 from callbacks.sft_summary import SFTSummary
+from callbacks.trace_log import TraceLog
 from callbacks.tree_log import TreeLog
 
 __all__ = [
     "AccuracyCurve",
     "AdapterCheckpoint",
+    "EvaluationProgressBar",
     "FlowProgressBar",
+    "PredictionLog",
     "RunSummary",
     "SFTCheckpoint",
     "SFTSummary",
     "SampleFlows",
+    "TraceLog",
     "TreeLog",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +14,15 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
     """Adds whole lines (without their line breaks) in one write."""
     with path.open("a", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
+
+
+def cut_torn_line(path: Path) -> None:
+    """Removes what follows the last line break: a line cut off when its writer was killed."""
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
 
 
 def cut_to(path: Path, seen: int, position: Callable[[str], int]) -> None:

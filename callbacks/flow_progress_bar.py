@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch.callbacks import ProgressBar
 
@@ -11,9 +10,7 @@ from callbacks.batch_values import BatchValues, pairs_by_agent, tokens_per_secon
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
 from callbacks.played_module import PlayedModule
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from callbacks.problem_bar import ProblemBar
 
 
 class FlowProgressBar(PlayCallback, ProgressBar):
@@ -30,7 +27,7 @@ class FlowProgressBar(PlayCallback, ProgressBar):
         self._pace = Pace(every_n_problems)
         self._enabled = True
         self._pairs: dict[str, int] = {}
-        self._bar: tuple[Progress, TaskID] | None = None
+        self._bar: ProblemBar | None = None
 
     def disable(self) -> None:
         self._enabled = False
@@ -50,36 +47,20 @@ class FlowProgressBar(PlayCallback, ProgressBar):
         self._pairs = dict(state_dict["pairs"])
 
     def play_started(self, module: PlayedModule, seen: int) -> None:
-        import rich
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._pace.start(seen)
         if seen == 0:
             self._pairs = {}
-        if self._enabled and rich.get_console().is_terminal:
-            progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeRemainingColumn(),
-                console=rich.get_console(),
-            )
-            self._bar = (progress, progress.add_task(self.verb, total=module.max_problems, completed=seen))
-            progress.start()
+        if self._enabled:
+            self._bar = ProblemBar(self._pace, self.verb, seen, module.max_problems)
 
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         for agent, number in pairs_by_agent(values).items():
             self._pairs[agent] = self._pairs.get(agent, 0) + number
-        seen = module.problems_seen
-        line = f"{self.verb} {self._line(module, values)}"
         if self._bar is not None:
-            progress, task = self._bar
-            progress.update(task, completed=seen, description=line)
-        elif self._enabled and (self._pace.due(seen) or seen >= (module.max_problems or math.inf)):
-            print(line, flush=True)
+            self._bar.show(module.problems_seen, f"{self.verb} {self._line(module, values)}")
 
     def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
         if self._bar is not None:
-            self._bar[0].stop()
+            self._bar.stop()
             self._bar = None
 
     def _line(self, module: PlayedModule, values: BatchValues) -> str:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
-import platform
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
 from callbacks.play_callback import PlayCallback
 from callbacks.played_module import PlayedModule
-from flowdpo_pl.whole_writes import whole_file
+from callbacks.summary_file import unknown_as_null, versions, write_summary
 
 PHASES = ("play", "score", "update")
-PACKAGES = (
-    "flowdpo_pl",
-    "torch",
-    "lightning",
-    "transformers",
-    "peft",
-    "datasets",
-    "torchmetrics",
-    "math-verify",
-)
 PRODUCTS = ("accuracy_curve.png", "accuracy_curve.csv", "adapters", "checkpoints", "trees.jsonl")
 
 
@@ -79,8 +65,7 @@ class RunSummary(PlayCallback):
 
     def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
         summary = self.summary(module, stopped_by)
-        with whole_file(self.folder / "summary.json") as partial:
-            partial.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_summary(self.folder, summary)
         print_summary(summary, self.folder)
 
     def summary(self, module: PlayedModule, stopped_by: BaseException | None = None) -> dict[str, Any]:
@@ -106,7 +91,7 @@ class RunSummary(PlayCallback):
         }
         told = {*summary, *self._sums, "problems", "window_full"}
         summary["latest"] = {name: value for name, value in self._latest.items() if name not in told}
-        known: dict[str, Any] = _unknown_as_null(summary)
+        known: dict[str, Any] = unknown_as_null(summary)
         return known
 
     def _seconds(self) -> float:
@@ -136,17 +121,6 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
             console.print(f"{folder / product}", soft_wrap=True, markup=False, highlight=False)
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that a run rests on; null where one isn't installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
-
-
 def _is_summed(name: str) -> bool:
     return (
         name.endswith("/pairs")
@@ -154,10 +128,3 @@ def _is_summed(name: str) -> bool:
         or name.startswith("seconds/")
         or name == "generated_tokens"
     )
-
-
-def _unknown_as_null(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _unknown_as_null(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

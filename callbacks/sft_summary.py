@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.play_callback import run_folder
-from callbacks.run_summary import versions
+from callbacks.summary_file import versions
 from callbacks.taught_module import CountedData, taught
 from flowdpo_pl.whole_writes import whole_file
 

@@ -12,6 +12,7 @@ _HOMES = {
     "AgentPrompt": "prompts",
     "AnswerStopFlow": "flow",
     "BaseModel": "base",
+    "EvaluationModule": "evaluation_module",
     "FlowDPOModule": "flow_dpo_module",
     "Learning": "preference_learner",
     "LoraSettings": "agents",

@@ -14,7 +14,11 @@ from typing import Any
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.parse_errors import one_sentence
 
-OWN_VERBS: dict[str, dict[str, Any]] = {"convert": {}, "merge": {"as_positional": False}}
+OWN_VERBS: dict[str, dict[str, Any]] = {
+    "compare": {},
+    "convert": {},
+    "merge": {"as_positional": False},
+}
 """Verbs that are not the trainer's, each the function of that name in the module of that name, and how
 its arguments are read."""
 

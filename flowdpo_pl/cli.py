@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from flowdpo_pl.errors import UserError
 
 VERBS = ("fit", "validate", "test", "predict")
 """Of the trainer."""
+_STEPS = dict(zip(VERBS, ("training_step", "validation_step", "test_step", "predict_step"), strict=True))
+_MODULES = {
+    "fit": "flowdpo_pl.FlowDPOModule or flowdpo_pl.SFTModule",
+    "validate": "flowdpo_pl.FlowDPOModule",
+    "test": "flowdpo_pl.EvaluationModule",
+    "predict": "flowdpo_pl.EvaluationModule",
+}
+"""The module of this project for each verb, for messages."""
 
 
 class FlowCLI(LightningCLI):
@@ -27,6 +36,7 @@ class FlowCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""
         super().parse_arguments(parser, args)
+        self._check_module()
         self._fit_one_config_to_all_verbs()
         self._check_checkpoint(self.config[self.config.subcommand].get("ckpt_path"))
 
@@ -39,6 +49,19 @@ class FlowCLI(LightningCLI):
             logger.init_args.version = verb
         if verb == "validate" and trainer.limit_val_batches == 0:
             trainer.limit_val_batches = 1.0
+
+    def _check_module(self) -> None:
+        verb = self.config.subcommand
+        if verb is None:
+            return
+        path = self.config[verb].model.class_path
+        module, _, name = path.rpartition(".")
+        step = _STEPS[verb]
+        if getattr(getattr(import_module(module), name), step) is getattr(LightningModule, step):
+            raise UserError(
+                f"{path} has no `{verb}`: set model.class_path to {_MODULES[verb]} (docs/evaluation.md), "
+                "or run one of its own verbs."
+            )
 
     def _check_checkpoint(self, path: str | None) -> None:
         if path in (None, "last", "best", "hpc", "registry"):
@@ -60,8 +83,8 @@ def main(args: list[str] | None = None) -> FlowCLI:
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
-            "description": "Online Flow-DPO. There are also `convert`, for GGUF files, and `merge`, "
-            "for adapters: see `convert --help` and `merge --help`.",
+            "description": "Online Flow-DPO. There are also `compare`, for two tests, `convert`, for GGUF "
+            "files, and `merge`, for adapters: each has --help.",
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },

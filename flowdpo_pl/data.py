@@ -15,6 +15,7 @@ from flowdpo_pl.cursor import Cursor, share
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.prompt_source import PromptSource
 from flowdpo_pl.prompt_stream import PromptStream
+from flowdpo_pl.rows import names_a_file
 from flowdpo_pl.types import Problem
 
 Batch: TypeAlias = list[Problem]
@@ -25,6 +26,8 @@ _SOURCES_OF_STAGE = {
     "test": ("test",),
     "predict": ("predict",),
 }
+
+_NEVER_TESTED = ("train", "predict")
 
 
 @runtime_checkable
@@ -41,7 +44,8 @@ class PromptDataModule(LightningDataModule):
     A batch is a list of `Problem`s, and under several ranks each gets its share of it. The
     training stream gives no problem twice: it goes on after the consumed ones, in a resumed run
     as in a further epoch. Only `train` is shuffled; the other sources are read in their own
-    order, so that runs with different seeds are measured on the same problems.
+    order, so that runs with different seeds are measured on the same problems. Where `test` is
+    given, no question of it may be in `train` or `predict`.
 
     Args:
         train: source of the problems to learn from.
@@ -105,11 +109,18 @@ class PromptDataModule(LightningDataModule):
         names = _SOURCES_OF_STAGE[stage] if stage is not None else tuple(self.sources)
         if stage is not None and self.sources[names[0]] is None:
             raise UserError(f"{stage} needs data.{names[0]}: set data.{names[0]}.path to a hub id or a file")
+        held_out: set[str] = set()
+        if (test := self.sources["test"]) is not None and stage != "validate":
+            held_out = self._open("test", test).questions()
         for name in names:
             if (source := self.sources[name]) is not None:
-                self.streams[name] = self._open(name, source)
+                self.streams[name] = self._open(name, source, held_out if name in _NEVER_TESTED else None)
+        if stage == "test":
+            for name in _NEVER_TESTED:
+                if (source := self.sources[name]) is not None and names_a_file(source.path):
+                    self._open(name, source, held_out)
 
-    def _open(self, name: str, source: PromptSource) -> PromptStream:
+    def _open(self, name: str, source: PromptSource, held_out: set[str] | None = None) -> PromptStream:
         return PromptStream(
             source,
             key=f"data.{name}",
@@ -119,6 +130,7 @@ class PromptDataModule(LightningDataModule):
             refuse=self.invalid == "refuse",
             admit=lambda problem: self.admits(problem) if self.admits is not None else None,
             report=rank_zero_info,
+            held_out=held_out or frozenset(),
         )
 
     # What the training loop tells and asks.
@@ -193,6 +205,7 @@ class PromptDataModule(LightningDataModule):
             "train.split": source.split,
             "train.question_field": source.question_field,
             "train.grouping": type(source.grouped_by()).__name__,
+            "train.part": source.part,
             "chunk_size": self.chunk_size,
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,

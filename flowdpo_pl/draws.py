@@ -33,6 +33,10 @@ class Draws:
         """One number in (0, 1) for a place in a tree."""
         return float(uniforms([self.key(*path)], 1)[0, 0])
 
+    def of_sample(self, index: int) -> Draws:
+        """The draws of a problem's further attempts; those of attempt 0 are the run's own."""
+        return self if index == 0 else Draws(self.key("sample", index))
+
 
 def uniforms(keys: list[int], count: int) -> NDArray[np.float64]:
     """`count` numbers in (0, 1) for each of B keys: a `[B, count]` array, row i a function of key i."""

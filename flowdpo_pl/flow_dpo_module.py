@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,10 +32,10 @@ from flowdpo_pl.pairs import mine
 from flowdpo_pl.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.prompts import AgentPrompt
 from flowdpo_pl.rollouts import Exploration, Play, Rollouts
-from flowdpo_pl.stop_confusion import PartialAnswer, StopConfusion
+from flowdpo_pl.stop_confusion import StopConfusion, partial_answer
 from flowdpo_pl.tree_statistics import tree_statistics
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
-from flowdpo_pl.verifier import MathVerifier, extract_marked
+from flowdpo_pl.verifier import MathVerifier
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,8 @@ class FlowDPOModule(LightningModule):
             self.reference,
         )
         self.agents = self._crew.agents
-        self.stop_confusion = StopConfusion(self._partial_answer, self._crew.prompts.text)
+        judge = partial(partial_answer, self.verifier)
+        self.stop_confusion = StopConfusion(judge, self._crew.prompts.text)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
@@ -338,8 +339,3 @@ class FlowDPOModule(LightningModule):
             f"the loss of agent '{agent}' was not finite on problems {', '.join(ids)}: they are set aside, "
             "nothing was learnt from them and training goes on."
         )
-
-    def _partial_answer(self, text: str, gold: str) -> PartialAnswer:
-        if extract_marked(text) is None:
-            return "none"
-        return "right" if self.verifier(text, gold).correct else "wrong"

@@ -24,9 +24,13 @@ class PromptSource:
         answer_field: column with the gold answer, or with a solution that holds it.
         id_field: column with a unique id; without it the id is a hash of the question.
         seed_question_field: column with the question that a row rewrites (MetaMath: original_question).
+        label_fields: columns that accuracies are broken down by (MATH: type, level).
         gold: how the gold answer is found in the answer, a class of flowdpo_pl.gold (without it: Automatic).
         grouping: what becomes of rewrites of one seed question, a class of flowdpo_pl.grouping
             (without it: OneRewritePerSeed).
+        part: share of the source, as two bounds within 0 and 1: `[0, 0.8]` and `[0.8, 1]` have no problem and
+            no seed question in common, whatever the order and the limit. A hash of the seed question (without
+            one: of the question) decides, so the number of problems is near the share, not equal to it.
         limit: at most this many problems, counted after shuffling and skipping.
     """
 
@@ -37,29 +41,43 @@ class PromptSource:
     answer_field: str = "answer"
     id_field: str | None = None
     seed_question_field: str | None = None
+    label_fields: list[str] | None = None
     gold: GoldExtractor | None = None
     grouping: Grouping | None = None
+    part: tuple[float, float] | None = None
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
+            raise UserError(
+                f"part of {self.path} is {list(self.part)}: give two ascending bounds within 0 and 1"
+            )
         if self.limit is not None and self.limit < 1:
             raise UserError(f"limit of {self.path} is {self.limit}: give at least 1 problem, or leave it out")
 
-    def fields(self) -> dict[str, str]:
-        """The columns that are read, by the argument that names them."""
-        named = {
-            "question_field": self.question_field,
-            "answer_field": self.answer_field,
-            "id_field": self.id_field,
-            "seed_question_field": self.seed_question_field,
-        }
-        return {argument: column for argument, column in named.items() if column is not None}
+    def fields(self) -> list[tuple[str, str]]:
+        """The columns that are read, each after the argument that names it."""
+        named = [
+            ("question_field", self.question_field),
+            ("answer_field", self.answer_field),
+            ("id_field", self.id_field),
+            ("seed_question_field", self.seed_question_field),
+            *(("label_fields", column) for column in self.label_fields or ()),
+        ]
+        return [(argument, column) for argument, column in named if column is not None]
 
     def extractor(self) -> GoldExtractor:
         return self.gold or Automatic()
 
     def grouped_by(self) -> Grouping:
         return self.grouping or OneRewritePerSeed()
+
+    def holds(self, problem: Problem) -> bool:
+        """Whether the problem is in this source's part."""
+        if self.part is None:
+            return True
+        place = (int(content_id(problem.seed_question or problem.question), 16) >> 11) / 2**53  # below 1
+        return self.part[0] <= place < self.part[1]
 
 
 def read_problem(row: Row, source: PromptSource) -> Problem | str:
@@ -84,7 +102,19 @@ def read_problem(row: Row, source: PromptSource) -> Problem | str:
     if _is_blank(id_):
         return "no id"
     seed = row.values.get(source.seed_question_field) if source.seed_question_field else None
-    return Problem(id=str(id_), question=question, gold=gold, seed_question=str(seed or "").strip())
+    labels = tuple(
+        (column, str(value).strip())
+        for column in source.label_fields or ()
+        if not _is_blank(value := row.values.get(column))
+    )
+    return Problem(
+        id=str(id_), question=question, gold=gold, seed_question=str(seed or "").strip(), labels=labels
+    )
+
+
+def asked(problem: Problem) -> set[str]:
+    """The questions that a problem tells the answer of: its own and the one it rewrites, as `content_id`s."""
+    return {content_id(question) for question in (problem.question, problem.seed_question) if question}
 
 
 def _is_blank(value: object) -> bool:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.grouping import KeepTogether
-from flowdpo_pl.prompt_source import PromptSource, content_id, read_problem
+from flowdpo_pl.prompt_source import PromptSource, asked, content_id, read_problem
 from flowdpo_pl.rows import IndexedRows, Row, open_rows
 from flowdpo_pl.types import Problem
 
@@ -33,10 +34,11 @@ class PromptStream:
         refuse: whether an unusable row is an error; otherwise it is skipped and counted.
         admit: says in a few fixed words why a problem cannot be played, None when it can.
         report: takes a line about rows read and skipped.
+        held_out: questions that may not come, as `asked` gives them.
 
     Raises:
-        UserError: the source cannot be opened, is empty or lacks a column, or, with `refuse`, a
-            local file has an unusable row (those that only `admit` refuses show when reached).
+        UserError: the source cannot be opened, is empty or lacks a column; a local file has a held-out
+            question, or, with `refuse`, an unusable row (those that only `admit` refuses show when reached).
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PromptStream:
         refuse: bool = False,
         admit: Callable[[Problem], str | None] = lambda problem: None,
         report: Callable[[str], None] = lambda line: None,
+        held_out: AbstractSet[str] = frozenset(),
     ) -> None:
         self.source = source
         self.skipped: Counter[str] = Counter()
@@ -61,10 +64,11 @@ class PromptStream:
         self._refuse = refuse
         self._admit = admit
         self._report = report
+        self._held_out = held_out
         self._rows = open_rows(source.path, source.name, source.split)
         self._rows_read = 0
         self._check_columns()
-        if refuse and isinstance(self._rows, IndexedRows):
+        if (refuse or held_out) and isinstance(self._rows, IndexedRows):
             self._check_rows()
 
     @property
@@ -77,7 +81,7 @@ class PromptStream:
         """All problems from the beginning, `batch_size` at a time, no question twice.
 
         Raises:
-            UserError: every row was skipped, or one is unusable and `refuse` is set.
+            UserError: every row was skipped, a question is held out, or, with `refuse`, a row is unusable.
         """
         self.skipped.clear()
         self._rows_read = 0
@@ -89,6 +93,17 @@ class PromptStream:
         if not any_batch:
             raise UserError(f"{self._name} has no usable problem: {self._tally()}")
 
+    def questions(self) -> set[str]:
+        """What the source's problems ask, limit or not, for another stream's `held_out`."""
+        rows = (row for chunk in self._rows.chunks(self._chunk_size, None) for row in chunk)
+        problems = (read_problem(row, self.source) for row in rows)
+        return {
+            question
+            for problem in problems
+            if isinstance(problem, Problem) and self.source.holds(problem)
+            for question in asked(problem)
+        }
+
     def _problems(self) -> Iterator[Problem]:
         questions: set[str] = set()
         ids: set[str] = set()
@@ -99,6 +114,10 @@ class PromptStream:
                 problem = read_problem(row, self.source)
                 if isinstance(problem, str):
                     self._refuse_or_count(row, problem)
+                elif not self.source.holds(problem):
+                    continue
+                elif asked(problem) & self._held_out:
+                    raise self._tested_on([problem.id])
                 elif (question := content_id(problem.question)) in questions:
                     self.skipped[DUPLICATE] += 1
                 elif problem.id in ids:
@@ -122,7 +141,7 @@ class PromptStream:
         columns = {name for row in first_chunk for name in row.values}
         if not columns:
             raise UserError(f"{self._name} has no rows: give it some, or name another source")
-        for argument, column in self.source.fields().items():
+        for argument, column in self.source.fields():
             if column not in columns:
                 raise UserError(
                     f"{self.source.path} has no column {column!r}: "
@@ -135,11 +154,25 @@ class PromptStream:
             )
 
     def _check_rows(self) -> None:
-        """Find unusable rows of a local file now, in its order, instead of hours later."""
+        """Find unusable and held-out rows of a local file now, in its order, instead of hours later."""
+        tested_on = []
         for chunk in self._rows.chunks(self._chunk_size, None):
             for row in chunk:
-                if isinstance(reason := read_problem(row, self.source), str):
-                    self._refuse_or_count(row, reason)
+                problem = read_problem(row, self.source)
+                if isinstance(problem, str):
+                    self._refuse_or_count(row, problem)
+                elif self.source.holds(problem) and asked(problem) & self._held_out:
+                    tested_on.append(problem.id)
+        self.skipped.clear()
+        if tested_on:
+            raise self._tested_on(tested_on)
+
+    def _tested_on(self, ids: list[str]) -> UserError:
+        named = ", ".join(ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+        return UserError(
+            f"{self._name} has problems that data.test has too ({named}): "
+            "remove them from one of the two, or divide a common source by `part`"
+        )
 
     @property
     def _name(self) -> str:

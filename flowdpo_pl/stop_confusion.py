@@ -9,12 +9,20 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from flowdpo_pl.types import STOP, Move, RolloutTree
+from flowdpo_pl.markers import extract_marked
+from flowdpo_pl.types import STOP, Move, RolloutTree, Verdict
 
 PartialAnswer: TypeAlias = Literal["none", "wrong", "right"]
 """What a partial answer holds: no explicitly marked result, a wrong one, the right one."""
 
 PARTIAL_ANSWERS: tuple[PartialAnswer, ...] = get_args(PartialAnswer)
+
+
+def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str) -> PartialAnswer:
+    """What a partial answer holds, by an explicit marker only (a last number is no result yet)."""
+    if extract_marked(text) is None:
+        return "none"
+    return "right" if verifier(text, gold).correct else "wrong"
 
 
 class StopConfusion(Metric):

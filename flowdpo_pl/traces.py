@@ -6,7 +6,7 @@ One problem a line (JSONL), or one a row (parquet), with the fields of `Trace`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,15 @@ def read_traces(path: Path | str) -> list[Trace]:
 def to_line(trace: Trace) -> str:
     """The trace as a line of a JSONL file, newline included."""
     return json.dumps(asdict(trace), ensure_ascii=False) + "\n"
+
+
+def write_parquet(traces: Sequence[Trace], path: Path) -> None:
+    """Write the traces as a table, `made_by` as JSON text."""
+    from pyarrow import Table, parquet
+
+    rows = [{**asdict(trace), "made_by": json.dumps(trace.made_by)} for trace in traces]
+    columns = {name: [row[name] for row in rows] for name in (known.name for known in fields(Trace))}
+    parquet.write_table(Table.from_pydict(columns), path)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """Rollout trees as JSON: one tree an object, one object a line.
 
-    {"problem": {"id", "question", "gold", "seed_question"},
+    {"problem": {"id", "question", "gold", "seed_question", "labels": {name: value}},
      "main": {"moves": [MOVE, ..], "answer", "verdict": VERDICT},
      "forks": [{"node", "other": MOVE, "continuation": [MOVE, ..], "answer", "verdict": VERDICT}, ..],
      "nodes_without_alternative": [node, ..]}
@@ -34,7 +34,7 @@ def tree_to_dict(tree: RolloutTree) -> Json:
             main chain's correctness differ).
     """
     return {
-        "problem": asdict(tree.problem),
+        "problem": {**asdict(tree.problem), "labels": dict(tree.problem.labels)},
         "main": {"moves": [_move_to_dict(move) for move in tree.main.moves], **_ending_to_dict(tree.main)},
         "forks": [_fork_to_dict(fork, tree.main) for fork in tree.forks],
         "nodes_without_alternative": list(tree.nodes_without_alternative),
@@ -49,7 +49,7 @@ def tree_from_dict(data: Json) -> RolloutTree:
     """
     main = _trajectory(tuple(_move_from_dict(move) for move in data["main"]["moves"]), data["main"])
     return RolloutTree(
-        problem=Problem(**data["problem"]),
+        problem=_problem(data["problem"]),
         main=main,
         forks=tuple(_fork_from_dict(fork, main) for fork in data["forks"]),
         nodes_without_alternative=tuple(data["nodes_without_alternative"]),
@@ -77,6 +77,10 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
                 raise UserError(
                     f"{path}, line {number}: not a rollout tree ({error!r}); remove that line"
                 ) from error
+
+
+def _problem(data: Json) -> Problem:
+    return Problem(**{**data, "labels": tuple(data.get("labels", {}).items())})
 
 
 def _move_to_dict(move: Move) -> Json:

@@ -28,6 +28,8 @@ class Problem:
     gold: str
     seed_question: str = ""
     """Groups rewrites of one question (MetaMath's `original_question`); empty: its own group."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Names and values that accuracies are broken down by, such as `("level", "Level 2")`."""
 
 
 @dataclass(frozen=True, slots=True)

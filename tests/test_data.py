@@ -9,7 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 
 from flowdpo_pl.data import PromptDataModule
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.prompt_source import PromptSource
+from flowdpo_pl.prompt_source import PromptSource, content_id
+from flowdpo_pl.prompt_stream import PromptStream
 from flowdpo_pl.types import Problem
 from tests.prompt_files import numbered, write_jsonl
 
@@ -256,3 +257,37 @@ def test_real_files_are_read_whole(name: str, answer_field: str, count: int) -> 
     data.setup("fit")
     sizes = [len(batch) for batch in data.train_dataloader()]
     assert sum(sizes) == count and set(sizes[:-1]) == {32}
+
+
+def test_what_is_tested_on_is_neither_learnt_from_nor_collected(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "all.jsonl", [{"id": f"p{n}", **row} for n, row in enumerate(numbered(30))])
+    rewrites = [{"question": f"again q{n}", "answer": "1", "seed": f"q{n}"} for n in (3, 40)]
+    other = write_jsonl(tmp_path / "other.jsonl", rewrites)
+
+    def source(path: str = file, **options: Any) -> PromptSource:
+        return PromptSource(path, id_field="id" if path == file else None, **options)
+
+    for stage, sources in {
+        "fit": {"train": source()},
+        "predict": {"predict": source()},
+        "test": {"train": source(), "predict": source()},
+    }.items():
+        with pytest.raises(UserError, match=r"problems that data\.test has too \(p0, p1, .*and 20 more\)"):
+            PromptDataModule(test=source(), batch_size=8, **sources).setup(stage)
+    with pytest.raises(UserError, match=r"data\.train .* has problems that data\.test has too"):
+        learnt = PromptSource(other, seed_question_field="seed")  # one rewrites a question of the test
+        PromptDataModule(train=learnt, test=source(), batch_size=8).setup("fit")
+    divided = PromptDataModule(
+        train=source(part=(0.0, 0.5)), test=source(part=(0.5, 1.0)), batch_size=8, validation=source()
+    )
+    for stage in ("fit", "validate", "test"):
+        divided.setup(stage)
+    seen = [{p.id for batch in divided.streams[name].batches() for p in batch} for name in ("train", "test")]
+    assert not seen[0] & seen[1] and len(seen[0] | seen[1]) == 30
+
+
+def test_a_stream_that_cannot_be_read_ahead_stops_at_a_tested_problem(tmp_path: Path) -> None:
+    stream = PromptStream(PromptSource(write_jsonl(tmp_path / "x.jsonl", numbered(9))))
+    stream._held_out = {content_id("q5")}  # as of a hub data set, whose rows are not read beforehand
+    with pytest.raises(UserError, match=r"data\.test has too"):
+        list(stream.batches())

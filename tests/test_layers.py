@@ -17,24 +17,28 @@ LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
     " metrics intervals draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs"
-    " parse_errors distributed memory traces whole_writes",
+    " parse_errors distributed memory traces whole_writes predictions comparison",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " adapter_product fused_layers attention base agents crew flow scoring prompt_source",
     "rollouts prompt_stream adapter_update preference_learner supervised_learner",
-    "flow_dpo_module sft_module data trace_data adapter_strategy convert merge",
+    "flow_dpo_module sft_module evaluation_module data trace_data adapter_strategy compare convert merge",
     "cli __main__",
 )
 """Modules of `flowdpo_pl`, lowest layer first."""
 LAYER = {f"flowdpo_pl.{name}": layer for layer, names in enumerate(LAYERS) for name in names.split()}
 LAYER["flowdpo_pl"] = len(LAYERS)  # the front that users import; nothing inside may
-FOR_CALLBACKS = {"flowdpo_pl.types", "flowdpo_pl.errors", "flowdpo_pl.tree_io", "flowdpo_pl.whole_writes"}
+FOR_CALLBACKS = {
+    f"flowdpo_pl.{name}" for name in ("types", "errors", "tree_io", "whole_writes", "traces", "predictions")
+}
 HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
     *("safetensors", "sympy", "tokenizers", "transformers"),
 }
-WITH_LIGHTNING = ("cli", "data", "flow_dpo_module", "sft_module", "trace_data")
+WITH_LIGHTNING = ("cli", "data", "evaluation_module", "flow_dpo_module", "sft_module", "trace_data")
 WITHOUT_TORCH = (
     "__main__",
+    "compare",
+    "comparison",
     "convert",
     "merge",
     "packing",

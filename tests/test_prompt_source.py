@@ -62,3 +62,24 @@ def test_a_row_without_its_id_is_unusable() -> None:
 def test_a_limit_is_positive() -> None:
     with pytest.raises(UserError, match=r"limit of x\.jsonl is 0"):
         PromptSource("x.jsonl", limit=0)
+
+
+def test_label_fields_become_labels_where_they_are_given() -> None:
+    problem = read({"question": "q", "answer": "1", "level": 3, "type": ""}, label_fields=["type", "level"])
+    assert isinstance(problem, Problem) and problem.labels == (("level", "3"),)
+
+
+def test_parts_divide_a_source_and_keep_the_rewrites_of_a_seed_together() -> None:
+    problems = [Problem(str(n), f"q{n}", "1", seed_question=f"seed {n // 3}") for n in range(600)]
+    parts = [PromptSource("x.jsonl", part=bounds) for bounds in ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0))]
+    held = [[problem for problem in problems if part.holds(problem)] for part in parts]
+    assert sorted(p.id for part in held for p in part) == sorted(p.id for p in problems)
+    assert [len(part) / 600 for part in held] == pytest.approx([0.5, 0.25, 0.25], abs=0.1)
+    seeds = [{p.seed_question for p in part} for part in held]
+    assert not seeds[0] & seeds[1] and not seeds[0] & seeds[2] and not seeds[1] & seeds[2]
+
+
+@pytest.mark.parametrize("part", [(0.5, 0.5), (0.8, 0.2), (-0.1, 1.0), (0.0, 1.1)])
+def test_a_part_has_ascending_bounds(part: tuple[float, float]) -> None:
+    with pytest.raises(UserError, match=r"part of x\.jsonl is .*ascending bounds"):
+        PromptSource("x.jsonl", part=part)

@@ -61,3 +61,12 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.jsonl: no such file"):
         list(read_trees(tmp_path / "absent.jsonl"))
+
+
+def test_labels_come_back_and_older_files_have_none() -> None:
+    tree = random_tree(1)
+    labelled = dataclasses.replace(tree, problem=dataclasses.replace(tree.problem, labels=(("level", "2"),)))
+    data = json.loads(json.dumps(tree_to_dict(labelled)))
+    assert tree_from_dict(data) == labelled
+    del data["problem"]["labels"]
+    assert tree_from_dict(data) == tree

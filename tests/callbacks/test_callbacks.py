@@ -12,8 +12,12 @@ from callbacks.play_callback import PlayCallback
 from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import Playing, fit, trainer
 
+OF_EVALUATION = {"EvaluationProgressBar", "PredictionLog", "TraceLog"}
+"""They follow `test` and `predict` (tests/test_evaluation_module.py)."""
+
 
 def every_callback() -> list[Callback]:
+    """All that follow a flow that plays."""
     return [
         callbacks.FlowProgressBar(4),
         callbacks.AccuracyCurve(4),
@@ -45,7 +49,8 @@ def test_a_checkpoint_with_all_their_states_loads_safely(tmp_path: Path) -> None
 
 def test_all_are_exported_by_name() -> None:
     of_sft = {"SFTCheckpoint", "SFTSummary"}
-    assert {type(callback).__name__ for callback in every_callback()} | of_sft == set(callbacks.__all__)
+    named = {type(callback).__name__ for callback in every_callback()}
+    assert named | of_sft | OF_EVALUATION == set(callbacks.__all__)
 
 
 class PlaysNothing(LightningModule):
@@ -65,6 +70,12 @@ class PlaysNothing(LightningModule):
 def test_a_module_that_plays_nothing_is_refused_at_once(tmp_path: Path, make: Callable[[], Callback]) -> None:
     with pytest.raises(UserError, match="PlaysNothing plays none: remove the callback"):
         trainer(tmp_path, make(), enable_checkpointing=True).fit(PlaysNothing())
+
+
+@pytest.mark.parametrize("make", [callbacks.PredictionLog, callbacks.TraceLog])
+def test_those_of_evaluation_leave_training_alone(tmp_path: Path, make: Callable[[], Callback]) -> None:
+    fit(tmp_path, make())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("make", [callbacks.RunSummary, callbacks.AdapterCheckpoint])

@@ -1,0 +1,363 @@
+"""Inference alone: the accuracy of a base, an adapter or a flow (`test`), and its traces (`predict`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+
+from flowdpo_pl.agents import LoraSettings
+from flowdpo_pl.base import BaseModel
+from flowdpo_pl.crew import Crew
+from flowdpo_pl.data import PromptDataModule
+from flowdpo_pl.distributed import gathered, interleaved
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.engines.native import NativeEngine
+from flowdpo_pl.engines.sampling import Sampling
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.flow import AnswerStopFlow, Flow
+from flowdpo_pl.flow_dpo_module import Budget
+from flowdpo_pl.predictions import Prediction, accuracies, accuracies_by_label
+from flowdpo_pl.prompts import AgentPrompt
+from flowdpo_pl.rollouts import Play, Rollouts
+from flowdpo_pl.stop_confusion import StopConfusion, partial_answer
+from flowdpo_pl.traces import Trace, read_traces
+from flowdpo_pl.types import STOP, Agent, Problem, RolloutTree, Trajectory, answer_tokens
+from flowdpo_pl.verifier import MathVerifier
+
+
+class EvaluationModule(LightningModule):
+    """Plays main chains only. `test` judges `samples` answers a problem; `predict` tries until one is right.
+
+    Answers are a function of the seed, the problem and the number of the sample; sample 0 has the draws of
+    `validate`. Nothing is written here: `callbacks.PredictionLog` and `callbacks.TraceLog` do that.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        prompts: dict[str, AgentPrompt],
+        flow: Flow = AnswerStopFlow(),  # noqa: B008 (frozen)
+        adapters: dict[str, str] | None = None,
+        sampling: Sampling = Sampling(temperature=0.0),  # noqa: B008
+        samples: int = 1,
+        max_generated_tokens: int | None = None,
+        source: str = "",
+        verifier: MathVerifier | None = None,
+        budget: Budget = Budget(),  # noqa: B008
+        cpu_threads: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """
+        Args:
+            base: the frozen model.
+            prompts: each agent's prompt, by agent (`answer`, `stop`).
+            flow: the rules; `flowdpo_pl.SingleFlow` plays one model that writes in one go.
+            adapters: folders of adapters in PEFT's format, by agent; agents not named play the base.
+            sampling: the distribution that agents play from; greedy unless set.
+            samples: answers a problem in `test`; in `predict` attempts at most, until one is right.
+            max_generated_tokens: `predict` begins no further batch once it has generated so many tokens,
+                those of the run that it resumes included; null: no bound.
+            source: name of the arm that the traces are for.
+            verifier: judges answers; default: one worker process.
+            budget: how much goes through the model at once (`decode_tokens` alone matters here).
+            cpu_threads: threads of torch on a CPU; null: one a core.
+            seed: of every draw; linked to `seed_everything`.
+        """
+        super().__init__()
+        if samples < 1:
+            raise UserError(f"model.samples is {samples}: give at least 1.")
+        if samples > 1 and sampling.temperature == 0:
+            raise UserError(
+                f"model.samples is {samples}, but at model.sampling.temperature 0 all are the same: "
+                "set a temperature above 0, or one sample."
+            )
+        if max_generated_tokens is not None and max_generated_tokens < 1:
+            raise UserError(
+                f"model.max_generated_tokens is {max_generated_tokens}: give at least 1, or null."
+            )
+        if unknown := sorted(set(adapters or {}) - set(flow.agents)):
+            raise UserError(
+                f"model.adapters names '{unknown[0]}', but the flow's agents are {list(flow.agents)}."
+            )
+        self.base_settings = base
+        self.prompt_settings = prompts
+        self.flow = flow
+        self.adapters: dict[Agent, Path] = {agent: Path(folder) for agent, folder in (adapters or {}).items()}
+        self.lora = _common_shape(self.adapters)
+        self.sampling = sampling
+        self.samples = samples
+        self.max_generated_tokens = max_generated_tokens
+        self.source = source
+        self.verifier = verifier or MathVerifier()
+        self.budget = budget
+        self.cpu_threads = cpu_threads
+        self.seed = seed
+        self.draws = Draws(seed)
+        self.predictions: list[Prediction] = []
+        """Of `test`, all samples of a problem in turn."""
+        self.traces: dict[str, Trace] = {}
+        """Of `predict`, by problem."""
+        self.resumed = 0
+        """Traces that were there before this run."""
+        self.seconds = 0.0
+        """Of play, in this run."""
+        self.stop_statistics: dict[str, float] = {}
+        self._verb = ""
+        self._crew: Crew | None = None
+
+    @property
+    def crew(self) -> Crew:
+        """The loaded agents with their prompts and rules; loads them when first asked."""
+        self.configure_model()
+        assert self._crew is not None
+        return self._crew
+
+    @cached_property
+    def made_by(self) -> dict[str, Any]:
+        """What the answers are a function of, besides the problems; JSON-able."""
+        identity = self.crew.identity()
+        values = {
+            "base": {**asdict(self.base_settings), "fingerprint": identity["base"]},
+            "adapters": {agent: _fingerprint(folder) for agent, folder in self.adapters.items()},
+            "flow": identity["flow"],
+            "prompts": identity["prompts"],
+            "sampling": asdict(self.sampling),
+            "samples": self.samples,
+            "verifier": type(self.verifier).__name__,
+            "seed": self.seed,
+        }
+        known: dict[str, Any] = json.loads(json.dumps(values))
+        return known
+
+    def admit(self, problem: Problem) -> str | None:
+        """Why a problem can't be played, or None; the data module asks."""
+        return self.crew.admit(problem)
+
+    # What callbacks ask.
+
+    @property
+    def problems_seen(self) -> int:
+        """Problems with an answer so far."""
+        return len(self.traces) if self._verb == "predict" else len(self.predictions) // self.samples
+
+    @property
+    def problems_expected(self) -> int | None:
+        """At most so many will come; None if nobody knows."""
+        data = self._data
+        return data.streams[self._verb].total if data is not None and self._verb in data.streams else None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions so far, or of traces; nan without any."""
+        rows = list(self.traces.values()) if self._verb == "predict" else self.predictions
+        return sum(row.correct for row in rows) / len(rows) if rows else float("nan")
+
+    @property
+    def generated_tokens(self) -> int:
+        """By all attempts, those of the resumed run included."""
+        tested = sum(row.tokens for row in self.predictions)
+        return tested + sum(row.generated_tokens for row in self.traces.values())
+
+    def resume_from(self, path: Path) -> None:
+        """Take the traces of an earlier run as done.
+
+        Raises:
+            UserError: they were made in another way, or the file is no trace file.
+        """
+        traces = read_traces(path)
+        for trace in traces:
+            _require_same_making(path, trace.made_by, self.made_by)
+        self.traces = {trace.problem_id: trace for trace in traces}
+        self.resumed = len(traces)
+
+    def summary(self) -> dict[str, Any]:
+        """The result so far as plain values: what the callbacks write to `summary.json`."""
+        return self._collected() if self._verb == "predict" else self._tested()
+
+    # What Lightning asks for.
+
+    def setup(self, stage: str) -> None:
+        self._verb = stage
+        self.predictions, self.traces = [], {}
+        self.resumed, self.seconds, self.stop_statistics = 0, 0.0, {}
+
+    def configure_model(self) -> None:
+        if self._crew is not None:
+            return
+        if self.cpu_threads is not None:
+            torch.set_num_threads(self.cpu_threads)
+        self._crew = Crew.assemble(self.base_settings, self.lora, self.flow, self.prompt_settings, self.seed)
+        for agent, folder in self.adapters.items():
+            self._crew.agents.load_saved(agent, folder)
+        self.agents = self._crew.agents
+        self.stop_confusion = StopConfusion(partial(partial_answer, self.verifier), self._crew.prompts.text)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        raise UserError(
+            "EvaluationModule takes adapters, not a checkpoint: leave --ckpt_path out and set "
+            "model.adapters.answer and the like to the run's adapters/last/answer, adapters/last/stop."
+        )
+
+    def on_test_epoch_start(self) -> None:
+        self.stop_confusion.reset()
+
+    def test_step(self, batch: Sequence[Problem], batch_idx: int) -> None:
+        plays = [self._play(batch, sample) for sample in range(self.samples)]
+        rows = [
+            [self._prediction(play.trees[place], sample) for sample, play in enumerate(plays)]
+            for place in range(len(batch))
+        ]
+        self.predictions += [row for samples in interleaved(gathered(rows)) for row in samples]
+        if STOP in self.flow.agents:
+            for play in plays:
+                self.stop_confusion.update(play.trees)
+
+    def on_test_epoch_end(self) -> None:
+        if STOP in self.flow.agents:
+            counted = self.stop_confusion.compute()
+            self.stop_statistics = {name.removeprefix("stop/"): v.item() for name, v in counted.items()}
+        measured = accuracies(self.predictions)
+        self.log_dict({f"test/{name}": float(measured[name]) for name in ("accuracy", "low", "high")})
+        if "majority" in measured:
+            self.log("test/majority_accuracy", measured["majority"]["accuracy"])
+
+    def predict_step(self, batch: Sequence[Problem], batch_idx: int) -> list[str]:
+        """Ids of the problems that have a trace now (Lightning takes no frozen dataclasses)."""
+        if self._spent:
+            raise StopIteration  # Lightning's way to end the loop from inside a step
+        attempts: dict[str, list[Trajectory]] = {}
+        unsolved = [problem for problem in batch if problem.id not in self.traces]
+        for sample in range(self.samples):
+            if not unsolved:
+                break
+            trees = self._play(unsolved, sample).trees
+            for tree in trees:
+                attempts.setdefault(tree.problem.id, []).append(tree.main)
+            unsolved = [tree.problem for tree in trees if not tree.main.correct]
+        mine = [self._trace(problem, attempts[problem.id]) for problem in batch if problem.id in attempts]
+        traces = interleaved(gathered(mine))
+        self.traces |= {trace.problem_id: trace for trace in traces}
+        return [trace.problem_id for trace in traces]
+
+    # The parts of a step.
+
+    def _play(self, problems: Sequence[Problem], sample: int) -> Play:
+        """Main chains with the draws of one sample."""
+        crew, draws = self.crew, self.draws.of_sample(sample)
+        engine = NativeEngine(crew.agents, crew.head, draws, self.sampling, self.budget.decode_tokens)
+        play = Rollouts(self.flow, crew.prompts, engine, self.verifier, draws).play(problems)
+        self.seconds += play.seconds
+        return play
+
+    def _prediction(self, tree: RolloutTree, sample: int) -> Prediction:
+        main = tree.main
+        written, last = [move for move in main.moves if move.option is None], main.moves[-1]
+        return Prediction(
+            problem_id=tree.problem.id,
+            question=tree.problem.question,
+            gold=tree.problem.gold,
+            text=main.answer,
+            correct=main.correct,
+            sample=sample,
+            extracted=main.verdict.extracted,
+            error=main.verdict.error,
+            chunks=len(written),
+            tokens=answer_tokens(main.moves),
+            cut=last.option is None and last.token_ids[-1] != self.crew.prompts.end_ids[0],
+            labels=dict(tree.problem.labels),
+        )
+
+    def _trace(self, problem: Problem, attempts: Sequence[Trajectory]) -> Trace:
+        last = attempts[-1]
+        return Trace(
+            problem_id=problem.id,
+            question=problem.question,
+            gold=problem.gold,
+            trace=last.answer,
+            correct=last.correct,
+            extracted=last.verdict.extracted,
+            source=self.source,
+            attempts=len(attempts),
+            generated_tokens=sum(answer_tokens(attempt.moves) for attempt in attempts),
+            made_by=self.made_by,
+        )
+
+    @property
+    def _spent(self) -> bool:
+        return self.max_generated_tokens is not None and self.generated_tokens >= self.max_generated_tokens
+
+    @property
+    def _data(self) -> PromptDataModule | None:
+        data = getattr(self.trainer, "datamodule", None)
+        return data if isinstance(data, PromptDataModule) else None
+
+    def _tested(self) -> dict[str, Any]:
+        rows = self.predictions
+        return {
+            **accuracies(rows),
+            "by_label": accuracies_by_label(rows),
+            "stop": self.stop_statistics,
+            "cut_rate": sum(row.cut for row in rows) / len(rows) if rows else None,
+            "chunks_per_answer": sum(row.chunks for row in rows) / len(rows) if rows else None,
+            "judging_errors": sum(row.error is not None for row in rows),
+            **self._cost(),
+        }
+
+    def _collected(self) -> dict[str, Any]:
+        traces = self.traces.values()
+        accepted = sum(trace.correct for trace in traces)
+        return {
+            "source": self.source,
+            "problems": len(traces),
+            "accepted": accepted,
+            "acceptance": accepted / len(traces) if traces else None,
+            "attempts": sum(trace.attempts for trace in traces),
+            "resumed": self.resumed,
+            "out_of_tokens": self._spent,
+            **self._cost(),
+        }
+
+    def _cost(self) -> dict[str, Any]:
+        return {
+            "skipped": dict(self._data.skipped) if self._data is not None else {},
+            "generated_tokens": self.generated_tokens,
+            "seconds": self.seconds,
+            "made_by": self.made_by,
+        }
+
+
+def _common_shape(adapters: dict[Agent, Path]) -> LoraSettings:
+    """The shape of all these adapters; without any, that of a smallest one, which does nothing."""
+    shapes = {
+        agent: replace(LoraSettings.of_saved(folder), dropout=0.0) for agent, folder in adapters.items()
+    }
+    (first, shape), *others = shapes.items() or [("", LoraSettings(r=1, alpha=1, dropout=0.0))]
+    for agent, other in others:
+        if other != shape:
+            raise UserError(
+                f"model.adapters.{first} and model.adapters.{agent} have other shapes ({shape} and {other}): "
+                "give adapters of one run."
+            )
+    return shape
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of an adapter's weights, wherever they lie."""
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]
+
+
+def _require_same_making(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    for name in now:
+        if then.get(name) != now[name]:
+            raise UserError(
+                f"{path} was made with another {name}: it has {then.get(name)}, this run has {now[name]}; "
+                "set it as it was, or give the run another folder."
+            )
