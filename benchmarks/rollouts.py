@@ -16,8 +16,9 @@ from jsonargparse import auto_cli
 from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_side
 from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.workload import Workload, prompts
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.rollouts import Exploration, Play, Rollouts
+from flowdpo_pl.rollouts import Play, Rollouts
 
 
 def measurement(play: Play, generated_tokens: int) -> Measurement:
@@ -45,15 +46,15 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
     stitched = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
 
     def play_ours() -> Measurement:
-        play = ours.play(problems, Exploration())
+        play = ours.play(problems, NodeAlternatives())
         return measurement(play, play.generated_tokens)
 
     def play_stitched() -> Measurement:
         before = engine.generated_tokens
-        play = stitched.play(problems, Exploration())
+        play = stitched.play(problems, NodeAlternatives())
         return measurement(play, engine.generated_tokens - before)
 
-    ours.play(problems[:2], Exploration())  # warm
+    ours.play(problems[:2], NodeAlternatives())  # warm
     results = side_by_side({"ours": play_ours, "stitched": play_stitched}, rounds)
     if vllm_python is not None:
         for name, lora in (("vllm_two_adapters", True), ("vllm_without_lora", False)):

@@ -17,9 +17,11 @@ _HOMES = {
     "LoraSettings": "agents",
     "MarkedAnswerVerifier": "verifier",
     "MathVerifier": "verifier",
+    "NodeAlternatives": "exploration",
     "PromptDataModule": "data",
     "SigmoidLoss": "losses",
     "SingleFlow": "flow",
+    "WholeTrajectories": "exploration",
 }
 
 __all__ = [*_HOMES]

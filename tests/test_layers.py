@@ -19,7 +19,7 @@ LAYERS = (
     " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
     " distributed memory traces whole_writes",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
-    " attention base agents crew flow scoring prompt_source",
+    " attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream preference_learner",
     "flow_dpo_module data adapter_strategy convert",
     "cli __main__",
