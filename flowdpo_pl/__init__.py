@@ -20,8 +20,10 @@ _HOMES = {
     "NodeAlternatives": "exploration",
     "PromptDataModule": "data",
     "SigmoidLoss": "losses",
+    "RenderedEquation": "solutions",
     "SingleFlow": "flow",
     "WholeTrajectories": "exploration",
+    "WorkedSolution": "solutions",
 }
 
 __all__ = [*_HOMES]

@@ -6,23 +6,39 @@ import logging
 import sys
 import warnings
 from argparse import ArgumentError
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.parse_errors import one_sentence
 
+_OTHER_VERBS = {
+    "arms": "flowdpo_pl.arms",
+    "convert": "flowdpo_pl.convert",
+    "ground_truth": "flowdpo_pl.ground_truth",
+    "study": "flowdpo_pl.study",
+}
+"""Verbs that are not the trainer's, and the modules of the functions so named."""
+_POSITIONAL = {"convert"}
+"""Verbs whose required arguments have no names; the others can be given a --config."""
+
 
 def main() -> None:
     """Console entry point."""
     _quiet()
     try:
-        if sys.argv[1:2] == ["convert"]:
+        if (verb := "".join(sys.argv[1:2])) in _OTHER_VERBS:
             from jsonargparse import auto_cli
 
-            from flowdpo_pl.convert import convert
-
-            auto_cli(convert, args=sys.argv[2:])
+            auto_cli(
+                getattr(import_module(_OTHER_VERBS[verb]), verb),
+                as_positional=verb in _POSITIONAL,
+                args=sys.argv[2:],
+                prog=f"flowdpo_pl {verb}",
+                allow_abbrev=False,
+                exit_on_error=False,
+            )
         else:
             from flowdpo_pl.cli import main as run
 

@@ -17,11 +17,11 @@ LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing losses metrics intervals"
     " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
-    " distributed memory traces whole_writes",
+    " distributed memory traces whole_writes rendered_solutions solutions fair_arms",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream preference_learner",
-    "flow_dpo_module data adapter_strategy convert",
+    "flow_dpo_module data adapter_strategy convert ground_truth arms study study_report",
     "cli __main__",
 )
 """Modules of `flowdpo_pl`, lowest layer first."""
