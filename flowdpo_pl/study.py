@@ -1,9 +1,9 @@
 """The verb `study`: a chain of other verbs, each stage run once for each seed; then a report.
 
-The runner knows nothing of the science, which is in the study's YAML: stages in their order, each with a verb,
-a config and overrides that name earlier stages. A stage's folder is `<output>/seed<seed>/<stage>/`, with its
-log and `stage.json`. A finished stage runs again only if its command, its config or a stage that it needs has
-changed; its old folder is then kept beside it as `<stage>.old`.
+The runner knows nothing of the science, which is in the study's YAML: stages in their order, each with a
+verb, a config and overrides that name earlier stages. The folder `<output>/seed<seed>/<stage>/` holds what a
+stage writes, its log and `stage.json`. A finished stage runs again only if its command, its config or a stage
+that it needs has changed; its old folder is then kept beside it as `<stage>.old`.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _run(step: Step) -> None:
     )
     done = False
     try:
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(step.title, total=None, line="")
             run_logged(command, step.log, step.title, lambda line: progress.update(task, line=line[:100]))
         done = True

@@ -158,7 +158,7 @@ def read_curve(path: Path, name: str, seed: int) -> Curve:
 
 
 def draw_curves(curves: Sequence[Curve], picture: Path) -> None:
-    """The paper's figure 3: accuracy against problems, each seed a line; intervals where there is one seed."""
+    """The paper's figure 3: accuracy against problems, a line a seed; with intervals if there is one."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")

@@ -1,8 +1,8 @@
 """A stage of a study: one verb with its config and overrides, and what makes it the same stage again.
 
 Overrides may name other things by placeholders: `{here}` is the stage's own folder, `{seed}` the seed,
-`{flow_dpo}` the folder of the earlier stage `flow_dpo`, and `{flow_dpo:summary.json:generated_tokens}` a value
-in a JSON file of that folder.
+`{flow_dpo}` the folder of the earlier stage `flow_dpo`, and `{flow_dpo:summary.json:generated_tokens}` a
+value in a JSON file of that folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from flowdpo_pl.errors import UserError
 
-Value: TypeAlias = str | int | float | bool | None | list[str | int | float]
+Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<file>[^{}:]+):(?P<key>[^{}:]+))?\}")
 _OWN = ("here", "seed")
