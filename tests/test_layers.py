@@ -17,7 +17,8 @@ LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing losses metrics intervals"
     " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
-    " distributed memory traces whole_writes rendered_solutions solutions fair_arms",
+    " distributed memory traces whole_writes rendered_solutions solutions fair_arms"
+    " study_stage stage_run",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream preference_learner",
@@ -35,11 +36,14 @@ HEAVY = {
 WITH_LIGHTNING = ("cli", "data", "flow_dpo_module")
 WITHOUT_TORCH = (
     "__main__",
+    "arms",
     "convert",
+    "ground_truth",
     "packing",
     "pairs",
     "prompt_stream",
     "rollouts",
+    "study",
     "tree_io",
     "verifier",
 )

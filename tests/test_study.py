@@ -106,7 +106,7 @@ def test_a_failing_stage_ends_the_study_and_an_interrupted_fit_goes_on() -> None
     assert options("first")["ckpt_path"] == "out/seed0/first/checkpoints/last.ckpt"
 
 
-def test_only_one_stage_and_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_one_stage_and_what_it_needs() -> None:
     with pytest.raises(
         UserError, match="stage 'second' of seed 0 needs 'first', which is new: run that first"
     ):
