@@ -106,7 +106,7 @@ def _padded_update(
     for start in range(0, len(apart), pairs_at_once):
         sequences = [tree for two in apart[start : start + pairs_at_once] for tree in two]
         batch = MicroBatch.of(sequences, learner.agents.device)
-        with learner.agents.reference():
+        with learner.agents.reference(agent):
             reference = move_logprobs(learner.agents, batch, learner.head)
         with learner.agents.acting_as(agent):
             scores = pair_scores(move_logprobs(learner.agents, batch, learner.head), reference, batch)

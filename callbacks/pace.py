@@ -1,4 +1,4 @@
-"""Every so many problems, whatever the batch size."""
+"""Every so many problems or steps, whatever the batch size."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from flowdpo_pl.errors import UserError
 
 
 class Pace:
-    """Tells when the stream has passed a multiple of `every_n_problems`."""
+    """Tells when a count has passed a multiple of `every`."""
 
-    def __init__(self, every_n_problems: int) -> None:
-        if every_n_problems < 1:
-            raise UserError(f"every_n_problems is {every_n_problems}: give at least 1")
-        self._every = every_n_problems
+    def __init__(self, every: int, name: str = "every_n_problems") -> None:
+        if every < 1:
+            raise UserError(f"{name} is {every}: give at least 1")
+        self._every = every
         self._seen = 0
 
     def start(self, seen: int) -> None:
-        """The stream goes on from position `seen`, whose multiples are done."""
+        """The count goes on from `seen`, whose multiples are done."""
         self._seen = seen
 
     def due(self, seen: int) -> bool:

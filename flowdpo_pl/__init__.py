@@ -20,8 +20,11 @@ _HOMES = {
     "NodeAlternatives": "exploration",
     "PromptDataModule": "data",
     "RenderedEquation": "solutions",
+    "SFTModule": "sft_module",
     "SigmoidLoss": "losses",
     "SingleFlow": "flow",
+    "SupervisedLearning": "supervised_learner",
+    "TraceDataModule": "trace_data",
     "WholeTrajectories": "exploration",
     "WorkedSolution": "solutions",
 }

@@ -9,35 +9,38 @@ from argparse import ArgumentError
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.parse_errors import one_sentence
 
-_OTHER_VERBS = {
-    "arms": "flowdpo_pl.arms",
-    "convert": "flowdpo_pl.convert",
-    "ground_truth": "flowdpo_pl.ground_truth",
-    "study": "flowdpo_pl.study",
+OWN_VERBS: dict[str, dict[str, Any]] = {
+    "arms": {"as_positional": False},
+    "convert": {},
+    "ground_truth": {"as_positional": False},
+    "merge": {"as_positional": False},
+    "study": {"as_positional": False},
 }
-"""Verbs that are not the trainer's, and the modules of the functions so named."""
-_POSITIONAL = {"convert"}
-"""Verbs whose required arguments have no names; the others can be given a --config."""
+"""Verbs that are not the trainer's, each the function of that name in the module of that name, and how
+its arguments are read."""
 
 
 def main() -> None:
     """Console entry point."""
     _quiet()
     try:
-        if (verb := "".join(sys.argv[1:2])) in _OTHER_VERBS:
+        verb = sys.argv[1] if len(sys.argv) > 1 else ""
+        if verb in OWN_VERBS:
             from jsonargparse import auto_cli
 
+            function = getattr(import_module(f"flowdpo_pl.{verb}"), verb)
             auto_cli(
-                getattr(import_module(_OTHER_VERBS[verb]), verb),
-                as_positional=verb in _POSITIONAL,
+                function,
                 args=sys.argv[2:],
                 prog=f"flowdpo_pl {verb}",
                 allow_abbrev=False,
                 exit_on_error=False,
+                **OWN_VERBS[verb],
             )
         else:
             from flowdpo_pl.cli import main as run
@@ -72,6 +75,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
+    warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ module broadcasts the adapters once and sums their gradients itself (`distribute
 
 from __future__ import annotations
 
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from flowdpo_pl.errors import UserError
 
 
 class AdapterStrategy(DDPStrategy):
@@ -15,3 +17,15 @@ class AdapterStrategy(DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""
+
+
+def refuse_wrapping(strategy: Strategy) -> None:
+    """
+    Raises:
+        UserError: the strategy would wrap the module as DDP does.
+    """
+    if isinstance(strategy, DDPStrategy) and not isinstance(strategy, AdapterStrategy):
+        raise UserError(
+            "trainer.strategy would wrap the module and wait for gradients that an agent without pairs "
+            "never has: set trainer.strategy to {class_path: flowdpo_pl.AdapterStrategy}."
+        )

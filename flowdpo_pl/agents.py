@@ -2,26 +2,29 @@
 
 PEFT finds the layers, initialises and saves the adapters. Which adapter a forward uses is decided
 here: every adapted layer asks its owner, so no `requires_grad` is ever flipped (peft#2832), the
-reference is simply nobody acting, and the recomputation of activation checkpointing sees the same
-agent as long as backward runs inside `acting_as`.
+reference is nobody acting (or the agent's frozen start), and the recomputation of activation
+checkpointing sees the same agent as long as backward runs inside `acting_as`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from flowdpo_pl.adapter_product import Matrices
+from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.fused_layers import FusedLayers, GroupCopy, TrainedAdapter, reading_together
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ class LoraSettings:
     alpha: int = 8
     """The update is scaled by alpha / r."""
     dropout: float = 0.05
-    """On the adapters' input, while training only."""
+    """On the adapters' input, while training only; layers that read the same input share what is dropped."""
     target_modules: str | list[str] = "all-linear"
     """`all-linear`: every linear layer but the output head; or module names."""
 
@@ -94,14 +97,21 @@ class Agents(nn.Module):
                 else:
                     self.peft.add_adapter(name, LoraConfig(**config))
         self._base = base
+        self._rank = lora.r
         self._dropout = lora.dropout
         self._acting: Agent | None = None
         self._decoding = False
-        self._copies: dict[Agent, list[tuple[Tensor, Tensor]]] = {}
-        self._layers: list[LoraLayer] = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        self._as_reference = False
+        self._starts = nn.ModuleDict()
+        """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
+        self._start_matrices: dict[Agent, list[Matrices]] = {}
+        """The same parameters in pairs."""
+        self._copies: dict[Agent, list[GroupCopy]] = {}
+        self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
+        self._together = reading_together(self._layers, self._one_token)
         for index, layer in enumerate(self._layers):
-            forward = partial(self._adapted_forward, layer, layer.get_base_layer(), index)
-            setattr(layer, "forward", forward)  # noqa: B010
+            setattr(layer, "forward", partial(self._adapted_forward, index))  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
                 parameter.requires_grad_(True)
@@ -170,7 +180,7 @@ class Agents(nn.Module):
 
     def parameters_of(self, agent: Agent) -> list[nn.Parameter]:
         """The adapter's own weights, in a fixed order."""
-        return [p for layer in self._layers for p in _matrices(layer, agent)]
+        return [matrix for pair in self._matrices[agent] for matrix in pair]
 
     def adapter_state(self) -> dict[str, Tensor]:
         """All adapters by name, nothing of the base: what a checkpoint holds."""
@@ -211,6 +221,12 @@ class Agents(nn.Module):
                 f"the adapter in {folder} does not fit agent '{agent}' at {name}: "
                 "use the base and the lora settings that it was trained with."
             )
+        shape = LoraSettings.of_saved(folder)
+        if shape.r * self._layers[0].scaling[agent] != shape.alpha:
+            raise UserError(
+                f"the adapter in {folder} has alpha {shape.alpha} and agent '{agent}' another: "
+                f"set model.lora.alpha to {shape.alpha}."
+            )
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(saved[name])
@@ -220,7 +236,7 @@ class Agents(nn.Module):
         """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
         for name in self.names:
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
-            (directory / name / "README.md").unlink(missing_ok=True)  # a template without content
+        (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
     def changed(self) -> None:
         """Say that adapter weights changed: compute-dtype copies are made anew when next needed."""
@@ -229,75 +245,89 @@ class Agents(nn.Module):
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._mode(agent, decoding=False):
+        with self._mode(agent):
             yield
 
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
+        if agent not in self._copies:
+            self._copies[agent] = self._fused.copies(self._adapter(agent), self.dtype)
         with self._mode(agent, decoding=True), torch.inference_mode():
             yield
 
+    def freeze_reference(self) -> None:
+        """Make every agent's adapter, as it is now, its reference; until then that is the base alone."""
+        for name in self.names:
+            frozen = [nn.Parameter(p.detach().clone(), requires_grad=False) for p in self.parameters_of(name)]
+            self._starts[name] = nn.ParameterList(frozen)
+            self._start_matrices[name] = list(zip(frozen[0::2], frozen[1::2], strict=True))
+
+    @property
+    def reference_name(self) -> str:
+        """What the agents are compared with: `base`, or a digest of their frozen starts."""
+        if not self._starts:
+            return "base"
+        digest = hashlib.sha256()
+        for parameter in self._starts.parameters():
+            digest.update(parameter.detach().cpu().numpy().tobytes())
+        return f"initial adapters {digest.hexdigest()[:16]}"
+
     @contextmanager
-    def reference(self) -> Iterator[None]:
-        """Forwards inside use the frozen base alone, without gradients."""
-        with self._mode(None, decoding=False), torch.no_grad():
+    def reference(self, agent: Agent) -> Iterator[None]:
+        """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
+        with self._mode(agent if agent in self._starts else None, as_reference=True), torch.no_grad():
             yield
 
     @contextmanager
-    def _mode(self, agent: Agent | None, decoding: bool) -> Iterator[None]:
-        before = self._acting, self._decoding
-        self._acting, self._decoding = agent, decoding
+    def _mode(
+        self, agent: Agent | None, decoding: bool = False, as_reference: bool = False
+    ) -> Iterator[None]:
+        before = self._acting, self._decoding, self._as_reference
+        self._acting, self._decoding, self._as_reference = agent, decoding, as_reference
         try:
             yield
         finally:
-            self._acting, self._decoding = before
+            self._acting, self._decoding, self._as_reference = before
 
-    def _adapted_forward(
-        self, layer: LoraLayer, base: Callable[[Tensor], Tensor], index: int, x: Tensor
-    ) -> Tensor:
-        output: Tensor = base(x)
+    def _adapted_forward(self, index: int, x: Tensor) -> Tensor:
         agent = self._acting
         if agent is None:
-            return output
+            return self._fused.frozen(index, x)
         if self._decoding:
-            down, up = self._copy(agent)[index]
-            flat = F.linear(x, down).flatten(0, -2)
-            output.flatten(0, -2).addmm_(flat, up)  # in place: nobody else holds the base's output
-            return output
-        if self.training and self._dropout > 0:
-            x = x * _dropout_mask(x, self._dropout)
-        down, up = _matrices(layer, agent)
-        # float32 weights, products in the compute dtype: what autocast does, and half the time
-        shrunk = F.linear(x, down.to(x.dtype)) * layer.scaling[agent]
-        output = output + F.linear(shrunk, up.to(x.dtype))
-        return output
+            return self._fused.decoding(index, x, self._copies[agent])
+        return self._fused.trained(index, x, self._adapter(agent))
 
-    def _copy(self, agent: Agent) -> list[tuple[Tensor, Tensor]]:
-        """(A `[r, in]`, scaled B transposed `[r, out]`) of every layer in the compute dtype."""
-        if agent not in self._copies:
-            self._copies[agent] = [
-                (
-                    down.detach().to(self.dtype),
-                    (up.detach() * layer.scaling[agent]).t().to(self.dtype).contiguous(),
-                )
-                for layer in self._layers
-                for down, up in [_matrices(layer, agent)]
-            ]
-        return self._copies[agent]
+    def _adapter(self, agent: Agent) -> TrainedAdapter:
+        """What acts for `agent`; all layers of an adapter have the same scale."""
+        return TrainedAdapter(
+            matrices=(self._start_matrices if self._as_reference else self._matrices)[agent],
+            scale=self._layers[0].scaling[agent],
+            dropout=self._dropout if self.training and not self._as_reference else 0.0,
+        )
 
+    @torch.no_grad()
+    def _one_token(self) -> None:
+        token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+        self.hidden(token, token, TreeView(token, token, token))
 
-def _dropout_mask(x: Tensor, rate: float) -> Tensor:
-    """Zeros with probability `rate`, else 1 / (1 - rate), in the shape of `x`.
+    @cached_property
+    def _fused(self) -> FusedLayers:
+        """The layers for decoding; made when they are where they stay."""
 
-    On a CPU one draw of 64 bits serves four elements: torch's own dropout took a fifth of an update.
-    """
-    draws = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 4),), device=x.device)
-    kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= round(rate * 2**16) - 2**15
-    return kept.to(x.dtype).div_(1 - rate)
+        with torch.inference_mode(False):
+            bases = [layer.get_base_layer() for layer in self._layers]
+            return FusedLayers(bases, self._together, room=self._rank)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Agents:
+        """Weights that move to another device no longer lie side by side."""
+        self.__dict__.pop("_fused", None)
+        self._copies.clear()
+        super()._apply(*args, **kwargs)
+        return self
 
 
-def _matrices(layer: LoraLayer, agent: Agent) -> tuple[nn.Parameter, nn.Parameter]:
+def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     """The adapter's A `[r, in]` and B `[out, r]` in one layer."""
     down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
     assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +92,20 @@ def context_limit(model: PreTrainedModel) -> int:
     )
     switches = scaling.get("rope_type", scaling.get("type")) in ("longrope", "dynamic")
     return int(original if switches and original else config.max_position_embeddings)
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """Of the model's shape and of some of its weights, equal in any dtype and at any path."""
+    import torch
+
+    config = model.config.get_text_config()
+    names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    digest = hashlib.sha256(json.dumps([str(getattr(config, name, None)) for name in names]).encode())
+    table = model.get_input_embeddings().weight
+    assert isinstance(table, torch.Tensor)
+    rows = table[:: max(1, config.vocab_size // 64)]
+    digest.update(rows.detach().to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def decoder_of(model: PreTrainedModel) -> torch.nn.Module:

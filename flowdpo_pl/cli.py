@@ -60,7 +60,8 @@ def main(args: list[str] | None = None) -> FlowCLI:
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
-            "description": "Online Flow-DPO. There is also `convert`, for GGUF files: see `convert --help`.",
+            "description": "Online Flow-DPO. There are also `convert`, for GGUF files, and `merge`, "
+            "for adapters: see `convert --help` and `merge --help`.",
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
-
-import torch
+from pathlib import Path
+from typing import Any, Literal
 
 from flowdpo_pl.agents import Agents, LoraSettings
-from flowdpo_pl.base import BaseModel, end_token_ids
+from flowdpo_pl.base import BaseModel, end_token_ids, fingerprint
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.flow import Flow
 from flowdpo_pl.prompts import AgentPrompt, PromptBook
@@ -37,13 +34,28 @@ class Crew:
         prompts: Mapping[Agent, AgentPrompt],
         seed: int,
         activation_checkpointing: bool = False,
+        initial_adapters: Mapping[Agent, str] | None = None,
+        reference: Literal["base", "initial"] = "base",
     ) -> Crew:
         """Load the base, add an adapter per agent, bind the prompts.
 
+        Adapters start at zero or, by agent, as what `initial_adapters` holds in PEFT's format; with the
+        reference `initial` a frozen copy of that start is what the agents are compared with.
+
         Raises:
-            UserError: a prompt is missing, a verdict word is no single token, or the longest answer
-                leaves no room for a question in the model's context.
+            UserError: a prompt is missing, a verdict word is no single token, the longest answer leaves
+                no room for a question in the model's context, or an initial adapter does not fit.
         """
+        initial = {agent: Path(folder) for agent, folder in (initial_adapters or {}).items()}
+        if unknown := sorted(initial.keys() - set(flow.agents)):
+            raise UserError(
+                f"model.initial_adapters names '{unknown[0]}', but the flow's agents are {list(flow.agents)}."
+            )
+        if reference == "initial" and not initial:
+            raise UserError(
+                "model.reference is 'initial' without model.initial_adapters: name their folders by agent, "
+                "or compare with the base."
+            )
         if missing := [agent for agent in flow.agents if agent not in prompts]:
             raise UserError(f"no prompt for agent '{missing[0]}': set model.prompts.{missing[0]}.")
         model, tokenizer = base.load()
@@ -51,6 +63,10 @@ class Crew:
             {agent: prompts[agent] for agent in flow.agents}, tokenizer, end_token_ids(model, tokenizer)
         )
         agents = Agents(model, flow.agents, lora, seed, activation_checkpointing)
+        for agent, folder in initial.items():
+            agents.load_saved(agent, folder)
+        if reference == "initial":
+            agents.freeze_reference()
         crew = Crew(agents, book, flow, lora)
         crew._check_room()
         return crew
@@ -68,23 +84,12 @@ class Crew:
     def identity(self) -> dict[str, Any]:
         """What weights of this crew belong to, JSON-able; crews of equal identity are exchangeable."""
         return {
-            "base": self._fingerprint,
+            "base": fingerprint(self.agents.base),
             "flow": {"class": type(self.flow).__name__, **asdict(self.flow)},  # type: ignore[call-overload]
             "lora": asdict(self.lora),
             "prompts": self.prompts.identity(),
+            "reference": self.agents.reference_name,
         }
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        """Of the base's shape and of some of its weights, equal in any dtype and at any path."""
-        config = self.agents.config
-        names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-        digest = hashlib.sha256(json.dumps([str(getattr(config, name, None)) for name in names]).encode())
-        table = self.agents.base.get_input_embeddings().weight
-        assert isinstance(table, torch.Tensor)
-        rows = table[:: max(1, config.vocab_size // 64)]
-        digest.update(rows.detach().to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
-        return digest.hexdigest()[:16]
 
     def _check_room(self) -> None:
         empty = Problem(id="", question="", gold="")

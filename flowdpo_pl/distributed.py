@@ -16,6 +16,10 @@ def ranks() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
+def rank() -> int:
+    return torch.distributed.get_rank() if ranks() > 1 else 0
+
+
 def summed(values: Sequence[float], device: torch.device) -> list[float]:
     """Each value summed over all ranks."""
     if ranks() == 1:

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
-from flowdpo_pl.adapter_strategy import AdapterStrategy
+from flowdpo_pl.adapter_strategy import refuse_wrapping
 from flowdpo_pl.agents import LoraSettings
 from flowdpo_pl.base import BaseModel
 from flowdpo_pl.crew import Crew, require_same_identity
@@ -75,6 +74,8 @@ class FlowDPOModule(LightningModule):
         max_generated_tokens: int | None = None,
         window: int = 160,
         activation_checkpointing: bool = False,
+        initial_adapters: dict[str, str] | None = None,
+        reference: Literal["base", "initial"] = "base",
         cpu_threads: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -96,6 +97,8 @@ class FlowDPOModule(LightningModule):
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
             activation_checkpointing: recompute activations in the update (less memory, a third slower).
+            initial_adapters: folders of adapters in PEFT's format that agents start from, by agent.
+            reference: what agents are compared with: the base, or a frozen copy of the initial adapters.
             cpu_threads: threads of torch on a CPU; null: one a core. Tiny models are fastest on 1.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
@@ -133,6 +136,8 @@ class FlowDPOModule(LightningModule):
         self.verifier = verifier or MathVerifier()
         self.pairs_per_update = pairs_per_update
         self.activation_checkpointing = activation_checkpointing
+        self.initial_adapters = initial_adapters
+        self.reference = reference
         self.cpu_threads = cpu_threads
         self.seed = seed
         self.draws = Draws(seed)
@@ -209,6 +214,8 @@ class FlowDPOModule(LightningModule):
             self.prompt_settings,
             self.seed,
             self.activation_checkpointing,
+            self.initial_adapters,
+            self.reference,
         )
         self.agents = self._crew.agents
         self.stop_confusion = StopConfusion(self._partial_answer, self._crew.prompts.text)
@@ -220,13 +227,7 @@ class FlowDPOModule(LightningModule):
         )
 
     def on_fit_start(self) -> None:
-        if isinstance(self.trainer.strategy, DDPStrategy) and not isinstance(
-            self.trainer.strategy, AdapterStrategy
-        ):
-            raise UserError(
-                "trainer.strategy would wrap the module and wait for gradients that an agent without pairs "
-                "never has: set trainer.strategy to {class_path: flowdpo_pl.AdapterStrategy}."
-            )
+        refuse_wrapping(self.trainer.strategy)
         broadcast(parameter for agent in self.flow.agents for parameter in self.agents.parameters_of(agent))
         self.agents.changed()
 

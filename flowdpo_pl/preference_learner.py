@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
+from flowdpo_pl.adapter_update import AdapterUpdate, Updated
 from flowdpo_pl.agents import Agents
-from flowdpo_pl.distributed import sum_gradients, summed
+from flowdpo_pl.distributed import summed
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.losses import PairScores, PreferenceLoss, SigmoidLoss
-from flowdpo_pl.packing import PackedTree, pack
+from flowdpo_pl.packing import pack
 from flowdpo_pl.prompts import PromptBook
-from flowdpo_pl.scoring import MicroBatch, micro_batches, move_logprobs
+from flowdpo_pl.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.token_logprobs import OutputHead
 from flowdpo_pl.types import Agent, PreferencePair
 
@@ -77,9 +78,8 @@ class PreferenceLearner:
         self.agents = agents
         self.head = head
         self.prompts = prompts
-        self.draws = draws
         self.backward = backward
-        self.token_budget = token_budget
+        self.update = AdapterUpdate(agents, draws, token_budget)
 
     def learn(
         self,
@@ -93,27 +93,34 @@ class PreferenceLearner:
 
         `update` numbers the run's updates; it seeds dropout. No pairs on any rank: no step, no gradient.
         """
-        device = self.agents.device
-        total = int(summed([len(pairs)], device)[0])
+        start, score_seconds = time.perf_counter(), 0.0
+        total = int(summed([len(pairs)], self.agents.device)[0])
         trees = pack(pairs, self.prompts)
-        parameters = self.agents.parameters_of(agent)
-        sums = dict.fromkeys(_SUMS, 0.0)
-        score_seconds, start = 0.0, time.perf_counter()
+
+        def part(batch: MicroBatch) -> dict[str, float]:
+            nonlocal score_seconds
+            started = time.perf_counter()
+            with self.agents.reference(agent):
+                reference = move_logprobs(self.agents, batch, self.head)
+            score_seconds += time.perf_counter() - started
+            with self.agents.acting_as(agent):  # backward inside: checkpointing recomputes as this agent
+                scores = pair_scores(move_logprobs(self.agents, batch, self.head), reference, batch)
+                losses = learning.loss(scores)
+                self.backward(losses.sum() / total)
+            values = {
+                "loss": losses,
+                "margin": scores.margin,
+                "chosen": scores.policy_chosen,
+                "rejected": scores.policy_rejected,
+                "preferred": (scores.margin > 0).float(),
+            }
+            return {name: float(value.detach().sum()) for name, value in values.items()}
+
         if total:
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.manual_seed(self.draws.key("dropout", agent, update) >> 1)
-                sums, score_seconds = self._accumulate(agent, trees, learning.loss, total)
-        totals = dict(zip(_SUMS, summed([sums[name] for name in _SUMS], device), strict=True))
-        grad_norm = math.nan
-        if total:
-            sum_gradients(parameters)
-            grad_norm = float(nn.utils.clip_grad_norm_(parameters, learning.max_grad_norm or math.inf))
-        sound = math.isfinite(totals["loss"]) and (not total or math.isfinite(grad_norm))
-        if total and sound:
-            optimizer.step()
-            self.agents.changed()
-        optimizer.zero_grad(set_to_none=True)
-        mean = {name: value / total if total else math.nan for name, value in totals.items()}
+            done = self.update.step(agent, trees, _SUMS, part, optimizer, learning.max_grad_norm, update)
+        else:
+            done = Updated(dict.fromkeys(_SUMS, math.nan), math.nan, set_aside=False)
+        mean = {name: value / max(1, total) for name, value in done.sums.items()}
         return Learnt(
             pairs=total,
             loss=mean["loss"],
@@ -121,55 +128,12 @@ class PreferenceLearner:
             chosen_logprob=mean["chosen"],
             rejected_logprob=mean["rejected"],
             preferred=mean["preferred"],
-            grad_norm=grad_norm,
+            grad_norm=done.grad_norm,
             tokens=sum(map(len, trees)),
             score_seconds=score_seconds,
             update_seconds=time.perf_counter() - start - score_seconds,
-            set_aside=not sound,
+            set_aside=done.set_aside,
         )
-
-    def _accumulate(
-        self, agent: Agent, trees: Sequence[PackedTree], loss: PreferenceLoss, total: int
-    ) -> tuple[dict[str, float], float]:
-        """Gradients of `loss` over `total` pairs, added up on the agent; sums and seconds of scoring.
-
-        Out of memory starts over with half the budget.
-        """
-        budget = self.token_budget
-        while True:
-            try:
-                return self._accumulate_within(agent, trees, loss, total, budget)
-            except torch.OutOfMemoryError:
-                for parameter in self.agents.parameters_of(agent):
-                    parameter.grad = None
-                longest = max(map(len, trees))
-                if budget <= longest:
-                    raise
-                budget = max(longest, budget // 2)
-
-    def _accumulate_within(
-        self, agent: Agent, trees: Sequence[PackedTree], loss: PreferenceLoss, total: int, budget: int
-    ) -> tuple[dict[str, float], float]:
-        sums = dict.fromkeys(_SUMS, 0.0)
-        seconds = 0.0
-        for batch in micro_batches(trees, budget, self.agents.device):
-            start = time.perf_counter()
-            with self.agents.reference():
-                reference = move_logprobs(self.agents, batch, self.head)
-            seconds += time.perf_counter() - start
-            with self.agents.acting_as(agent):  # backward inside: checkpointing recomputes as this agent
-                scores = pair_scores(move_logprobs(self.agents, batch, self.head), reference, batch)
-                losses = loss(scores)
-                self.backward(losses.sum() / total)
-            for name, values in {
-                "loss": losses,
-                "margin": scores.margin,
-                "chosen": scores.policy_chosen,
-                "rejected": scores.policy_rejected,
-                "preferred": (scores.margin > 0).float(),
-            }.items():
-                sums[name] += float(values.detach().sum())
-        return sums, seconds
 
 
 def averaged(learnt: Sequence[Learnt]) -> dict[str, float]:

@@ -110,6 +110,10 @@ class PromptBook:
         """The answer so far as text."""
         return self.decode(self.partial(moves))
 
+    def written(self, text: str) -> tuple[int, ...]:
+        """Token ids of a whole answer that is given as text, its end token included."""
+        return (*self._encode(text), self.end_ids[0])
+
     def decode(self, token_ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True))
 

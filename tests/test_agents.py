@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flowdpo_pl.agents import Agents, LoraSettings
+from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import BaseModel
 from flowdpo_pl.errors import UserError
 from tests.models import write_model
@@ -45,3 +46,40 @@ def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
         other.load_saved("answer", tmp_path)
     with pytest.raises(UserError, match="holds no adapter"):
         LoraSettings.of_saved(tmp_path)
+
+
+def test_an_adapter_of_another_scale_is_refused(tmp_path: Path) -> None:
+    trained(write_model(tmp_path / "base")).save(tmp_path / "adapters")
+    other = trained(tmp_path / "base", LoraSettings(r=4, alpha=4))
+    with pytest.raises(UserError, match=r"has alpha 8 and agent 'answer' another: set model.lora.alpha to 8"):
+        other.load_saved("answer", tmp_path / "adapters" / "answer")
+
+
+def test_a_frozen_start_stays_the_reference_while_the_adapter_moves(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.eval()
+    tokens = torch.arange(20, 40)[None]
+    positions = torch.arange(20)[None]
+    view = TreeView(positions, torch.zeros_like(tokens), torch.zeros_like(tokens))
+
+    def hidden() -> torch.Tensor:
+        return agents.hidden(tokens, positions, view).detach()
+
+    with agents.reference("answer"):
+        base = hidden()
+    with agents.acting_as("answer"):
+        start = hidden()
+    names = [name for name, _ in agents.peft.named_parameters()]
+    assert agents.reference_name == "base"
+    agents.freeze_reference()
+    with torch.no_grad():
+        agents.parameters_of("answer")[0].add_(1.0)
+    agents.changed()
+    with agents.reference("answer"):
+        assert torch.equal(hidden(), start) and not torch.equal(start, base)
+    with agents.acting_as("answer"):
+        assert not torch.equal(hidden(), start)
+    assert agents.reference_name.startswith("initial adapters ")
+    assert [name for name, _ in agents.peft.named_parameters()] == names
+    agents.save(tmp_path / "adapters")
+    assert {path.name for path in (tmp_path / "adapters").iterdir()} == {"answer", "stop"}

@@ -258,3 +258,44 @@ def test_a_single_agent_learns_online(tmp_path: Path) -> None:
     trainer(tmp_path, recorder).fit(run, data())
     assert sum(values["answer/pairs"] for values in recorder.values) > 0
     assert sum(values["generated_tokens"] for values in recorder.values[:-1]) < 300
+
+
+def initial_adapters(folder: Path) -> dict[str, str]:
+    """What a short run has learnt."""
+    run, _ = fit(folder, max_problems=16)
+    run.save_adapters(folder / "initial")
+    return {agent: str(folder / "initial" / agent) for agent in (ANSWER, STOP)}
+
+
+@pytest.mark.parametrize("reference", ["base", "initial"])
+def test_a_run_starts_from_adapters_and_is_compared_with_its_reference(
+    reference: str, tmp_path: Path
+) -> None:
+    warm = {"initial_adapters": initial_adapters(tmp_path), "reference": reference}
+    run, recorder = fit(tmp_path, max_problems=8, **warm)
+    assert run.identity["reference"].startswith(reference)
+    for agent in (ANSWER, STOP):
+        margin = recorder.values[0][f"{agent}/margin"]
+        assert (margin == 0.0) == (reference == "initial")
+
+
+def test_a_warm_run_resumes_only_with_its_reference(tmp_path: Path) -> None:
+    warm: dict[str, Any] = {"initial_adapters": initial_adapters(tmp_path), "reference": "initial"}
+    whole, _ = fit(tmp_path, **warm)
+    part = module(max_problems=8, **warm)
+    stopped = trainer(tmp_path)
+    stopped.fit(part, data())
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    resumed, _ = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", **warm)
+    assert_same_weights(whole, resumed)
+    with pytest.raises(UserError, match="belongs to another reference"):
+        fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", initial_adapters=warm["initial_adapters"])
+
+
+def test_a_reference_without_adapters_and_adapters_of_nobody_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'initial' without model.initial_adapters"):
+        module(reference="initial").configure_model()
+    with pytest.raises(UserError, match="initial_adapters names 'reader'"):
+        module(initial_adapters={"reader": "x"}).configure_model()
+    with pytest.raises(UserError, match="x holds no adapter"):
+        module(initial_adapters={STOP: "x"}).configure_model()

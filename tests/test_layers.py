@@ -15,14 +15,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     "types errors",
-    "prompts answers markers verifier verifier_pool verifier_worker pairs packing losses metrics intervals"
-    " draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs parse_errors"
-    " distributed memory traces whole_writes rendered_solutions solutions fair_arms"
+    "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
+    " metrics intervals draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs"
+    " parse_errors distributed memory traces whole_writes rendered_solutions solutions fair_arms"
     " study_stage stage_run",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
-    " attention base agents crew flow scoring prompt_source exploration",
-    "rollouts prompt_stream preference_learner",
-    "flow_dpo_module data adapter_strategy convert ground_truth arms study study_report",
+    " adapter_product fused_layers attention base agents crew flow scoring prompt_source exploration",
+    "rollouts prompt_stream adapter_update preference_learner supervised_learner",
+    "flow_dpo_module sft_module data trace_data adapter_strategy convert merge ground_truth"
+    " arms study study_report",
     "cli __main__",
 )
 """Modules of `flowdpo_pl`, lowest layer first."""
@@ -33,17 +34,19 @@ HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
     *("safetensors", "sympy", "tokenizers", "transformers"),
 }
-WITH_LIGHTNING = ("cli", "data", "flow_dpo_module")
+WITH_LIGHTNING = ("cli", "data", "flow_dpo_module", "sft_module", "trace_data")
 WITHOUT_TORCH = (
     "__main__",
     "arms",
     "convert",
     "ground_truth",
+    "merge",
     "packing",
     "pairs",
     "prompt_stream",
     "rollouts",
     "study",
+    "sequence_packing",
     "tree_io",
     "verifier",
 )

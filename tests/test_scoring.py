@@ -54,7 +54,7 @@ def test_packed_logprobs_equal_padded(
     expected = padded_scores(pairs, world.prompts, world.plain)
     with world.agents.acting_as(agent):
         policy = packed_logprobs(world, pairs, budget)
-    with world.agents.reference():
+    with world.agents.reference(agent):
         reference = packed_logprobs(world, pairs, budget)
     for index, pair in enumerate(pairs):
         key = pair.problem.id, pair.node

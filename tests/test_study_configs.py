@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flowdpo_pl.merge import merge
 from jsonargparse import ArgumentParser, Namespace
 
 from flowdpo_pl.arms import arms
 from flowdpo_pl.cli import VERBS, main
 from flowdpo_pl.ground_truth import ground_truth
+from flowdpo_pl.merge import merge
 from flowdpo_pl.study import study
 from flowdpo_pl.study_report import Report
 from flowdpo_pl.study_stage import Stage, Value, placeholders_filled

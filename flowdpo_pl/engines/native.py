@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flowdpo_pl.agents import Agents
 from flowdpo_pl.draws import Draws, uniforms
-from flowdpo_pl.engines.prefix_cache import Ids, PrefixCache, Stored
+from flowdpo_pl.engines.prefix_cache import COMMON, Ids, PrefixCache, Stored, common_prefix
 from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.engines.sampling import Drawn, Sampling, draw
 from flowdpo_pl.engines.workspace import Workspace
@@ -29,6 +29,7 @@ Result = TypeVar("Result", Written, Chosen)
 Floats = NDArray[np.float64] | NDArray[np.float32]
 
 _STEPS_BETWEEN_LOOKS = 16
+_TOKENS_PER_FORWARD = 128  # read in the time that a further forward costs
 _RETIRE_SHARE = 8  # finished rows leave once they are an eighth of the batch
 
 
@@ -107,8 +108,9 @@ class NativeEngine:
     ) -> Iterator[tuple[Agent, list[tuple[int, _Row, Request]]]]:
         """Micro-batches of one agent each, rows that read and hold similarly much together."""
         by_agent: dict[Agent, list[tuple[int, _Row, Request]]] = {}
-        for index, request in requests:
-            token_ids = np.asarray(reads(request), dtype=np.int64)
+        read = [np.asarray(reads(request), dtype=np.int64) for _, request in requests]
+        self._read_common([request for _, request in requests], read)
+        for (index, request), token_ids in zip(requests, read, strict=True):
             stored, shared = self._cache.longest(request.agent, request.problem_id, token_ids)
             row = _Row(token_ids, stored, min(shared, len(token_ids) - 1))
             by_agent.setdefault(request.agent, []).append((index, row, request))
@@ -124,6 +126,26 @@ class NativeEngine:
                     stop += 1
                 yield agent, rows[start:stop]
                 start = stop
+
+    def _read_common(self, requests: Sequence[Request], read: Sequence[Ids]) -> None:
+        """Read once how all new problems of an agent begin: the system prompt, worked examples."""
+        for agent in {request.agent for request in requests}:
+            new = {
+                request.problem_id: token_ids[:-1]  # the last token is always read anew
+                for request, token_ids in zip(requests, read, strict=True)
+                if request.agent == agent and not self._cache.knows(agent, request.problem_id)
+            }
+            if len(new) < 2:
+                continue
+            first, *others = new.values()
+            common = first[: min(common_prefix(first, other) for other in others)]
+            _, known = self._cache.longest(agent, COMMON, common)
+            if (len(common) - known) * len(others) > _TOKENS_PER_FORWARD:
+                with self.agents.decoding_as(agent):
+                    workspace, _ = self.read([_Row(common, None, 0)], room=0)
+                self._cache.store(
+                    agent, COMMON, "", Stored(common, 0, *workspace.states(0, 0, len(common)), None)
+                )
 
     def _within_memory(
         self,
@@ -176,20 +198,24 @@ class NativeEngine:
     def read(self, rows: Sequence[_Row], room: int) -> tuple[Workspace, Tensor]:
         """Load what is cached, read the rest; the workspace and the last hidden states `[B, E]`.
 
-        Every row's block is its last n tokens, n the most that any row has left to read: rows with
-        less unread compute a few tokens again instead of padding.
+        Every row's block is its last n tokens, n the most that any row of its part has left to read:
+        rows with less unread compute a few tokens again instead of padding.
         """
         lengths = [len(row.token_ids) for row in rows]
-        block = max(row.unread for row in rows)
         workspace = Workspace(self.agents.config, lengths, room, self.agents.dtype, self.agents.device)
-        tokens = np.zeros((len(rows), block), dtype=np.int64)
         for index, row in enumerate(rows):
             if row.stored is not None:
                 workspace.load(index, row.stored, row.cached)
-            last = row.token_ids[-block:]
-            tokens[index, block - len(last) :] = last
-        workspace.begin(block)
-        return workspace, self.forward(workspace, torch.from_numpy(tokens).to(self.agents.device))
+        hidden = []
+        for part in reading_parts([row.unread for row in rows]):
+            block = max(row.unread for row in rows[part])
+            tokens = np.zeros((len(rows[part]), block), dtype=np.int64)
+            for line, row in zip(tokens, rows[part], strict=True):
+                last = row.token_ids[-block:]
+                line[block - len(last) :] = last
+            workspace.begin(block, part)
+            hidden.append(self.forward(workspace, torch.from_numpy(tokens).to(self.agents.device)))
+        return workspace, torch.cat(hidden)
 
     def forward(self, workspace: Workspace, token_ids: Tensor) -> Tensor:
         """Last hidden states `[B, E]` of the new tokens `[B, N]`."""
@@ -313,6 +339,25 @@ class _Writing:
                 other = (*tokens[:split].tolist(), int(runners_up[split]))
         moved = (*request.forced, *tokens.tolist())
         return Written(moved, float(logprobs.sum(dtype=np.float64)), other)
+
+
+def reading_parts(unread: Sequence[int]) -> list[slice]:
+    """Cuts rows into parts that are read together, at least work in all: a part costs its rows times its
+    longest, and a forward of its own costs as much as reading some tokens more.
+    """
+    best = [(0, 0)]  # for the first n rows: least cost, and where their last part begins
+    for stop in range(1, len(unread) + 1):
+        longest, options = 0, []
+        for start in reversed(range(stop)):
+            longest = max(longest, unread[start])
+            options.append((best[start][0] + longest * (stop - start) + _TOKENS_PER_FORWARD, start))
+        best.append(min(options))
+    parts, stop = [], len(unread)
+    while stop:
+        start = best[stop][1]
+        parts.append(slice(start, stop))
+        stop = start
+    return parts[::-1]
 
 
 def alternative_split(logprobs: Floats, log_others: Floats, uniform: float) -> int | None:

@@ -10,6 +10,7 @@ Shapes: Y layers, K key/value heads, L tokens, D head size.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from torch import Tensor
 from flowdpo_pl.types import Agent
 
 Ids = NDArray[np.int64]
+COMMON = ""
+"""In place of a problem's id: how all problems begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +35,15 @@ class Stored:
     values: Tensor
     parent: Stored | None
 
-    def copy_into(self, keys: Tensor, values: Tensor) -> None:
-        """Write the states of the first tokens into both, `[Y, K, length, D]`."""
+    def copy_into(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Write the states of the first tokens into both, `[K, length, D]` for each layer."""
         node: Stored | None = self
-        end = keys.shape[2]
+        end = keys[0].shape[1]
         while node is not None and end > 0:
             if node.start < end:
-                keys[:, :, node.start : end] = node.keys[:, :, : end - node.start]
-                values[:, :, node.start : end] = node.values[:, :, : end - node.start]
+                for layer, (own_keys, own_values) in enumerate(zip(node.keys, node.values, strict=True)):
+                    keys[layer][:, node.start : end] = own_keys[:, : end - node.start]
+                    values[layer][:, node.start : end] = own_values[:, : end - node.start]
                 end = node.start
             node = node.parent
 
@@ -54,11 +58,16 @@ class PrefixCache:
         """The stored sequence that shares most with `token_ids`, and how many tokens it shares."""
         best: Stored | None = None
         shared = 0
-        for stored in self._sequences.get((agent, problem_id), {}).values():
-            length = common_prefix(stored.token_ids, token_ids)
-            if length > shared:
-                best, shared = stored, length
+        for name in (problem_id, COMMON):
+            for stored in self._sequences.get((agent, name), {}).values():
+                length = common_prefix(stored.token_ids, token_ids)
+                if length > shared:
+                    best, shared = stored, length
         return best, shared
+
+    def knows(self, agent: Agent, problem_id: str) -> bool:
+        """Whether anything of this problem is stored."""
+        return bool(self._sequences.get((agent, problem_id)))
 
     def store(self, agent: Agent, problem_id: str, branch: str, stored: Stored) -> None:
         self._sequences[agent, problem_id][branch] = stored

@@ -1,9 +1,11 @@
 """The preallocated keys and values of one micro-batch while it decodes.
 
 Rows are right-aligned: every row's next token goes into the same column, so a step writes one
-column and the mask of a row never changes. What precedes a row's first token is never seen.
+column and the mask of a row never changes. Products run over all allocated columns, those to come
+included, because libraries copy what is not whole; so columns are allocated a few at a time. What a row
+does not own is zero, is never seen, and costs nothing but its column.
 
-Shapes: Y layers, B rows, K key/value heads, C columns, N new tokens, D head size.
+Shapes: B rows, K key/value heads, C allocated columns, N new tokens, D head size.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from torch import Tensor
 
 from flowdpo_pl.engines.prefix_cache import Stored
 
+_COLUMNS_AT_ONCE = 32
+_ALL = slice(None)
+
 
 class Workspace:
     """Implements `attention.View` for queries on cached rows."""
@@ -25,65 +30,85 @@ class Workspace:
         """`lengths`: tokens of each row once the first block is in; `room`: columns for what follows."""
         self.end = max(lengths)
         """Columns in use after the current forward."""
+        self._last = self.end + room
         self._first = [self.end - length for length in lengths]
         self._starts = torch.tensor(self._first, device=device)
         """[B] first column of each row, beside the same numbers on the host."""
         heads = config.num_key_value_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, len(lengths), heads, self.end + room, size)
-        self._values = torch.zeros(shape, dtype=dtype, device=device)
-        """[Y, B, K, C, D]; zeros, because what no row owns is multiplied by zero weights."""
-        self._keys = torch.zeros_like(self._values)
-        if device.type == "cpu":  # products with one-token queries run twice as fast on columns of keys
-            self._keys = self._keys.transpose(3, 4).contiguous().transpose(3, 4)
+        columns = self.end + min(room, _COLUMNS_AT_ONCE)
+        shape = (len(lengths), heads, columns, size)
+        layers = range(config.num_hidden_layers)
+        self._keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
+        """[B, K, C, D] of each layer."""
+        self._values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
         self._new = self.end
-        self._padding: Tensor | None = None
+        self._rows = _ALL
+        self._seen: Tensor | None = None
+        """[B, 1, 1, C] 0 on a row's own columns up to `end`, -inf elsewhere; made when first needed."""
         self._biases: dict[int | None, Tensor] = {}
+
+    @property
+    def columns(self) -> int:
+        """C"""
+        return self._keys[0].shape[2]
 
     def load(self, index: int, stored: Stored, length: int) -> None:
         """Put the first `length` stored tokens into a row."""
         columns = slice(self._first[index], self._first[index] + length)
-        stored.copy_into(self._keys[:, index, :, columns], self._values[:, index, :, columns])
+        stored.copy_into(
+            [keys[index, :, columns] for keys in self._keys],
+            [values[index, :, columns] for values in self._values],
+        )
 
     def states(self, index: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Copies of a row's keys and values `[Y, K, stop - start, D]`, tokens `start` to `stop`."""
-        first = self._first[index]
+        columns = slice(self._first[index] + start, self._first[index] + stop)
         keys, values = (
-            both[:, index, :, first + start : first + stop] for both in (self._keys, self._values)
+            torch.stack([layer[index, :, columns] for layer in both]) for both in (self._keys, self._values)
         )
-        return keys.clone(), values.clone()
+        return keys, values
 
-    def begin(self, new: int) -> None:
-        """The next forward brings the last `new` columns up to `end`."""
-        self._new = new
+    def begin(self, new: int, rows: slice = _ALL) -> None:
+        """The next forward brings the last `new` columns up to `end`, of `rows` only."""
+        self._new, self._rows = new, rows
         self._biases.clear()
 
     def advance(self) -> None:
         """The next forward brings one more column."""
+        if self.end == self.columns:
+            self._grow(min(self._last - self.end, _COLUMNS_AT_ONCE))
         self.end += 1
         self.begin(1)
+        if self._seen is not None:
+            self._seen[..., self.end - 1] = 0.0
 
     def positions(self) -> Tensor:
         """[B, N] positions of the new tokens in their rows (padding counts as 0)."""
         columns = torch.arange(self.end - self._new, self.end, device=self._starts.device)
-        return (columns[None, :] - self._starts[:, None]).clamp_(min=0)
+        return (columns[None, :] - self._starts[self._rows, None]).clamp_(min=0)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these `[B']`, in this order."""
-        for name in ("_keys", "_values"):
-            old: Tensor = getattr(self, name)
-            for layer in old:  # layer by layer, so that the copy in between stays small
-                layer[: len(rows), :, : self.end] = layer[rows, :, : self.end]
-            setattr(self, name, old[:, : len(rows)])
+        for both in (self._keys, self._values):
+            for layer, old in enumerate(both):
+                old[: len(rows)] = old[rows]
+                both[layer] = old[: len(rows)]
         self._starts = self._starts[rows]
         self._first = self._starts.tolist()
-        self._padding = None
+        self._seen = None
+
+    def _grow(self, columns: int) -> None:
+        for both in (self._keys, self._values):
+            for layer, old in enumerate(both):
+                both[layer] = torch.nn.functional.pad(old, (0, 0, 0, columns))
+        self._seen = None
 
     def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        keys, values = self._keys[layer], self._values[layer]
+        keys, values = self._keys[layer][self._rows], self._values[layer][self._rows]
         keys[:, :, self.end - self._new : self.end] = key
         values[:, :, self.end - self._new : self.end] = value
-        return keys[:, :, : self.end], values[:, :, : self.end]
+        return keys, values
 
     def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
         if window not in self._biases:
@@ -91,18 +116,17 @@ class Workspace:
         return self._biases[window]
 
     def _bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        if self._padding is None:
-            columns = torch.arange(self._values.shape[3], device=self._starts.device)
-            hidden = columns[None, :] < self._starts[:, None]
-            self._padding = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
-            self._padding = self._padding.masked_fill_(hidden, float("-inf"))[:, None, None, :]
+        columns = torch.arange(self.columns, device=self._starts.device)
+        if self._seen is None:
+            hidden = (columns < self._starts[:, None]) | (columns >= self.end)
+            self._seen = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
+            self._seen = self._seen.masked_fill_(hidden, float("-inf"))[:, None, None, :]
         if self._new == 1 and (window is None or self.end <= window):
-            return self._padding[..., : self.end]
+            return self._seen[self._rows]
         queries = torch.arange(self.end - self._new, self.end, device=self._starts.device)[:, None]
-        columns = torch.arange(self.end, device=self._starts.device)[None, :]
-        hidden = columns > queries
+        later = columns > queries
         if window is not None:
-            hidden = hidden | (queries - columns >= window)
-        bias = self._padding[..., : self.end].masked_fill(hidden[None, None], float("-inf"))
+            later = later | (queries - columns >= window)
+        bias = self._seen[self._rows].masked_fill(later, float("-inf"))
         # a query on padding sees itself, or its softmax would be nan and spoil the keys of the next layer
-        return bias.masked_fill((columns == queries)[None, None], 0.0)
+        return bias.masked_fill(columns == queries, 0.0)

@@ -1,0 +1,104 @@
+"""A run of supervised fine-tuning in one small file."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from callbacks.play_callback import run_folder
+from callbacks.run_summary import versions
+from callbacks.taught_module import CountedData, taught
+from flowdpo_pl.whole_writes import whole_file
+
+_SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
+
+
+class SFTSummary(Callback):
+    """Writes `summary.json` to the run folder when the run ends, also by an exception.
+
+    Keys: `verb`, `ended` (`finished` or the exception's name), `updates`, `epochs`, `data` (traces used and
+    left out, by `train` and `validation`), `loss` (of the last epoch, in nats a completion token),
+    `validation_loss`, `tokens`, `completion_tokens`, `seconds` (of the updates), `tokens_per_second`,
+    `updates_set_aside`, `peak_memory_bytes`, `seed`, `versions`, `identity`. Unknown numbers are null. Sums
+    go over the whole run, across resumes.
+    """
+
+    def __init__(self) -> None:
+        self._sums = dict.fromkeys(_SUMMED, 0.0)
+        self._epoch = {"loss": 0.0, "tokens": 0.0}
+        self._peak_memory_bytes = 0.0
+        self._started = False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self._sums, "epoch": self._epoch, "peak_memory_bytes": self._peak_memory_bytes}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._sums = dict(state_dict["sums"])
+        self._epoch = dict(state_dict["epoch"])
+        self._peak_memory_bytes = state_dict["peak_memory_bytes"]
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        taught(self, pl_module)
+        self._folder = run_folder(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = trainer.is_global_zero
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._epoch = {"loss": 0.0, "tokens": 0.0}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not outputs:  # its traces wait for the next optimizer step
+            return
+        for name in _SUMMED:
+            self._sums[name] += outputs[name]
+        if not outputs["updates_set_aside"]:
+            self._epoch["loss"] += outputs["train/loss"] * outputs["completion_tokens"]
+            self._epoch["tokens"] += outputs["completion_tokens"]
+        self._peak_memory_bytes = max(self._peak_memory_bytes, outputs["peak_memory_bytes"])
+
+    # on_fit_end rather than on_train_end: by then the last checkpoint is written.
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, pl_module, None)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._write(trainer, pl_module, exception)
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule, stopped_by: BaseException | None) -> None:
+        if not self._started:
+            return
+        self._started = False  # an exception in here must not call it again
+        summary = self.summary(trainer, pl_module, stopped_by)
+        with whole_file(self._folder / "summary.json") as partial:
+            partial.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        trainer.print(f"{summary['verb']}: {summary['ended']}; {self._folder / 'summary.json'}")
+
+    def summary(
+        self, trainer: Trainer, pl_module: LightningModule, stopped_by: BaseException | None
+    ) -> dict[str, Any]:
+        """What `summary.json` holds."""
+        module = taught(self, pl_module)
+        data: object = getattr(trainer, "datamodule", None)
+        validation_loss = float(trainer.callback_metrics.get("validation/loss", math.nan))
+        return {
+            "verb": "fit",
+            "ended": "finished" if stopped_by is None else type(stopped_by).__name__,
+            "updates": trainer.global_step,
+            "epochs": trainer.current_epoch,
+            "data": {name: dict(counts) for name, counts in data.counts.items()}
+            if isinstance(data, CountedData)
+            else None,
+            "loss": self._epoch["loss"] / self._epoch["tokens"] if self._epoch["tokens"] else None,
+            "validation_loss": validation_loss if math.isfinite(validation_loss) else None,
+            **{name: self._sums[name] for name in _SUMMED},
+            "tokens_per_second": self._sums["tokens"] / max(self._sums["seconds"], 1e-9),
+            "peak_memory_bytes": int(self._peak_memory_bytes),
+            "seed": module.seed,
+            "versions": versions(),
+            "identity": dict(module.identity),
+        }
