@@ -45,8 +45,8 @@ WITHOUT_TORCH = (
     "pairs",
     "prompt_stream",
     "rollouts",
-    "study",
     "sequence_packing",
+    "study",
     "tree_io",
     "verifier",
 )
