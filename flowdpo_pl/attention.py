@@ -71,28 +71,57 @@ def grouped_attention(
     batch, heads, count, size = query.shape
     groups = heads // key.shape[1]
     grouped = query.reshape(batch, key.shape[1], groups * count, size)
-    if groups > 1 and count > 1:
-        bias = bias.unsqueeze(2).expand(-1, -1, groups, -1, -1).flatten(2, 3)
     if softcap is not None:
         scores = torch.matmul(grouped, key.transpose(-1, -2)).float() * scaling
-        scores = torch.tanh(scores / softcap) * softcap + bias
+        scores = torch.tanh(scores / softcap) * softcap + _of_groups(bias, groups)
         output = torch.matmul(scores.softmax(-1).to(value.dtype), value)
     elif query.device.type == "cpu" and _score_bytes(grouped, key) < _SCORES_AT_ONCE:
-        output = _two_products(grouped, key, value, bias, scaling)
+        output = _TwoProducts.apply(grouped, key, value, bias, scaling)
     else:
         output = F.scaled_dot_product_attention(
-            grouped, key.contiguous(), value, attn_mask=bias, scale=scaling
+            grouped, key, value, attn_mask=_of_groups(bias, groups), scale=scaling
         )
     return output.reshape(batch, heads, count, -1)
 
 
-def _two_products(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float) -> Tensor:
-    """Attention `[B, K, N, D]` as two batched products: half the time of SDPA's bf16 kernel on CPUs."""
-    batch, heads, _, _ = query.shape
-    rows = bias.expand(batch, heads, -1, -1).flatten(0, 1)
+class _TwoProducts(torch.autograd.Function):
+    """Attention `[B, K, N, D]` as two batched products: half the time of SDPA's bf16 kernel on CPUs.
+
+    Backward computes the weights again: kept, they would be a third of an update's memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float) -> Tensor:
+        ctx.save_for_backward(query, key, value, bias)
+        ctx.scaling = scaling
+        output = torch.bmm(_weights(query, key, bias, scaling), value.flatten(0, 1))
+        return output.view_as(query)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, bias = ctx.saved_tensors
+        weights = _weights(query, key, bias, ctx.scaling)
+        grad = grads[0].flatten(0, 1)
+        value_grad = torch.bmm(weights.transpose(1, 2), grad)
+        slope = torch.bmm(grad, value.flatten(0, 1).transpose(1, 2))
+        score_grad = torch.ops.aten._softmax_backward_data(slope, weights, -1, weights.dtype)
+        query_grad = torch.bmm(score_grad, key.flatten(0, 1)).mul_(ctx.scaling)
+        key_grad = torch.bmm(score_grad.transpose(1, 2), query.flatten(0, 1)).mul_(ctx.scaling)
+        return query_grad.view_as(query), key_grad.view_as(key), value_grad.view_as(value), None, None
+
+
+def _weights(query: Tensor, key: Tensor, bias: Tensor, scaling: float) -> Tensor:
+    """`[B * K, G * N, L]` of `[B, K, G * N, D]` queries, `[B, K, L, D]` keys and `[B, 1, N, L]` bias."""
+    rows = _of_groups(bias, query.shape[2] // bias.shape[2]).expand(-1, key.shape[1], -1, -1).flatten(0, 1)
     scores = torch.baddbmm(rows, query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2), alpha=scaling)
-    output: Tensor = torch.bmm(scores.softmax(-1), value.flatten(0, 1)).unflatten(0, (batch, heads))
-    return output
+    return scores.softmax(-1)
+
+
+def _of_groups(bias: Tensor, groups: int) -> Tensor:
+    """The bias `[B, 1, N, L]` of the queries of a group's heads, `[B, 1, G * N, L]` or broadcast to it."""
+    if bias.shape[2] == 1:
+        return bias
+    return bias.unsqueeze(2).expand(-1, -1, groups, -1, -1).flatten(2, 3)
 
 
 def _score_bytes(query: Tensor, key: Tensor) -> int:

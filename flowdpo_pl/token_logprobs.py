@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_CHUNK_BYTES = 64 * 2**20  # float32 logits held at a time
+_CHUNK_BYTES = 16 * 2**20  # float32 logits held at a time
 
 
 @dataclass(frozen=True)
