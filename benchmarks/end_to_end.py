@@ -11,11 +11,12 @@ from jsonargparse import auto_cli
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.workload import Workload
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.losses import SigmoidLoss
 from flowdpo_pl.packing import pack_moves, scored_moves
 from flowdpo_pl.pairs import mine
 from flowdpo_pl.preference_learner import Learning, PreferenceLearner, pair_scores
-from flowdpo_pl.rollouts import Exploration, Rollouts
+from flowdpo_pl.rollouts import Rollouts
 from flowdpo_pl.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.types import PreferencePair, Problem
 
@@ -51,7 +52,7 @@ def end_to_end(
 
     def step(problems: Sequence[Problem]) -> Measurement:
         started = time.perf_counter()
-        play = ours.play(problems, Exploration())
+        play = ours.play(problems, NodeAlternatives())
         mined = mine(play.trees)
         learnt = [
             learner.learn(agent, mined.of(agent), Learning(lr=1e-6), optimizer, 0)
@@ -67,7 +68,7 @@ def end_to_end(
 
     def stitched_step(problems: Sequence[Problem]) -> Measurement:
         started = time.perf_counter()
-        play = stitched.play(problems, Exploration())
+        play = stitched.play(problems, NodeAlternatives())
         mined = mine(play.trees)
         updating = time.perf_counter()
         for agent in ours.flow.agents:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.packing import pack, scored_moves
 from flowdpo_pl.pairs import mine
-from flowdpo_pl.rollouts import Exploration
 from flowdpo_pl.types import ANSWER, Move, PreferencePair, Problem
 
 
@@ -39,7 +39,7 @@ def full_trees(
 
 def mined_trees(module: FlowDPOModule, problems: Sequence[Problem]) -> list[PreferencePair]:
     """Answer's pairs from playing problems."""
-    return list(mine(module.rollouts.play(problems, Exploration()).trees).of(ANSWER))
+    return list(mine(module.rollouts.play(problems, NodeAlternatives()).trees).of(ANSWER))
 
 
 def write_pairs(path: Path, module: FlowDPOModule, pairs: Sequence[PreferencePair]) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_s
 from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.stitched_loop import StitchedLoop
 from benchmarks.workload import Workload, prompts
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.rollouts import Exploration, Play, Rollouts
+from flowdpo_pl.rollouts import Play, Rollouts
 
 
 def measurement(play: Play, generated_tokens: int) -> Measurement:
@@ -48,7 +49,7 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
     breadth_first = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
 
     def play_ours() -> Measurement:
-        play = ours.play(problems, Exploration())
+        play = ours.play(problems, NodeAlternatives())
         return measurement(play, play.generated_tokens)
 
     def play_stitched() -> Measurement:
@@ -65,10 +66,10 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
 
     def play_breadth_first() -> Measurement:
         before = engine.generated_tokens
-        play = breadth_first.play(problems, Exploration())
+        play = breadth_first.play(problems, NodeAlternatives())
         return measurement(play, engine.generated_tokens - before)
 
-    ours.play(problems[:2], Exploration())  # warm
+    ours.play(problems[:2], NodeAlternatives())  # warm
     contenders = {
         "ours": play_ours,
         "stitched": play_stitched,

@@ -9,8 +9,8 @@ from jsonargparse import auto_cli
 
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.workload import Workload
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.rollouts import Exploration
 from flowdpo_pl.types import Problem, RolloutTree
 
 
@@ -63,7 +63,7 @@ def _runner(workload: Workload, words: int):  # type: ignore[no-untyped-def]
 
     def run() -> Measurement:
         started = time.perf_counter()
-        play = module.rollouts.play(problems, Exploration())
+        play = module.rollouts.play(problems, NodeAlternatives())
         seconds = time.perf_counter() - started
         unique = sum(unique_tokens(module, tree) for tree in play.trees)
         return {

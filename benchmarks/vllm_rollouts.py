@@ -13,9 +13,10 @@ from transformers import AutoConfig, AutoTokenizer
 
 from benchmarks.vllm_engine import VllmEngine
 from flowdpo_pl.draws import Draws
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow import AnswerStopFlow
 from flowdpo_pl.prompts import AgentPrompt, PromptBook
-from flowdpo_pl.rollouts import Exploration, Rollouts
+from flowdpo_pl.rollouts import Rollouts
 from flowdpo_pl.types import Problem, Verdict
 
 
@@ -52,7 +53,7 @@ def main() -> None:
         before, started = engine.generated_tokens, time.perf_counter()
         # other ids and questions each round, or the prefix cache would hold the prompts already
         fresh = [Problem(f"{number}-{p.id}", f"{number}. {p.question}", p.gold) for p in problems]
-        play = rollouts.play(fresh, Exploration())
+        play = rollouts.play(fresh, NodeAlternatives())
         seconds, tokens = time.perf_counter() - started, engine.generated_tokens - before
         measured.append(
             {

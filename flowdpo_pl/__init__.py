@@ -18,12 +18,16 @@ _HOMES = {
     "LoraSettings": "agents",
     "MarkedAnswerVerifier": "verifier",
     "MathVerifier": "verifier",
+    "NodeAlternatives": "exploration",
     "PromptDataModule": "data",
+    "RenderedEquation": "solutions",
     "SFTModule": "sft_module",
     "SigmoidLoss": "losses",
     "SingleFlow": "flow",
     "SupervisedLearning": "supervised_learner",
     "TraceDataModule": "trace_data",
+    "WholeTrajectories": "exploration",
+    "WorkedSolution": "solutions",
 }
 
 __all__ = [*_HOMES]

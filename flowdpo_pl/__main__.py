@@ -15,9 +15,12 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.parse_errors import one_sentence
 
 OWN_VERBS: dict[str, dict[str, Any]] = {
+    "arms": {"as_positional": False},
     "compare": {},
     "convert": {},
+    "ground_truth": {"as_positional": False},
     "merge": {"as_positional": False},
+    "study": {"as_positional": False},
 }
 """Verbs that are not the trainer's, each the function of that name in the module of that name, and how
 its arguments are read."""
@@ -32,7 +35,14 @@ def main() -> None:
             from jsonargparse import auto_cli
 
             function = getattr(import_module(f"flowdpo_pl.{verb}"), verb)
-            auto_cli(function, args=sys.argv[2:], **OWN_VERBS[verb])
+            auto_cli(
+                function,
+                args=sys.argv[2:],
+                prog=f"flowdpo_pl {verb}",
+                allow_abbrev=False,
+                exit_on_error=False,
+                **OWN_VERBS[verb],
+            )
         else:
             from flowdpo_pl.cli import main as run
 

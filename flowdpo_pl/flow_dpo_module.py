@@ -25,13 +25,14 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.engines.native import NativeEngine
 from flowdpo_pl.engines.sampling import Sampling
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.flow import AnswerStopFlow, Flow
 from flowdpo_pl.memory import peak_memory_bytes
 from flowdpo_pl.metrics import ProgressiveAccuracy
 from flowdpo_pl.pairs import mine
 from flowdpo_pl.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.prompts import AgentPrompt
-from flowdpo_pl.rollouts import Exploration, Play, Rollouts
+from flowdpo_pl.rollouts import Play, Rollouts
 from flowdpo_pl.stop_confusion import StopConfusion, partial_answer
 from flowdpo_pl.tree_statistics import tree_statistics
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
@@ -64,11 +65,13 @@ class FlowDPOModule(LightningModule):
         learning: Learning = Learning(),  # noqa: B008
         agent_learning: dict[str, Learning] | None = None,
         sampling: Sampling = Sampling(),  # noqa: B008
-        exploration: Exploration = Exploration(),  # noqa: B008
+        exploration: Exploration = NodeAlternatives(),  # noqa: B008
         budget: Budget = Budget(),
         verifier: MathVerifier | None = None,
+        frozen: Sequence[str] = (),
         pairs_per_update: int | None = None,
         max_problems: int | None = None,
+        max_generated_tokens: int | None = None,
         window: int = 160,
         activation_checkpointing: bool = False,
         initial_adapters: dict[str, str] | None = None,
@@ -85,11 +88,13 @@ class FlowDPOModule(LightningModule):
             learning: how the agents learn.
             agent_learning: how single agents learn instead, by agent (whole, not only what differs).
             sampling: the distribution that agents play from.
-            exploration: which nodes get an alternative.
+            exploration: what is played beside the main chain, to be compared with it.
             budget: how much goes through the model at once.
             verifier: judges answers; default: one worker process.
+            frozen: agents that play but do not learn; their pairs are only counted.
             pairs_per_update: pairs of an optimizer step; null: all of a batch of problems in one.
             max_problems: stop after this many problems; null: when the data end.
+            max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
             activation_checkpointing: recompute activations in the update (less memory, a third slower).
             initial_adapters: folders of adapters in PEFT's format that agents start from, by agent.
@@ -111,8 +116,20 @@ class FlowDPOModule(LightningModule):
             raise UserError(
                 f"model.agent_learning names '{unknown[0]}', but the flow's agents are {list(flow.agents)}."
             )
-        if pairs_per_update is not None and pairs_per_update < 1:
-            raise UserError(f"model.pairs_per_update is {pairs_per_update}: give at least 1, or null.")
+        self.learners = tuple(agent for agent in flow.agents if agent not in frozen)
+        """The agents that learn."""
+        if unknown := sorted(set(frozen) - set(flow.agents)):
+            raise UserError(
+                f"model.frozen names '{unknown[0]}', but the flow's agents are {list(flow.agents)}."
+            )
+        if not self.learners:
+            raise UserError(f"model.frozen names all of {list(flow.agents)}: leave one agent to learn.")
+        for name, value in (
+            ("pairs_per_update", pairs_per_update),
+            ("max_generated_tokens", max_generated_tokens),
+        ):
+            if value is not None and value < 1:
+                raise UserError(f"model.{name} is {value}: give at least 1, or null.")
         self.sampling = sampling
         self.exploration = exploration
         self.budget = budget
@@ -125,12 +142,14 @@ class FlowDPOModule(LightningModule):
         self.seed = seed
         self.draws = Draws(seed)
         self._max_problems = max_problems
+        self.max_generated_tokens = max_generated_tokens
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
         # fed with all ranks' outcomes in stream order, so never synchronised again
         self.accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
         self.validation_accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
         self._seen = {"train": 0, "validation": 0}
+        self._generated_tokens = 0
         self._updates = 0
         self._crew: Crew | None = None
 
@@ -205,7 +224,7 @@ class FlowDPOModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
             {"params": self.agents.parameters_of(agent), "lr": self.learning[agent].lr, "agent": agent}
-            for agent in self.flow.agents
+            for agent in self.learners
         )
 
     def on_fit_start(self) -> None:
@@ -214,15 +233,26 @@ class FlowDPOModule(LightningModule):
 
     def on_train_batch_start(self, batch: Sequence[Problem], batch_idx: int) -> int | None:
         """-1 ends the epoch: a resumed run may have seen all its problems already."""
-        done = self.max_problems is not None and self._seen["train"] >= self.max_problems
-        return -1 if done else None
+        return -1 if self._done else None
+
+    @property
+    def _done(self) -> bool:
+        """Whether training has had its problems or its tokens."""
+        return any(
+            limit is not None and spent >= limit
+            for spent, limit in (
+                (self._seen["train"], self._max_problems),
+                (self._generated_tokens, self.max_generated_tokens),
+            )
+        )
 
     def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch, self.exploration)
         self.stop_confusion.reset()
         values = self._played(play, self.accuracy, "train")
+        self._generated_tokens += int(values["generated_tokens"])
         pairs = mine(play.trees)
-        learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.flow.agents}
+        learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
         for agent, numbers in learnt.items():
             values |= {f"{agent}/{name}": value for name, value in numbers.items()}
         values["seconds/score"] = sum(numbers["score_seconds"] for numbers in learnt.values())
@@ -230,7 +260,7 @@ class FlowDPOModule(LightningModule):
         values["peak_memory_bytes"] = peak_memory_bytes(self.device)
         if isinstance(datamodule := getattr(self.trainer, "datamodule", None), PromptDataModule):
             datamodule.mark_consumed(list(batch))
-        if self.max_problems is not None and self._seen["train"] >= self.max_problems:
+        if self._done:
             self.trainer.should_stop = True
         self.log_dict(values, batch_size=max(1, len(batch)))
         return values
@@ -269,6 +299,7 @@ class FlowDPOModule(LightningModule):
             "identity": self.identity,
             "seed": self.seed,
             "problems_seen": self._seen["train"],
+            "generated_tokens": self._generated_tokens,
             "updates": self._updates,
             "accuracy": self.accuracy.state_dict(),
             "set_aside": self.set_aside,
@@ -282,6 +313,7 @@ class FlowDPOModule(LightningModule):
             )
         require_same_identity(saved["identity"], self.identity)
         self._seen["train"] = saved["problems_seen"]
+        self._generated_tokens = saved["generated_tokens"]
         self._updates = saved["updates"]
         self.accuracy.load_state_dict(saved["accuracy"])
         self.set_aside = saved["set_aside"]

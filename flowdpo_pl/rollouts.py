@@ -15,6 +15,7 @@ from typing import Protocol
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.engines.protocol import ChooseRequest, Engine, WriteRequest
+from flowdpo_pl.exploration import Exploration
 from flowdpo_pl.flow import Choose, Flow, Write
 from flowdpo_pl.prompts import PromptBook
 from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
@@ -24,22 +25,6 @@ class Judge(Protocol):
     """Judges answers while generation goes on (`verifier.MathVerifier` is one)."""
 
     def submit(self, prediction: str, gold: str) -> Future[Verdict]: ...
-
-
-@dataclass(frozen=True)
-class Exploration:
-    """How the main chain's nodes are explored."""
-
-    alternatives: int | None = None
-    """Alternatives tried per problem at most; None: one at every node. Fewer are chosen at random among
-    the flow's possible nodes."""
-
-    def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
-        """The main-chain nodes of `problem` that get an alternative."""
-        if self.alternatives is None or self.alternatives >= max_moves:
-            return frozenset(range(max_moves))
-        order = sorted(range(max_moves), key=lambda node: draws.uniform(problem.id, "explore", node))
-        return frozenset(order[: self.alternatives])
 
 
 @dataclass(frozen=True)
@@ -55,23 +40,21 @@ class Play:
 
 @dataclass(eq=False)
 class _Branch:
-    """A path being played: the main chain, or the alternative to its move at `node`."""
+    """A path being played: the main chain, an alternative that left it, or a further path."""
 
     problem: Problem
-    explored: frozenset[int]
+    name: str = ""
+    """Empty for the main chain; names the path's draws."""
+    explored: frozenset[int] = frozenset()
+    """Nodes of this path that get an alternative."""
     moves: list[Move] = field(default_factory=list)
-    node: int | None = None
     forced: tuple[int, ...] = ()
     """Start of the next move, already drawn: how an alternative begins."""
     verdict: Future[Verdict] | None = None
 
     @property
-    def name(self) -> str:
-        return "" if self.node is None else str(self.node)
-
-    @property
     def explores(self) -> bool:
-        return self.node is None and len(self.moves) in self.explored
+        return len(self.moves) in self.explored
 
 
 class Rollouts:
@@ -87,7 +70,7 @@ class Rollouts:
     def play(self, problems: Sequence[Problem], exploration: Exploration | None = None) -> Play:
         """One tree for each problem, in order; without `exploration` only the main chains."""
         start = time.perf_counter()
-        growth = _Growth(self, problems, exploration)
+        growth = _Growth(self, problems, exploration or Exploration())
         try:
             growth.run()
         finally:
@@ -105,19 +88,20 @@ class Rollouts:
 class _Growth:
     """One breadth-first growth: `live` branches wait for their next move, finished ones for their verdict."""
 
-    def __init__(
-        self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration | None
-    ) -> None:
+    def __init__(self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration) -> None:
         self._rollouts = rollouts
         max_moves = rollouts.flow.max_moves
         self.mains = [
-            _Branch(p, exploration.nodes(rollouts.draws, p, max_moves) if exploration else frozenset())
-            for p in problems
+            _Branch(problem, explored=exploration.nodes(rollouts.draws, problem, max_moves))
+            for problem in problems
         ]
+        self._others = {
+            main: [_Branch(main.problem, f"path {n + 1}") for n in range(exploration.further_paths)]
+            for main in self.mains
+        }
         self.generated_tokens = 0
         self.masses: list[float] = []
-        self._live = list(self.mains)
-        self._forks: dict[_Branch, list[_Branch]] = {main: [] for main in self.mains}
+        self._live = [*self.mains, *(other for others in self._others.values() for other in others)]
         self._barren: dict[_Branch, list[int]] = {main: [] for main in self.mains}
 
     def run(self) -> None:
@@ -184,8 +168,8 @@ class _Growth:
             branch.moves.append(self._verdict_move(turn.agent, chosen.option, chosen.logprob))
 
     def _fork(self, main: _Branch, forced: tuple[int, ...] = ()) -> _Branch:
-        fork = _Branch(main.problem, frozenset(), list(main.moves), node=len(main.moves), forced=forced)
-        self._forks[main].append(fork)
+        fork = _Branch(main.problem, str(len(main.moves)), moves=list(main.moves), forced=forced)
+        self._others[main].append(fork)
         self._live.append(fork)
         return fork
 
@@ -208,13 +192,29 @@ class _Growth:
 
     def tree(self, main: _Branch) -> RolloutTree:
         trunk = self._trajectory(main)
-        forks = []
-        for fork in sorted(self._forks[main], key=lambda fork: fork.node or 0):
-            branch, node = self._trajectory(fork), fork.node or 0
-            forks.append(Fork(node, trunk.moves[node], branch.moves[node], branch, trunk.correct))
-        return RolloutTree(main.problem, trunk, tuple(forks), tuple(self._barren[main]))
+        forks, barren = [], list(self._barren[main])
+        for other in self._others[main]:
+            branch = self._trajectory(other)
+            node = _parting(trunk.moves, branch.moves)
+            if node is None:
+                barren.append(0)
+            else:
+                forks.append(Fork(node, trunk.moves[node], branch.moves[node], branch, trunk.correct))
+        forks.sort(key=lambda fork: fork.node)
+        return RolloutTree(main.problem, trunk, tuple(forks), tuple(barren))
 
     def _trajectory(self, branch: _Branch) -> Trajectory:
         assert branch.verdict is not None
         text = self._rollouts.prompts.text(branch.moves)
         return Trajectory(tuple(branch.moves), text, branch.verdict.result())
+
+
+def _parting(main: Sequence[Move], other: Sequence[Move]) -> int | None:
+    """The first node where two paths of one problem differ; None if they are the same path.
+
+    Equal moves have the same turn after them, so neither path can be the other's beginning.
+    """
+    for node, (one, two) in enumerate(zip(main, other, strict=False)):
+        if one.token_ids != two.token_ids:
+            return node
+    return None

@@ -74,7 +74,7 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """A node of the main chain where an alternative move was tried and played to its end."""
+    """A node of the main chain where another path leaves it, and that path to its end."""
 
     node: int
     """Index into the main chain's moves of the move that the alternative replaces."""
@@ -102,7 +102,8 @@ class RolloutTree:
     main: Trajectory
     forks: tuple[Fork, ...] = ()
     nodes_without_alternative: tuple[int, ...] = ()
-    """Nodes whose policy left nothing else to draw (greedy, or one token possible everywhere)."""
+    """Nodes whose policy left nothing else to draw (greedy, or one token possible everywhere); 0 for a
+    further path that was the main chain again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,63 @@ def test_out_of_memory_halves_the_budget_and_changes_nothing(
         torch.testing.assert_close(weights(squeezed)[name], value, atol=2e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("frozen", [ANSWER, STOP])
+def test_a_frozen_agent_plays_but_stays_bit_identical(tmp_path: Path, frozen: str) -> None:
+    run, recorder = module(max_problems=16, frozen=[frozen]), Recorder()
+    before = weights(run)
+    trainer(tmp_path, recorder).fit(run, data())
+    assert recorder.values[0][f"{frozen}/pairs"] > 0 and f"{frozen}/loss" not in recorder.values[0]
+    for name, value in weights(run).items():
+        assert torch.equal(value, before[name]) == (f".{frozen}." in name), name
+
+
+def test_a_frozen_agent_must_exist_and_another_must_learn() -> None:
+    with pytest.raises(UserError, match=r"model.frozen names 'stopp'"):
+        module(frozen=["stopp"])
+    with pytest.raises(UserError, match="leave one agent to learn"):
+        module(frozen=[ANSWER, STOP])
+
+
+def test_a_budget_of_tokens_ends_the_run_also_when_resumed(tmp_path: Path) -> None:
+    _, all_batches = fit(tmp_path)
+    tokens = [values["generated_tokens"] for values in all_batches.values]
+    budget = int(tokens[0]) + 1  # reached within the second batch of three
+    run, recorder = fit(tmp_path, max_generated_tokens=budget)
+    assert len(recorder.values) == 2
+    part = module(max_problems=8)
+    stopped = trainer(tmp_path)
+    stopped.fit(part, data())
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    resumed, rest = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", max_generated_tokens=budget)
+    assert rest.problems == recorder.problems[1:]
+    assert_same_weights(run, resumed)
+    _, spent = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", max_generated_tokens=int(tokens[0]))
+    assert spent.problems == []
+
+
+def test_whole_trajectories_teach_both_agents(tmp_path: Path) -> None:
+    from flowdpo_pl.exploration import WholeTrajectories
+
+    run, recorder = module(exploration=WholeTrajectories()), Recorder()
+    before = weights(run)
+    trainer(tmp_path, recorder).fit(run, data())
+    for agent in (ANSWER, STOP):
+        assert sum(values[f"{agent}/pairs"] for values in recorder.values) > 0
+        assert any(not torch.equal(v, before[n]) for n, v in weights(run).items() if f".{agent}." in n)
+    assert all(values["answer/pairs"] + values["stop/pairs"] <= 8 for values in recorder.values)
+
+
+def test_a_single_agent_learns_online(tmp_path: Path) -> None:
+    from flowdpo_pl.flow import SingleFlow
+    from flowdpo_pl.prompts import AgentPrompt
+
+    prompts = {ANSWER: AgentPrompt("{question}")}
+    run, recorder = module(flow=SingleFlow(48), prompts=prompts, max_generated_tokens=300), Recorder()
+    trainer(tmp_path, recorder).fit(run, data())
+    assert sum(values["answer/pairs"] for values in recorder.values) > 0
+    assert sum(values["generated_tokens"] for values in recorder.values[:-1]) < 300
+
+
 def initial_adapters(folder: Path) -> dict[str, str]:
     """What a short run has learnt."""
     run, _ = fit(folder, max_problems=16)

@@ -17,11 +17,13 @@ LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
     " metrics intervals draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs"
-    " parse_errors distributed memory traces whole_writes predictions comparison",
+    " parse_errors distributed memory traces whole_writes predictions comparison rendered_solutions solutions"
+    " fair_arms study_stage stage_run",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
-    " adapter_product fused_layers attention base agents crew flow scoring prompt_source",
+    " adapter_product fused_layers attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream adapter_update preference_learner supervised_learner",
-    "flow_dpo_module sft_module evaluation_module data trace_data adapter_strategy compare convert merge",
+    "flow_dpo_module sft_module evaluation_module data trace_data adapter_strategy compare convert merge"
+    " ground_truth arms study study_report",
     "cli __main__",
 )
 """Modules of `flowdpo_pl`, lowest layer first."""
@@ -37,15 +39,18 @@ HEAVY = {
 WITH_LIGHTNING = ("cli", "data", "evaluation_module", "flow_dpo_module", "sft_module", "trace_data")
 WITHOUT_TORCH = (
     "__main__",
+    "arms",
     "compare",
     "comparison",
     "convert",
+    "ground_truth",
     "merge",
     "packing",
     "pairs",
     "prompt_stream",
     "rollouts",
     "sequence_packing",
+    "study",
     "tree_io",
     "verifier",
 )

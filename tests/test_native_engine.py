@@ -13,7 +13,7 @@ from flowdpo_pl.engines import native
 from flowdpo_pl.engines.native import NativeEngine
 from flowdpo_pl.engines.protocol import WriteRequest
 from flowdpo_pl.engines.sampling import Sampling
-from flowdpo_pl.rollouts import Exploration
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.types import ANSWER, Problem, RolloutTree
 from tests.conftest import World
 from tests.models import FAMILIES
@@ -34,8 +34,8 @@ def test_cached_equals_uncached(
     family: str, make_world: Callable[..., World], problems: list[Problem]
 ) -> None:
     world = make_world(family)
-    fast = world.rollouts().play(problems, Exploration()).trees
-    plain = world.plain_rollouts().play(problems, Exploration()).trees
+    fast = world.rollouts().play(problems, NodeAlternatives()).trees
+    plain = world.plain_rollouts().play(problems, NodeAlternatives()).trees
     for one, other in zip(fast, plain, strict=True):
         assert moves(one) == moves(other)
         assert logprobs(one) == pytest.approx(logprobs(other), abs=1e-4)
@@ -43,8 +43,8 @@ def test_cached_equals_uncached(
 
 def test_batched_equals_one_by_one(make_world: Callable[..., World], problems: list[Problem]) -> None:
     world = make_world()
-    together = world.rollouts().play(problems, Exploration()).trees
-    alone = [world.rollouts(token_budget=1).play([p], Exploration()).trees[0] for p in problems]
+    together = world.rollouts().play(problems, NodeAlternatives()).trees
+    alone = [world.rollouts(token_budget=1).play([p], NodeAlternatives()).trees[0] for p in problems]
     assert [moves(tree) for tree in together] == [moves(tree) for tree in alone]
 
 
@@ -52,7 +52,7 @@ def test_out_of_memory_halves_a_wave_and_changes_no_draw(
     make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world()
-    together = world.rollouts().play(problems, Exploration()).trees
+    together = world.rollouts().play(problems, NodeAlternatives()).trees
     hidden, refused = world.agents.hidden, []
 
     def small_machine(token_ids: Tensor, *rest: object) -> Tensor:
@@ -62,7 +62,7 @@ def test_out_of_memory_halves_a_wave_and_changes_no_draw(
         return hidden(token_ids, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(world.agents, "hidden", small_machine)
-    halved = world.rollouts().play(problems, Exploration()).trees
+    halved = world.rollouts().play(problems, NodeAlternatives()).trees
     assert refused and [moves(tree) for tree in halved] == [moves(tree) for tree in together]
 
 
@@ -95,10 +95,10 @@ def test_looking_seldom_at_who_is_over_changes_nothing(
 ) -> None:
     """On a GPU the loop asks only every few steps; here it is made to."""
     world = make_world()
-    often = world.rollouts().play(problems, Exploration()).trees
+    often = world.rollouts().play(problems, NodeAlternatives()).trees
     looks = native._Writing._looks
     monkeypatch.setattr(
         native._Writing, "_looks", lambda self, step: step % 3 == 2 or (step == 4 and looks(self, step))
     )
-    seldom = world.rollouts().play(problems, Exploration()).trees
+    seldom = world.rollouts().play(problems, NodeAlternatives()).trees
     assert [moves(tree) for tree in seldom] == [moves(tree) for tree in often]

@@ -10,10 +10,11 @@ import pytest
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.engines.protocol import ChooseRequest, WriteRequest
+from flowdpo_pl.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.flow import FINISHED, AnswerStopFlow
 from flowdpo_pl.pairs import mine
 from flowdpo_pl.prompts import AgentPrompt, PromptBook
-from flowdpo_pl.rollouts import Exploration, Rollouts
+from flowdpo_pl.rollouts import Rollouts
 from flowdpo_pl.types import ANSWER, STOP, Problem, RolloutTree, Tie
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
 
@@ -68,7 +69,7 @@ def test_no_stop_node_after_the_last_chunk() -> None:
 
 def test_every_node_gets_one_alternative_played_to_its_end() -> None:
     script = Counting(stop_at=3)
-    tree = grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), Exploration())
+    tree = grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), NodeAlternatives())
     assert [fork.node for fork in tree.forks] == [0, 1, 2, 3, 4, 5]
     for fork in tree.forks:
         assert fork.branch.moves[: fork.node] == tree.main.moves[: fork.node]
@@ -86,7 +87,7 @@ def test_every_node_gets_one_alternative_played_to_its_end() -> None:
 
 def test_pairs_come_from_flipped_forks_and_ties_are_counted() -> None:
     script = Counting(stop_at=3)
-    mined = mine([grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), Exploration())])
+    mined = mine([grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), NodeAlternatives())])
     stops = mined.of(STOP)
     assert [(pair.node, pair.chosen.text, pair.rejected.text) for pair in stops] == [
         (1, "No", "Yes"),
@@ -99,21 +100,21 @@ def test_pairs_come_from_flipped_forks_and_ties_are_counted() -> None:
 def test_a_node_without_an_alternative_is_counted_not_forked() -> None:
     script = Counting(stop_at=1)
     silent = ScriptedEngine(lambda request: (script.write(request)[0], None), script.choose)
-    tree = grow(silent, script.tokenizer, AnswerStopFlow(2, 2), Exploration())
+    tree = grow(silent, script.tokenizer, AnswerStopFlow(2, 2), NodeAlternatives())
     assert tree.nodes_without_alternative == (0,) and [fork.node for fork in tree.forks] == [1]
     assert mine([tree]).ties[ANSWER, Tie.NO_ALTERNATIVE] == 1
 
 
 def test_breadth_first_needs_one_wave_more_than_chunks() -> None:
     script = Counting(stop_at=99)
-    grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), Exploration())
+    grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), NodeAlternatives())
     waves = [batch for batch in script.engine.batches if isinstance(batch[0], WriteRequest)]
     assert len(waves) == 4 + 1
 
 
 def test_cost_is_bounded_as_designed() -> None:
     script = Counting(stop_at=99)
-    grow(script.engine, script.tokenizer, AnswerStopFlow(2, 6), Exploration())
+    grow(script.engine, script.tokenizer, AnswerStopFlow(2, 6), NodeAlternatives())
     written = [
         request for batch in script.engine.batches for request in batch if isinstance(request, WriteRequest)
     ]
@@ -138,10 +139,10 @@ def test_an_end_token_ends_the_chunk_and_the_prefix_drops_it() -> None:
 
 def test_fewer_alternatives_are_a_fixed_choice_of_nodes() -> None:
     script = Counting(stop_at=99)
-    tree = grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), Exploration(alternatives=2))
+    tree = grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), NodeAlternatives(alternatives=2))
     again = Counting(stop_at=99)
     assert len(tree.forks) == 2
-    assert tree == grow(again.engine, again.tokenizer, AnswerStopFlow(2, 4), Exploration(alternatives=2))
+    assert tree == grow(again.engine, again.tokenizer, AnswerStopFlow(2, 4), NodeAlternatives(alternatives=2))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.losses import SigmoidLoss
 from flowdpo_pl.packing import pack, scored_moves
-from flowdpo_pl.rollouts import Exploration
 from flowdpo_pl.scoring import micro_batches, move_logprobs
 from flowdpo_pl.types import ANSWER, STOP, Agent, PreferencePair, Problem
 from tests.conftest import World
@@ -20,7 +20,7 @@ from tests.oracles import padded_loss, padded_scores
 
 def every_fork(world: World, problems: list[Problem], agent: Agent) -> tuple[PreferencePair, ...]:
     """A pair of every fork of the agent, whatever its verdicts: what packing has to carry at most."""
-    trees = world.rollouts().play(problems, Exploration()).trees
+    trees = world.rollouts().play(problems, NodeAlternatives()).trees
     pairs = tuple(
         PreferencePair(tree.problem, fork.node, agent, tree.main.moves[: fork.node], fork.taken, fork.other)
         for tree in trees

@@ -20,7 +20,7 @@ class WriteRequest:
     agent: Agent
     problem_id: str
     branch: str
-    """Empty for the main chain, else the number of the forked node."""
+    """Name of the path: empty for the main chain."""
     turn: int
     """Number of the move on its path; (problem, branch, turn, token position) names every draw."""
     prefix: tuple[int, ...]

@@ -6,16 +6,22 @@ import json
 import random
 from pathlib import Path
 
+from quickstart.recipe.solutions import careful_solution
 from quickstart.recipe.world import draw_stories
 
 SIZES = {"train": 4608, "valid": 512}
 
 
 def draw_problems(split: str, count: int, seed: int) -> list[dict[str, str]]:
-    """`count` different problems of a split as rows of `id`, `question` and `answer`."""
+    """`count` different problems of a split: `id`, `question`, `answer` and the careful `solution`."""
     rows: dict[str, dict[str, str]] = {}
     for story in draw_stories(split, random.Random(f"{split} {seed}")):
-        row = {"id": f"{split}-{len(rows):04}", "question": story.question, "answer": str(story.answer)}
+        row = {
+            "id": f"{split}-{len(rows):04}",
+            "question": story.question,
+            "answer": str(story.answer),
+            "solution": careful_solution(story),
+        }
         rows.setdefault(story.question, row)
         if len(rows) == count:
             break

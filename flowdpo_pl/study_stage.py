@@ -1,0 +1,126 @@
+"""A stage of a study: one verb with its config and overrides, and what makes it the same stage again.
+
+Overrides may name other things by placeholders: `{here}` is the stage's own folder, `{seed}` the seed,
+`{flow_dpo}` the folder of the earlier stage `flow_dpo`, and `{flow_dpo:summary.json:generated_tokens}` a
+value in a JSON file of that folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from flowdpo_pl.errors import UserError
+
+Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
+
+_PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<file>[^{}:]+):(?P<key>[^{}:]+))?\}")
+_OWN = ("here", "seed")
+_OF_THE_TRAINER: dict[str, Value] = {
+    "seed_everything": "{seed}",
+    "trainer.default_root_dir": "{here}",
+    "trainer.logger.init_args.save_dir": "{here}",
+    "trainer.logger.init_args.name": "",
+    "trainer.logger.init_args.version": "",
+}
+_TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One verb of this program."""
+
+    verb: str
+    """`fit`, `predict`, `arms`, …; the trainer's verbs get their seed and run folder by themselves."""
+    config: str | None = None
+    """Config file of the verb."""
+    arguments: dict[str, Value] = field(default_factory=dict)
+    """Overrides, by dotted key."""
+
+    def settings(self) -> dict[str, Value]:
+        """All arguments, placeholders and all."""
+        return {**(_OF_THE_TRAINER if self.verb in _TRAINER_VERBS else {}), **self.arguments}
+
+    def needs(self) -> frozenset[str]:
+        """The stages that it names."""
+        return frozenset(match["name"] for match in self._placeholders() if match["name"] not in _OWN)
+
+    def fingerprint(self, seed: int, of_needed: Mapping[str, str]) -> str:
+        """Of everything that the stage's result is known to depend on, data files and code excepted.
+
+        Args:
+            seed: the run's seed.
+            of_needed: fingerprints of at least the stages that it needs.
+
+        Raises:
+            UserError: the config file does not exist.
+        """
+        facts = {
+            "verb": self.verb,
+            "config": None if self.config is None else _content(Path(self.config)),
+            "arguments": self.settings(),
+            "seed": seed,
+            "needs": {name: of_needed[name] for name in sorted(self.needs())},
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def arguments_of(self, folders: Mapping[str, Path], here: Path, seed: int) -> list[str]:
+        """The command line after the verb, with placeholders filled in.
+
+        Raises:
+            UserError: a value of an earlier stage is not there.
+        """
+
+        def filled(match: re.Match[str]) -> str:
+            own = {"here": str(here), "seed": str(seed)}
+            if match["name"] in own:
+                return own[match["name"]]
+            folder = folders[match["name"]]
+            return str(folder) if match["file"] is None else _value(folder / match["file"], match["key"])
+
+        config = [] if self.config is None else [f"--config={self.config}"]
+        return config + [
+            f"--{key}={_PLACEHOLDER.sub(filled, _as_text(value))}" for key, value in self.settings().items()
+        ]
+
+    def _placeholders(self) -> Iterator[re.Match[str]]:
+        for value in self.settings().values():
+            yield from _PLACEHOLDER.finditer(_as_text(value))
+
+
+def placeholders_filled(text: str, folders: Mapping[str, Path]) -> str:
+    """A path with the folders of the stages that it names.
+
+    Raises:
+        UserError: it names a stage that is not there.
+    """
+
+    def filled(match: re.Match[str]) -> str:
+        if match["name"] not in folders:
+            raise UserError(f"{text} names '{match['name']}', which is none of the stages {list(folders)}.")
+        return str(folders[match["name"]])
+
+    return _PLACEHOLDER.sub(filled, text)
+
+
+def _as_text(value: Value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _content(config: Path) -> str:
+    if not config.is_file():
+        raise UserError(f"the study names the config {config}, which does not exist (from {Path.cwd()}).")
+    return config.read_text(encoding="utf-8")
+
+
+def _value(file: Path, key: str) -> str:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} has no value '{key}', which a later stage needs: {error!r}.") from error
+    return _as_text(value)

@@ -1,0 +1,101 @@
+"""The shipped studies: their stages are in order, and every override is one that its verb takes."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser, Namespace
+
+from flowdpo_pl.arms import arms
+from flowdpo_pl.cli import VERBS, main
+from flowdpo_pl.ground_truth import ground_truth
+from flowdpo_pl.merge import merge
+from flowdpo_pl.study import study
+from flowdpo_pl.study_report import Report
+from flowdpo_pl.study_stage import Stage, Value, placeholders_filled
+from tests.runs import ROOT
+
+STUDIES = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")
+OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "merge": merge}
+
+
+def parsed(path: str) -> Namespace:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(study)
+    parser.add_argument("--config", action="config")
+    return parser.instantiate_classes(parser.parse_args([f"--config={path}"]))
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("path", STUDIES)
+def test_every_stage_takes_its_arguments(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages: dict[str, Stage] = parsed(path).stages
+    folders = {name: tmp_path / name for name in stages}
+    tried: set[tuple[str, str | None, tuple[str, ...]]] = set()
+    for name, stage in stages.items():
+        kind = (stage.verb, stage.config, tuple(stage.arguments))
+        if kind in tried:  # another value of the same arguments
+            continue
+        tried.add(kind)
+        line = replace(stage, arguments=without_values_of_runs(stage)).arguments_of(
+            folders, tmp_path / "here", 1
+        )
+        if stage.verb in VERBS:
+            with pytest.raises(SystemExit) as ended:
+                main([stage.verb, *line, "--print_config"])
+            assert ended.value.code == 0, name
+        else:
+            parser = ArgumentParser(exit_on_error=False)
+            parser.add_function_arguments(OTHER_VERBS[stage.verb])
+            parser.add_argument("--config", action="config")
+            parser.parse_args(line)
+
+
+def without_values_of_runs(stage: Stage) -> dict[str, Value]:
+    """A number that an earlier stage would have written is 1."""
+    return {
+        key: 1 if isinstance(value, str) and ".json:" in value else value
+        for key, value in stage.arguments.items()
+    }
+
+
+@pytest.mark.parametrize("path", STUDIES)
+def test_the_report_names_stages_that_there_are(path: str) -> None:
+    settings = parsed(path)
+    report: Report = settings.report
+    named = [file for rows in report.tables.values() for file in rows.values()]
+    for file in [*named, *report.curves.values(), report.arms or ""]:
+        placeholders_filled(file, {name: Path(name) for name in settings.stages})
+
+
+@pytest.mark.parametrize("path", STUDIES)
+def test_the_stages_are_in_order(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = parsed(path)
+    study(settings.stages, tmp_path, dry_run=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(settings.stages) and all(line.startswith("new ") for line in lines)
+
+
+def test_the_arms_differ_in_their_traces_alone() -> None:
+    for path in STUDIES:
+        stages = parsed(path).stages
+        sft = [stages[f"sft_{arm}"] for arm in ("ground_truth", "unfiltered", "self", "flow")]
+        assert len({stage.config for stage in sft}) == 1
+        others = [{**stage.arguments, "data.train": None} for stage in sft]
+        assert all(other == others[0] for other in others)
+
+
+def test_a_stage_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("output: x\nstages: {a: {verbs: fit}}\n")
+    with pytest.raises(ArgumentError, match="verbs"):
+        parsed(str(file))
