@@ -55,7 +55,7 @@ def compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
     On CPUs with AVX512-BF16 bitsandbytes would repack them in place for a product that has no gradient:
     an update would lose most of its gradient, silently.
     """
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for module in model.modules():
         if isinstance(module, Linear4bit):
