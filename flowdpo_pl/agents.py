@@ -25,6 +25,7 @@ from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.fused_layers import FusedLayers, GroupCopy, TrainedAdapter, reading_together
+from flowdpo_pl.quantization import follow_weights
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -324,6 +325,7 @@ class Agents(nn.Module):
         self.__dict__.pop("_fused", None)
         self._copies.clear()
         super()._apply(*args, **kwargs)
+        follow_weights(self._base)
         return self
 
 

@@ -63,6 +63,20 @@ def compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+def follow_weights(model: PreTrainedModel) -> None:
+    """After a move to another device: 8-bit layers have a second reference to their weights, which stays."""
+    if getattr(model.config, "quantization_config", None) is None:
+        return
+    from bitsandbytes.nn.modules import Linear8bitLt
+
+    for module in model.modules():
+        if isinstance(module, Linear8bitLt):
+            for holder in (module.weight, module.state):
+                if holder.CB is not None:
+                    holder.CB = module.weight.data
+                    holder.SCB = holder.SCB.to(module.weight.device)
+
+
 def _bitsandbytes(quantization: Quantization, dtype: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 

@@ -20,7 +20,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.flow import AnswerStopFlow
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.parse_errors import one_sentence
-from flowdpo_pl.quantization import Quantization, loading_options
+from flowdpo_pl.quantization import Quantization, follow_weights, loading_options
 from flowdpo_pl.types import ANSWER, STOP, Verdict
 from tests.conftest import PROMPTS, CoinJudge
 from tests.models import FAMILIES, write_model
@@ -179,6 +179,20 @@ def test_eight_bits_learn_on_a_cpu(wide: Callable[[str], Path], tmp_path: Path) 
     before = weights(run)
     trainer(tmp_path).fit(run, data())
     assert any(not torch.equal(value, before[name]) for name, value in weights(run).items())
+
+
+def test_eight_bit_layers_follow_their_weights(wide: Callable[[str], Path]) -> None:
+    agents = loaded(wide("llama"), "int8")
+    layer = agents.base.get_submodule("model.layers.0.mlp.up_proj.base_layer")
+    for read_before in (False, True):  # the reference moves from the weight to the layer's state in a forward
+        if read_before:
+            read_and_learn(agents)
+        layer.weight.data = layer.weight.data.clone()  # what a move does, as far as one device can tell
+        follow_weights(agents.base)
+        holder = layer.state if read_before else layer.weight
+        assert holder.CB.data_ptr() == layer.weight.data_ptr()
+    expected, _ = read_and_learn(loaded(wide("llama"), "int8"))
+    assert torch.equal(read_and_learn(agents)[0], expected)
 
 
 def test_a_checkpoint_holds_adapters_alone_and_reloads_to_the_same(
