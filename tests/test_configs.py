@@ -27,6 +27,8 @@ from tests.runs import ROOT
 
 CONFIGS = ROOT / "configs"
 FAMILY = {"llama3_8b": "llama", "phi3_medium": "phi3", "qwen3_1b7": "qwen3"}
+RUNS = [*FAMILY.items(), ("qwen3_1b7", "gemma3_text"), ("qwen3_1b7", "smollm2")]
+"""Configs, and the architectures of the bases that they run with here."""
 PAPER = ("llama3_8b", "phi3_medium")
 VERB = {"flow_dpo": "fit", "collect": "predict", "sft": "fit", "evaluate": "test"}
 OVERLAYS = {"math": "evaluate", "several_gpus": "flow_dpo"}
@@ -176,14 +178,22 @@ def test_the_stages_of_a_model_agree(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Folder of a random model of a config's architecture."""
+    """Folder of a random model of an architecture."""
     written: dict[str, Path] = {}
 
-    def folder(name: str) -> Path:
-        if name not in written:
-            shape = {"hidden_size": 64, "intermediate_size": 128}  # whole blocks of 64 weights
-            written[name] = write_model(tmp_path_factory.mktemp(name), FAMILY[name], **shape)
-        return written[name]
+    def folder(architecture: str) -> Path:
+        if architecture not in written:
+            shape: dict[str, Any] = {
+                "hidden_size": 64,
+                "intermediate_size": 128,
+            }  # whole blocks of 64 weights
+            place = tmp_path_factory.mktemp(architecture)
+            if architecture == "smollm2":
+                write_model(place, "llama", tie_word_embeddings=True, **shape)
+            else:
+                write_model(place, architecture, **shape)
+            written[architecture] = place
+        return written[architecture]
 
     return folder
 
@@ -211,9 +221,10 @@ def gsm8k(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("quantization", [(), ("--model.base.quantization=nf4",)], ids=["16-bit", "4-bit"])
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize(("name", "architecture"), RUNS)
 def test_the_stages_of_a_model_run_one_after_another(
     name: str,
+    architecture: str,
     quantization: tuple[str, ...],
     bases: Callable[[str], Path],
     metamath: str,
@@ -228,7 +239,7 @@ def test_the_stages_of_a_model_run_one_after_another(
 
     def run(stage: str, *changes: str) -> FlowCLI:
         config = f"--config={CONFIGS / name / stage}.yaml"
-        base = f"--model.base.path={bases(name)}"
+        base = f"--model.base.path={bases(architecture)}"
         return main([VERB[stage], config, "--trainer.accelerator=cpu", base, *quantization, *changes])
 
     small = ["--data.batch_size=8", "--data.chunk_size=16"]
