@@ -71,7 +71,8 @@ def follow_weights(model: PreTrainedModel) -> None:
 
     for module in model.modules():
         if isinstance(module, Linear8bitLt):
-            for holder in (module.weight, module.state):
+            holders: list[Any] = [module.weight, module.state]
+            for holder in holders:
                 if holder.CB is not None:
                     holder.CB = module.weight.data
                     holder.SCB = holder.SCB.to(module.weight.device)
