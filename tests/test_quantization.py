@@ -161,7 +161,7 @@ def test_reading_and_gradients_are_those_of_the_dequantised_weights(
     torch.testing.assert_close(decoded, expected_decoded, rtol=1e-4, atol=1e-5)
     assert len(gradients) == len(expected) > 0
     for gradient, other in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(gradient, other, rtol=0.0, atol=1e-4 * float(other.abs().max()))
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8"])
@@ -182,17 +182,16 @@ def test_eight_bits_learn_on_a_cpu(wide: Callable[[str], Path], tmp_path: Path) 
 
 
 def test_eight_bit_layers_follow_their_weights(wide: Callable[[str], Path]) -> None:
-    agents = loaded(wide("llama"), "int8")
-    layer = agents.base.get_submodule("model.layers.0.mlp.up_proj.base_layer")
-    for read_before in (False, True):  # the reference moves from the weight to the layer's state in a forward
-        if read_before:
-            read_and_learn(agents)
+    model, _ = BaseModel(str(wide("llama")), quantization="int8").load()
+    layer = model.get_submodule("model.layers.0.mlp.up_proj")
+    x = torch.ones(1, 64, dtype=torch.bfloat16)
+    holders = (layer.weight, layer.state)  # the second reference goes from one to the other in a forward
+    for holder in holders:
         layer.weight.data = layer.weight.data.clone()  # what a move does, as far as one device can tell
-        follow_weights(agents.base)
-        holder = layer.state if read_before else layer.weight
+        follow_weights(model)
         assert holder.CB.data_ptr() == layer.weight.data_ptr()
-    expected, _ = read_and_learn(loaded(wide("llama"), "int8"))
-    assert torch.equal(read_and_learn(agents)[0], expected)
+        product = layer(x)
+    assert torch.equal(layer(x), product)
 
 
 def test_a_checkpoint_holds_adapters_alone_and_reloads_to_the_same(
