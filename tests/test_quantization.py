@@ -87,7 +87,8 @@ def read_and_learn(agents: Agents) -> tuple[Tensor, list[Tensor]]:
     with agents.decoding_as(ANSWER):
         decoded = agents.hidden(**reading())
     with agents.acting_as(ANSWER):
-        agents.hidden(**reading()).pow(2).sum().backward()
+        hidden = agents.hidden(**reading())
+        (hidden * torch.linspace(-1, 1, hidden.shape[-1])).sum().backward()
     gradients = [parameter.grad for parameter in agents.parameters_of(ANSWER)]
     return decoded, [gradient for gradient in gradients if gradient is not None]
 
