@@ -24,6 +24,7 @@ from flowdpo_pl.attention import TreeView
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.fused_layers import FusedLayers, Group, TrainedAdapter, reading_together, trained
+from flowdpo_pl.quantization import follow_weights
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -309,6 +310,7 @@ class Agents(nn.Module):
     def _apply(self, *args: Any, **kwargs: Any) -> Agents:
         self._fused.forget()
         super()._apply(*args, **kwargs)
+        follow_weights(self._base)
         return self
 
 

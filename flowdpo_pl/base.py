@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.quantization import Quantization, compute_in, loading_options
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,8 @@ class BaseModel:
     """Hub id, or a folder with config.json, safetensors weights and tokenizer."""
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     """Of the frozen weights and of the computation; adapters stay in float32."""
+    quantization: Quantization | None = None
+    """Store the linear layers in 4 bits (`nf4`) or 8 (`int8`) by bitsandbytes; the rest keeps `dtype`."""
     revision: str = "main"
     """Hub revision."""
     trust_remote_code: bool = False
@@ -33,29 +36,36 @@ class BaseModel:
         """The frozen model in eval mode, with the project's attention, and its tokenizer.
 
         Raises:
-            UserError: nothing loadable is at `path`.
+            UserError: nothing loadable is at `path`, or it can't be quantised as asked.
         """
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
         from flowdpo_pl.attention import ATTENTION, register
 
         register()
         self._check_folder()
+        dtype = getattr(torch, self.dtype)
         options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.path, **options)
+            quantized = loading_options(
+                self.quantization, AutoConfig.from_pretrained(self.path, **options), dtype
+            )
             model = AutoModelForCausalLM.from_pretrained(
                 self.path,
-                dtype=getattr(torch, self.dtype),
+                dtype=dtype,
                 attn_implementation=ATTENTION,
                 use_safetensors=True,
+                **quantized,
                 **options,
             )
         except OSError as error:
             raise UserError(
                 f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
             ) from error
+        if quantized:
+            compute_in(model, dtype)
         model.requires_grad_(False)
         return model.eval(), tokenizer
 

@@ -18,7 +18,7 @@ LAYERS = (
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
     " metrics intervals draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs"
     " parse_errors distributed memory traces whole_writes predictions comparison rendered_solutions solutions"
-    " fair_arms study_stage stage_run",
+    " fair_arms study_stage stage_run quantization",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " adapter_product fused_layers attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream adapter_update preference_learner supervised_learner",
