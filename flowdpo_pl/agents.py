@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from flowdpo_pl.adapter_product import Matrices
-from flowdpo_pl.attention import TreeView
+from flowdpo_pl.attention import TreeView, View
 from flowdpo_pl.base import context_limit, decoder_of, no_unknown_head
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.fused_layers import FusedLayers, Group, TrainedAdapter, reading_together, trained
@@ -101,6 +101,7 @@ class Agents(nn.Module):
         self._acting: Agent | None = None
         self._decoding = False
         self._as_reference = False
+        self._compiled = self._hidden
         self._starts = nn.ModuleDict()
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
         self._start_matrices: dict[Agent, list[Matrices]] = {}
@@ -144,13 +145,23 @@ class Agents(nn.Module):
     def context_limit(self) -> int:
         return context_limit(self._base)
 
-    def hidden(self, token_ids: Tensor, positions: Tensor, view: Any) -> Tensor:
+    def hidden(self, token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
         """Last hidden states `[B, N, E]` of `[B, N]` token ids for whoever acts, seen through `view`."""
+        one_token = self._decoding and token_ids.shape[1] == 1
+        return (self._compiled if one_token else self._hidden)(token_ids, positions, view)
+
+    def _hidden(self, token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
         output = decoder_of(self._base)(
             input_ids=token_ids, position_ids=positions, use_cache=False, view=view
         )
         hidden: Tensor = output.last_hidden_state
         return hidden
+
+    def compile_decoding(self) -> None:
+        """Compile the decoder's single-token steps for `decoding_as`: one graph, whoever acts, for any number
+        of rows and columns. For GPUs; a CPU is faster without.
+        """
+        self._compiled = torch.compile(self._hidden, dynamic=True)
 
     @property
     def head_weight(self) -> Tensor:
@@ -288,10 +299,10 @@ class Agents(nn.Module):
 
     def _through(self, group: Group, x: Tensor) -> Tensor:
         """Outputs of layers that read `x`, for whoever acts."""
-        if self._acting is None:
-            return group.frozen(x)
         if self._decoding:
             return group.decoding(x)
+        if self._acting is None:
+            return group.frozen(x)
         return trained(group, x, self._adapter(self._acting))
 
     def _adapter(self, agent: Agent) -> TrainedAdapter:

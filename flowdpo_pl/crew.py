@@ -34,6 +34,7 @@ class Crew:
         prompts: Mapping[Agent, AgentPrompt],
         seed: int,
         activation_checkpointing: bool = False,
+        compile_decoding: bool = False,
         initial_adapters: Mapping[Agent, str] | None = None,
         reference: Literal["base", "initial"] = "base",
     ) -> Crew:
@@ -63,6 +64,8 @@ class Crew:
             {agent: prompts[agent] for agent in flow.agents}, tokenizer, end_token_ids(model, tokenizer)
         )
         agents = Agents(model, flow.agents, lora, seed, activation_checkpointing)
+        if compile_decoding:
+            agents.compile_decoding()
         for agent, folder in initial.items():
             agents.load_saved(agent, folder)
         if reference == "initial":

@@ -74,6 +74,7 @@ class FlowDPOModule(LightningModule):
         max_generated_tokens: int | None = None,
         window: int = 160,
         activation_checkpointing: bool = False,
+        compile_decoding: bool = False,
         initial_adapters: dict[str, str] | None = None,
         reference: Literal["base", "initial"] = "base",
         cpu_threads: int | None = None,
@@ -97,6 +98,7 @@ class FlowDPOModule(LightningModule):
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
             activation_checkpointing: recompute activations in the update (less memory, a third slower).
+            compile_decoding: compile the decoder for play; for GPUs, where it takes a minute at the start.
             initial_adapters: folders of adapters in PEFT's format that agents start from, by agent.
             reference: what agents are compared with: the base, or a frozen copy of the initial adapters.
             cpu_threads: threads of torch on a CPU; null: one a core. Tiny models are fastest on 1.
@@ -136,6 +138,7 @@ class FlowDPOModule(LightningModule):
         self.verifier = verifier or MathVerifier()
         self.pairs_per_update = pairs_per_update
         self.activation_checkpointing = activation_checkpointing
+        self.compile_decoding = compile_decoding
         self.initial_adapters = initial_adapters
         self.reference = reference
         self.cpu_threads = cpu_threads
@@ -214,6 +217,7 @@ class FlowDPOModule(LightningModule):
             self.prompt_settings,
             self.seed,
             self.activation_checkpointing,
+            self.compile_decoding,
             self.initial_adapters,
             self.reference,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -102,3 +103,24 @@ def test_looking_seldom_at_who_is_over_changes_nothing(
     )
     seldom = world.rollouts().play(problems, NodeAlternatives()).trees
     assert [moves(tree) for tree in seldom] == [moves(tree) for tree in often]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_compiled_equals_eager(
+    family: str,
+    make_world: Callable[..., World],
+    problems: list[Problem],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is traced for a GPU; the graphs run without a code generator here. A sliding window needs a second one, a
+    batch of one row further ones; nothing else makes a graph anew."""
+    world = make_world(family)
+    eager = world.rollouts().play(problems, NodeAlternatives()).trees
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    world.agents.compile_decoding()
+    compiled = world.rollouts().play(problems, NodeAlternatives()).trees
+    assert [moves(tree) for tree in compiled] == [moves(tree) for tree in eager]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 4
+    assert not torch._dynamo.utils.counters["graph_break"]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowdpo_pl.attention import additive
 from flowdpo_pl.engines.prefix_cache import Stored
 
 _COLUMNS_AT_ONCE = 32
@@ -44,8 +45,8 @@ class Workspace:
         self._values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
         self._new = self.end
         self._rows = _ALL
-        self._seen: Tensor | None = None
-        """[B, 1, 1, C] 0 on a row's own columns up to `end`, -inf elsewhere; made when first needed."""
+        self._seen = self._own_columns()
+        """[B, 1, 1, C] 0 on a row's own columns up to `end`, -inf elsewhere."""
         self._biases: dict[int | None, Tensor] = {}
 
     @property
@@ -80,8 +81,7 @@ class Workspace:
             self._grow(min(self._last - self.end, _COLUMNS_AT_ONCE))
         self.end += 1
         self.begin(1)
-        if self._seen is not None:
-            self._seen[..., self.end - 1] = 0.0
+        self._seen[..., self.end - 1] = 0.0
 
     def positions(self) -> Tensor:
         """[B, N] positions of the new tokens in their rows (padding counts as 0)."""
@@ -96,13 +96,18 @@ class Workspace:
                 both[layer] = old[: len(rows)]
         self._starts = self._starts[rows]
         self._first = self._starts.tolist()
-        self._seen = None
+        self._seen = self._own_columns()
 
     def _grow(self, columns: int) -> None:
         for both in (self._keys, self._values):
             for layer, old in enumerate(both):
                 both[layer] = torch.nn.functional.pad(old, (0, 0, 0, columns))
-        self._seen = None
+        self._seen = self._own_columns()
+
+    def _own_columns(self) -> Tensor:
+        columns = torch.arange(self.columns, device=self._starts.device)
+        visible = (columns >= self._starts[:, None]) & (columns < self.end)
+        return additive(visible, self._values[0].dtype)[:, None, None, :]
 
     def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         keys, values = self._keys[layer][self._rows], self._values[layer][self._rows]
@@ -112,17 +117,13 @@ class Workspace:
 
     def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
         if window not in self._biases:
-            self._biases[window] = self._bias(window, dtype)
+            self._biases[window] = self._bias(window)
         return self._biases[window]
 
-    def _bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        columns = torch.arange(self.columns, device=self._starts.device)
-        if self._seen is None:
-            hidden = (columns < self._starts[:, None]) | (columns >= self.end)
-            self._seen = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
-            self._seen = self._seen.masked_fill_(hidden, float("-inf"))[:, None, None, :]
+    def _bias(self, window: int | None) -> Tensor:
         if self._new == 1 and (window is None or self.end <= window):
             return self._seen[self._rows]
+        columns = torch.arange(self.columns, device=self._starts.device)
         queries = torch.arange(self.end - self._new, self.end, device=self._starts.device)[:, None]
         later = columns > queries
         if window is not None:
