@@ -20,7 +20,7 @@ from benchmarks.stitched_loop import StitchedLoop
 from benchmarks.workload import Workload, prompts
 from flowdpo_pl.exploration import NodeAlternatives
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.rollouts import Play, Rollouts
+from flowdpo_pl.rollouts import Play
 
 
 def measurement(play: Play, generated_tokens: int) -> Measurement:
@@ -46,7 +46,6 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
     ours = module.rollouts
     engine = StitchedEngine(workload.model, module.agents, ours.prompts.end_ids)
     loop = StitchedLoop(ours.flow, ours.prompts, engine, module.verifier)
-    breadth_first = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
 
     def play_ours() -> Measurement:
         play = ours.play(problems, NodeAlternatives())
@@ -64,18 +63,8 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
             "alternatives": alternatives,
         }
 
-    def play_breadth_first() -> Measurement:
-        before = engine.generated_tokens
-        play = breadth_first.play(problems, NodeAlternatives())
-        return measurement(play, engine.generated_tokens - before)
-
     ours.play(problems[:2], NodeAlternatives())  # warm
-    contenders = {
-        "ours": play_ours,
-        "stitched": play_stitched,
-        "stitched_breadth_first": play_breadth_first,
-    }
-    results = side_by_side(contenders, rounds)
+    results = side_by_side({"ours": play_ours, "stitched": play_stitched}, rounds)
     if vllm_python is not None:
         for name, lora in (("vllm_two_adapters", True), ("vllm_without_lora", False)):
             results[name] = _vllm(vllm_python, workload, module, rounds, lora)

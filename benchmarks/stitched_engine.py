@@ -1,7 +1,6 @@
 """The baseline: what one writes today with transformers' `generate` and PEFT's `set_adapter`.
 
-Every chunk encodes its growing prompt anew; alternatives are redrawn until they differ. It plays the
-same trees through the same rollouts, so it even has breadth-first batching for free.
+Every chunk encodes its growing prompt anew; alternatives are redrawn until they differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The loop one writes today around `generate`: main chains in lockstep, then node after node its other moves.
 
-Problems share each batch, but what could be played at the same time is played one after another. The
-breadth-first contender plays through our `Rollouts` instead, with the same engine.
+Problems share each batch, but what could be played at the same time is played one after another.
 """
 
 from __future__ import annotations

@@ -112,8 +112,10 @@ def test_compiled_equals_eager(
     problems: list[Problem],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is traced for a GPU; the graphs run without a code generator here. A sliding window needs a second one, a
-    batch of one row further ones; nothing else makes a graph anew."""
+    """What is traced for a GPU; the graphs run without a code generator here.
+
+    A sliding window needs a second one, a batch of one row further ones; nothing else makes one anew.
+    """
     world = make_world(family)
     eager = world.rollouts().play(problems, NodeAlternatives()).trees
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
