@@ -59,7 +59,9 @@ def scaling(
 def _runner(workload: Workload, words: int):  # type: ignore[no-untyped-def]
     module = workload.module()
     padding = " ".join(["Read carefully."] * (words // 2))
-    problems = [Problem(p.id, f"{padding} {p.question}", p.gold) for p in workload.read()]
+    problems = [  # the number first, or all would begin alike and that be read once
+        Problem(p.id, f"{number}. {padding} {p.question}", p.gold) for number, p in enumerate(workload.read())
+    ]
 
     def run() -> Measurement:
         started = time.perf_counter()
