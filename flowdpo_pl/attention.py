@@ -8,6 +8,8 @@ Shapes: B sequences, H query heads, K key/value heads, G = H / K, N queries, L k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +22,20 @@ ATTENTION = "flowdpo"
 _SCORES_AT_ONCE = 512 * 2**20  # bytes of scores that products on a CPU may hold
 
 
+_QUERIES_AT_ONCE = 128  # of a packed row: few enough to skip most of what they don't see
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some queries of a forward, and the keys that any of them sees."""
+
+    queries: slice
+    keys: Tensor | None
+    """Their indices; None: all of them."""
+    bias: Tensor
+    """`[B, 1, queries, keys]`, added to the scores: 0 where a query sees a key, -inf elsewhere."""
+
+
 class View(Protocol):
     """Which keys and values the queries of one forward see."""
 
@@ -27,8 +43,8 @@ class View(Protocol):
         """All keys and values `[B, K, L, D]` of a layer, given those of the new tokens `[B, K, N, D]`."""
         ...
 
-    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """What is added to the scores: `[B, 1, N, L]`, 0 where a query sees a key, -inf elsewhere."""
+    def parts(self, window: int | None, dtype: torch.dtype) -> Sequence[Part]:
+        """All queries in turn, with what they see within `window` positions (None: any)."""
         ...
 
 
@@ -56,8 +72,18 @@ def attend(
     layer = module.layer_idx
     assert isinstance(layer, int)
     key, value = view.keys_values(key, value, layer)
-    bias = view.bias(sliding_window, query.dtype)
-    output = grouped_attention(query, key, value, bias, scaling, softcap)
+    outputs = [
+        grouped_attention(
+            query[:, :, part.queries],
+            key if part.keys is None else key.index_select(2, part.keys),
+            value if part.keys is None else value.index_select(2, part.keys),
+            part.bias,
+            scaling,
+            softcap,
+        )
+        for part in view.parts(sliding_window, query.dtype)
+    ]
+    output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
     return output.transpose(1, 2).contiguous(), None
 
 
@@ -146,16 +172,26 @@ class TreeView:
         causal = torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
         trunk = (segments == 0)[:, None, :] & (positions[:, None, :] < attached[:, :, None])
         self._visible = (own & causal) | trunk
-        self._biases: dict[tuple[int | None, torch.dtype], Tensor] = {}
+        self._parts: dict[tuple[int | None, torch.dtype], list[Part]] = {}
 
     def keys_values(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         return key, value
 
-    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        if (window, dtype) not in self._biases:
+    def parts(self, window: int | None, dtype: torch.dtype) -> Sequence[Part]:
+        if (window, dtype) not in self._parts:
             visible = self._visible
             if window is not None:  # a window counts positions, not packed indices
                 distance = self._positions[:, :, None] - self._positions[:, None, :]
                 visible = visible & (distance < window)
-            self._biases[window, dtype] = additive(visible, dtype).unsqueeze(1)
-        return self._biases[window, dtype]
+            self._parts[window, dtype] = [
+                _part(visible, slice(start, start + _QUERIES_AT_ONCE), dtype)
+                for start in range(0, visible.shape[1], _QUERIES_AT_ONCE)
+            ]
+        return self._parts[window, dtype]
+
+
+def _part(visible: Tensor, queries: slice, dtype: torch.dtype) -> Part:
+    """Some queries of `[B, T, T]`, with the keys that one of them sees."""
+    seen = visible[:, queries]
+    keys = seen.any(1).any(0).nonzero().squeeze(1)
+    return Part(queries, keys, additive(seen[:, :, keys], dtype).unsqueeze(1))

@@ -10,12 +10,13 @@ Shapes: B rows, K key/value heads, C allocated columns, N new tokens, D head siz
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flowdpo_pl.attention import additive
+from flowdpo_pl.attention import Part, additive
 from flowdpo_pl.engines.prefix_cache import Stored
 
 _COLUMNS_AT_ONCE = 32
@@ -47,7 +48,7 @@ class Workspace:
         self._rows = _ALL
         self._seen = self._own_columns()
         """[B, 1, 1, C] 0 on a row's own columns up to `end`, -inf elsewhere."""
-        self._biases: dict[int | None, Tensor] = {}
+        self._parts: dict[int | None, list[Part]] = {}
 
     @property
     def columns(self) -> int:
@@ -73,7 +74,7 @@ class Workspace:
     def begin(self, new: int, rows: slice = _ALL) -> None:
         """The next forward brings the last `new` columns up to `end`, of `rows` only."""
         self._new, self._rows = new, rows
-        self._biases.clear()
+        self._parts.clear()
 
     def advance(self) -> None:
         """The next forward brings one more column."""
@@ -115,10 +116,10 @@ class Workspace:
         values[:, :, self.end - self._new : self.end] = value
         return keys, values
 
-    def bias(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        if window not in self._biases:
-            self._biases[window] = self._bias(window)
-        return self._biases[window]
+    def parts(self, window: int | None, dtype: torch.dtype) -> Sequence[Part]:
+        if window not in self._parts:
+            self._parts[window] = [Part(_ALL, None, self._bias(window))]
+        return self._parts[window]
 
     def _bias(self, window: int | None) -> Tensor:
         if self._new == 1 and (window is None or self.end <= window):
