@@ -16,15 +16,17 @@ Matrices = tuple[nn.Parameter, nn.Parameter]
 """An adapter in one layer: A `[r, in]` and B `[out, r]`, float32."""
 
 
-def adapter_product(x: Tensor, matrices: Sequence[Matrices], scale: float, dropout: float) -> Tensor:
-    """`scale * dropout(x) A' B'` of all layers side by side, `[N, O]`, in the dtype of `x`.
+def add_adapter_product(
+    output: Tensor, x: Tensor, matrices: Sequence[Matrices], scale: float, dropout: float
+) -> Tensor:
+    """The frozen output `[N, O]` of layers plus `scale * dropout(x) A' B'` of all of them side by side.
 
     Weights stay float32 and products run in the compute dtype, as under autocast. One dropout mask
     serves all layers. For backward only `x`, the mask (a byte each) and the shrunk `[N, G * r]` are kept.
     """
     kept = kept_elements(x, dropout) if dropout else None
     flat = [parameter for pair in matrices for parameter in pair]
-    result: Tensor = _AdapterProduct.apply(x, kept, scale, 1 / (1 - dropout), *flat)
+    result: Tensor = _AddAdapterProduct.apply(output, x, kept, scale / (1 - dropout), *flat)
     return result
 
 
@@ -38,42 +40,44 @@ def kept_elements(x: Tensor, rate: float) -> Tensor:
     return draws.view(torch.int16)[: x.numel()].view(x.shape).ge(round(rate * 2**16) - 2**15).view(torch.int8)
 
 
-class _AdapterProduct(torch.autograd.Function):
+class _AddAdapterProduct(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, kept: Tensor | None, scale: float, inverse: float, *flat: Tensor
+        ctx: Any, output: Tensor, x: Tensor, kept: Tensor | None, factor: float, *flat: Tensor
     ) -> Tensor:
-        downs, ups = flat[0::2], flat[1::2]
-        down = torch.cat([one.to(x.dtype) for one in downs])
-        seen = x if kept is None else x * kept.to(x.dtype)
-        shrunk = F.linear(seen, down).mul_(scale * inverse)
+        down, up = _joined(flat, x.dtype)
+        shrunk = F.linear(_seen(x, kept), down).flatten(0, -2).mul_(factor)
         ctx.save_for_backward(x, kept, shrunk, *flat)
-        ctx.factor = scale * inverse
-        return torch.cat(
-            [
-                F.linear(part, up.to(x.dtype))
-                for part, up in zip(shrunk.split([len(one) for one in downs], -1), ups, strict=True)
-            ],
-            -1,
-        )
+        ctx.factor = factor
+        return torch.addmm(output.flatten(0, -2), shrunk, up).view_as(output)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, kept, shrunk, *flat = ctx.saved_tensors
-        downs, ups = flat[0::2], flat[1::2]
-        ranks, sizes = [len(one) for one in downs], [len(one) for one in ups]
-        seen = (x if kept is None else x * kept.to(x.dtype)).flatten(0, -2)
-        shrunk_parts = shrunk.flatten(0, -2).split(ranks, -1)
-        out_parts = grads[0].flatten(0, -2).split(sizes, -1)
-        backs = torch.cat([out @ up.to(x.dtype) for out, up in zip(out_parts, ups, strict=True)], -1).mul_(
-            ctx.factor
-        )
-        down_grads = (backs.t() @ seen).float().split(ranks)
-        up_grads = [(out.t() @ part).float() for out, part in zip(out_parts, shrunk_parts, strict=True)]
+        down, up = _joined(flat, x.dtype)
+        out = grads[0].flatten(0, -2)
+        back = (out @ up.t()).mul_(ctx.factor)
+        down_grad = (back.t() @ _seen(x, kept).flatten(0, -2)).float()
+        up_grad = (shrunk.t() @ out).float()  # of all layers on all outputs; each takes its own block
         grad = None
-        if ctx.needs_input_grad[0]:
-            grad = (backs @ torch.cat([one.to(x.dtype) for one in downs])).view_as(x)
+        if ctx.needs_input_grad[1]:
+            grad = (back @ down).view_as(x)
             if kept is not None:
                 grad *= kept.to(x.dtype)
-        pairs = zip(down_grads, up_grads, strict=True)
-        return grad, None, None, None, *(one for pair in pairs for one in pair)
+        parameters: list[Tensor] = []
+        row = column = 0
+        for one_down, one_up in zip(flat[0::2], flat[1::2], strict=True):
+            rows, columns = slice(row, row + len(one_down)), slice(column, column + len(one_up))
+            parameters += [down_grad[rows], up_grad[rows, columns].t()]
+            row, column = rows.stop, columns.stop
+        return grads[0], grad, None, None, *parameters
+
+
+def _joined(flat: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """All A `[G * r, in]`, and all B transposed on their own rows and columns of `[G * r, O]`."""
+    down = torch.cat([one.to(dtype) for one in flat[0::2]])
+    return down, torch.block_diag(*(one.t().to(dtype) for one in flat[1::2]))
+
+
+def _seen(x: Tensor, kept: Tensor | None) -> Tensor:
+    return x if kept is None else x * kept.to(x.dtype)

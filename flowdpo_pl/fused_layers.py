@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flowdpo_pl.adapter_product import Matrices, adapter_product
+from flowdpo_pl.adapter_product import Matrices, add_adapter_product
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Group(Protocol):
 def trained(group: Group, x: Tensor, adapter: TrainedAdapter) -> Tensor:
     """Outputs `[N, O]` of a group with an adapter that learns."""
     matrices = [adapter.matrices[member] for member in group.members]
-    return group.frozen(x) + adapter_product(x, matrices, adapter.scale, adapter.dropout)
+    return add_adapter_product(group.frozen(x), x, matrices, adapter.scale, adapter.dropout)
 
 
 class _OneProduct:
