@@ -30,7 +30,7 @@ check: $(READY) ## check format, lint and strict types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON and VLLM_PYTHON add those baselines, DATA names the data
+bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTHON, HARNESS_PYTHON add those baselines, DATA names the data
 	.venv/bin/python -m benchmarks.help_cost
 	.venv/bin/python -m benchmarks.verifier_cases --data $(DATA)
 	.venv/bin/python -m benchmarks.quickstart_gain
@@ -39,6 +39,7 @@ bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON and VLLM_P
 	.venv/bin/python -m benchmarks.update --pairs full $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
 	.venv/bin/python -m benchmarks.update --pairs mined $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
 	.venv/bin/python -m benchmarks.end_to_end
+	$(if $(HARNESS_PYTHON),.venv/bin/python -m benchmarks.harness --harness_python $(HARNESS_PYTHON))
 	.venv/bin/python -m benchmarks.scaling
 
 # Torch goes first, so that pip keeps this build of it (of the CPU, where pip finds such a wheel).
