@@ -6,6 +6,7 @@ is forced from there on; Stop is one token with only its two verdict ids allowed
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ class VllmEngine:
     def __init__(
         self, model: str, adapters: Path | None, agents: Sequence[Agent], end_ids: Sequence[int]
     ) -> None:
+        # left to itself it takes one thread of each physical core, where PyTorch takes all
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}")
         from vllm import LLM
         from vllm.lora.request import LoRARequest
 
