@@ -58,7 +58,7 @@ def update(
     padded = {name: result for name, result in results.items() if name.startswith("padded")}
     best = min(padded, key=lambda name: padded[name]["seconds"])
     ratios = {
-        f"{what}_over_{name}": results[name][what] / results["tree_packed"][what]
+        f"{what}_over_{name}": results[name][what] / max(1e-9, results["tree_packed"][what])
         for name in (best, *(["trl"] if trl_python else []))
         for what in ("seconds", "memory_above_model_bytes")
     }
