@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.batch_log import cut_torn_line
+from flowdpo_pl.collected_traces import CollectedTraces
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.predictions import Prediction
-from flowdpo_pl.traces import Trace
+from flowdpo_pl.judged_answers import JudgedAnswers
 
 
 @runtime_checkable
@@ -18,18 +18,18 @@ class EvaluatedModule(Protocol):
     """A LightningModule with a result of `test` or `predict`; all ranks hold the same."""
 
     @property
-    def predictions(self) -> list[Prediction]:
+    def judged(self) -> JudgedAnswers:
         """Of `test`, so far."""
         ...
 
     @property
-    def traces(self) -> Mapping[str, Trace]:
-        """Of `predict`, so far, by problem."""
+    def collected(self) -> CollectedTraces:
+        """Of `predict`, so far."""
         ...
 
     @property
-    def problems_seen(self) -> int:
-        """Problems with an answer so far."""
+    def results(self) -> JudgedAnswers | CollectedTraces:
+        """Of the running verb, so far."""
         ...
 
     @property
@@ -37,23 +37,24 @@ class EvaluatedModule(Protocol):
         """At most so many will come; None if nobody knows."""
         ...
 
-    @property
-    def accuracy(self) -> float:
-        """Share of right predictions or traces so far."""
-        ...
-
-    @property
-    def generated_tokens(self) -> int:
-        """By all attempts so far."""
-        ...
-
     def resume_from(self, path: Path) -> None:
-        """Takes the traces of an earlier run as done."""
+        """Takes the results of an interrupted run as done."""
         ...
 
     def summary(self) -> dict[str, Any]:
         """The result so far as plain values."""
         ...
+
+
+def take_up(trainer: Trainer, module: EvaluatedModule, path: Path) -> None:
+    """Every rank takes the whole lines that an interrupted run left in the file, if it is there."""
+    if trainer.is_global_zero:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut_torn_line(path)
+    trainer.strategy.barrier(f"{path.name} is whole")
+    if path.exists():
+        module.resume_from(path)
+    trainer.strategy.barrier(f"{path.name} is read")
 
 
 def evaluated(callback: object, module: LightningModule) -> EvaluatedModule:

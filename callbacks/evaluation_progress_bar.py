@@ -62,16 +62,17 @@ class EvaluationProgressBar(ProgressBar):
     def _start(self, verb: str, pl_module: LightningModule) -> None:
         module = evaluated(self, pl_module)
         if self._enabled:
-            self._bar = ProblemBar(self._pace, verb, module.problems_seen, module.problems_expected)
+            self._bar = ProblemBar(self._pace, verb, module.results.problems, module.problems_expected)
 
     def _show(self, verb: str, pl_module: LightningModule) -> None:
         if self._bar is not None:
             module = evaluated(self, pl_module)
             total = "" if module.problems_expected is None else f"/{module.problems_expected}"
+            results = module.results
             self._bar.show(
-                module.problems_seen,
-                f"{verb} {module.problems_seen}{total} problems | right {module.accuracy:.1%} | "
-                f"{module.generated_tokens:,} tokens",
+                results.problems,
+                f"{verb} {results.problems}{total} problems | right {results.accuracy:.1%} | "
+                f"{results.generated_tokens:,} tokens",
             )
 
     def _stop(self) -> None:

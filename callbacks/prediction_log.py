@@ -8,25 +8,52 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.evaluated_module import evaluated
+from callbacks.batch_log import append_lines
+from callbacks.evaluated_module import evaluated, take_up
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions, write_summary
 from flowdpo_pl.predictions import to_line
+from flowdpo_pl.unfinished_test import header, problem_line
 from flowdpo_pl.whole_writes import whole_file
 
 
 class PredictionLog(Callback):
     """Writes `predictions.jsonl` and `summary.json` to the run folder after `test`, and prints a table.
 
-    The forms are documented in docs/evaluation.md. Other verbs are left alone.
+    Until then what is done stands in `predictions.unfinished.jsonl`; run again, an interrupted `test` goes
+    on from it, provided it is made in the same way. The forms are documented in docs/evaluation.md. Other
+    verbs are left alone.
     """
 
     folder: Path
+
+    @property
+    def unfinished(self) -> Path:
+        return self.folder / "predictions.unfinished.jsonl"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "test":
             evaluated(self, pl_module)
             self.folder = run_folder(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = evaluated(self, pl_module)
+        take_up(trainer, module, self.unfinished)
+        if trainer.is_global_zero and not (self.unfinished.exists() and self.unfinished.stat().st_size):
+            append_lines(self.unfinished, [header(module.summary()["made_by"])])
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.is_global_zero:
+            judged = evaluated(self, pl_module).judged
+            append_lines(self.unfinished, (problem_line(judged.of(name)) for name in outputs["answered"]))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -36,9 +63,10 @@ class PredictionLog(Callback):
             whole_file(self.folder / "predictions.jsonl") as partial,
             partial.open("w", encoding="utf-8") as file,
         ):
-            file.writelines(map(to_line, module.predictions))
+            file.writelines(map(to_line, module.judged.predictions))
         summary = {"verb": "test", **module.summary(), "versions": versions()}
         write_summary(self.folder, summary)
+        self.unfinished.unlink()
         print_table(summary)
         for name in ("predictions.jsonl", "summary.json"):
             print(self.folder / name)

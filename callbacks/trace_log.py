@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.batch_log import append_lines, cut_torn_line
-from callbacks.evaluated_module import evaluated
+from callbacks.batch_log import append_lines
+from callbacks.evaluated_module import evaluated, take_up
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions, write_summary
 from flowdpo_pl.traces import read_traces, to_line, write_parquet
@@ -43,13 +43,7 @@ class TraceLog(Callback):
             self.folder = run_folder(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            cut_torn_line(self.path)
-        trainer.strategy.barrier("traces.jsonl is whole")
-        if self.path.exists():
-            evaluated(self, pl_module).resume_from(self.path)
-        trainer.strategy.barrier("traces.jsonl is read")
+        take_up(trainer, evaluated(self, pl_module), self.path)
         self._following = trainer.is_global_zero
 
     def on_predict_batch_end(
@@ -62,7 +56,7 @@ class TraceLog(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self._following:
-            traces = evaluated(self, pl_module).traces
+            traces = evaluated(self, pl_module).collected.traces
             append_lines(self.path, (to_line(traces[problem_id]).rstrip("\n") for problem_id in outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -14,7 +13,9 @@ import torch
 from lightning.pytorch import LightningModule
 
 from flowdpo_pl.agents import LoraSettings
+from flowdpo_pl.asked import asked, partial_answer
 from flowdpo_pl.base import BaseModel
+from flowdpo_pl.collected_traces import CollectedTraces
 from flowdpo_pl.crew import Crew
 from flowdpo_pl.data import PromptDataModule
 from flowdpo_pl.distributed import gathered, interleaved
@@ -23,13 +24,13 @@ from flowdpo_pl.engines.native import NativeEngine
 from flowdpo_pl.engines.sampling import Sampling
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.flow import AnswerStopFlow, Flow
-from flowdpo_pl.flow_dpo_module import Budget
-from flowdpo_pl.predictions import Prediction, accuracies, accuracies_by_label
+from flowdpo_pl.judged_answers import JudgedAnswers
+from flowdpo_pl.making import adapter_fingerprint
+from flowdpo_pl.predictions import Prediction, accuracies
 from flowdpo_pl.prompts import AgentPrompt
 from flowdpo_pl.rollouts import Play, Rollouts
-from flowdpo_pl.stop_confusion import StopConfusion, partial_answer
-from flowdpo_pl.traces import Trace, read_traces
-from flowdpo_pl.types import STOP, Agent, Problem, RolloutTree, Trajectory, answer_tokens
+from flowdpo_pl.traces import Trace
+from flowdpo_pl.types import Agent, Problem, RolloutTree, Trajectory, answer_tokens
 from flowdpo_pl.verifier import MathVerifier
 
 
@@ -51,7 +52,7 @@ class EvaluationModule(LightningModule):
         max_generated_tokens: int | None = None,
         source: str = "",
         verifier: MathVerifier | None = None,
-        budget: Budget = Budget(),  # noqa: B008
+        decode_tokens: int = 65_536,
         cpu_threads: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -67,7 +68,8 @@ class EvaluationModule(LightningModule):
                 those of the run that it resumes included; null: no bound.
             source: name of the arm that the traces are for.
             verifier: judges answers; default: one worker process.
-            budget: how much goes through the model at once (`decode_tokens` alone matters here).
+            decode_tokens: cached tokens (rows times length) of one decoding micro-batch; out of memory
+                halves it, and no draw depends on it.
             cpu_threads: threads of torch on a CPU; null: one a core.
             seed: of every draw; linked to `seed_everything`.
         """
@@ -97,19 +99,16 @@ class EvaluationModule(LightningModule):
         self.max_generated_tokens = max_generated_tokens
         self.source = source
         self.verifier = verifier or MathVerifier()
-        self.budget = budget
+        self.decode_tokens = decode_tokens
         self.cpu_threads = cpu_threads
         self.seed = seed
         self.draws = Draws(seed)
-        self.predictions: list[Prediction] = []
-        """Of `test`, all samples of a problem in turn."""
-        self.traces: dict[str, Trace] = {}
-        """Of `predict`, by problem."""
-        self.resumed = 0
-        """Traces that were there before this run."""
+        self.judged = JudgedAnswers()
+        """Of `test`."""
+        self.collected = CollectedTraces(max_generated_tokens)
+        """Of `predict`."""
         self.seconds = 0.0
         """Of play, in this run."""
-        self.stop_statistics: dict[str, float] = {}
         self._verb = ""
         self._crew: Crew | None = None
 
@@ -126,7 +125,7 @@ class EvaluationModule(LightningModule):
         identity = self.crew.identity()
         values = {
             "base": {**asdict(self.base_settings), "fingerprint": identity["base"]},
-            "adapters": {agent: _fingerprint(folder) for agent, folder in self.adapters.items()},
+            "adapters": {agent: adapter_fingerprint(folder) for agent, folder in self.adapters.items()},
             "flow": identity["flow"],
             "prompts": identity["prompts"],
             "sampling": asdict(self.sampling),
@@ -144,9 +143,9 @@ class EvaluationModule(LightningModule):
     # What callbacks ask.
 
     @property
-    def problems_seen(self) -> int:
-        """Problems with an answer so far."""
-        return len(self.traces) if self._verb == "predict" else len(self.predictions) // self.samples
+    def results(self) -> JudgedAnswers | CollectedTraces:
+        """Of the running verb, so far; all ranks hold the same."""
+        return self.collected if self._verb == "predict" else self.judged
 
     @property
     def problems_expected(self) -> int | None:
@@ -154,40 +153,30 @@ class EvaluationModule(LightningModule):
         data = self._data
         return data.streams[self._verb].total if data is not None and self._verb in data.streams else None
 
-    @property
-    def accuracy(self) -> float:
-        """Share of right predictions so far, or of traces; nan without any."""
-        rows = list(self.traces.values()) if self._verb == "predict" else self.predictions
-        return sum(row.correct for row in rows) / len(rows) if rows else float("nan")
-
-    @property
-    def generated_tokens(self) -> int:
-        """By all attempts, those of the resumed run included."""
-        tested = sum(row.tokens for row in self.predictions)
-        return tested + sum(row.generated_tokens for row in self.traces.values())
-
     def resume_from(self, path: Path) -> None:
-        """Take the traces of an earlier run as done.
+        """Take the results of an interrupted run as done.
 
         Raises:
-            UserError: they were made in another way, or the file is no trace file.
+            UserError: they were made in another way, or the file is of another form.
         """
-        traces = read_traces(path)
-        for trace in traces:
-            _require_same_making(path, trace.made_by, self.made_by)
-        self.traces = {trace.problem_id: trace for trace in traces}
-        self.resumed = len(traces)
+        self.results.resume_from(path, self.made_by)
 
     def summary(self) -> dict[str, Any]:
         """The result so far as plain values: what the callbacks write to `summary.json`."""
-        return self._collected() if self._verb == "predict" else self._tested()
+        return {
+            **self.results.summary(),
+            "skipped": dict(self._data.skipped) if self._data is not None else {},
+            "generated_tokens": self.results.generated_tokens,
+            "seconds": self.seconds,
+            "made_by": self.made_by,
+        }
 
     # What Lightning asks for.
 
     def setup(self, stage: str) -> None:
         self._verb = stage
-        self.predictions, self.traces = [], {}
-        self.resumed, self.seconds, self.stop_statistics = 0, 0.0, {}
+        self.judged, self.collected = JudgedAnswers(), CollectedTraces(self.max_generated_tokens)
+        self.seconds = 0.0
 
     def configure_model(self) -> None:
         if self._crew is not None:
@@ -198,7 +187,6 @@ class EvaluationModule(LightningModule):
         for agent, folder in self.adapters.items():
             self._crew.agents.load_saved(agent, folder)
         self.agents = self._crew.agents
-        self.stop_confusion = StopConfusion(partial(partial_answer, self.verifier), self._crew.prompts.text)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         raise UserError(
@@ -206,35 +194,31 @@ class EvaluationModule(LightningModule):
             "model.adapters.answer and the like to the run's adapters/last/answer, adapters/last/stop."
         )
 
-    def on_test_epoch_start(self) -> None:
-        self.stop_confusion.reset()
-
-    def test_step(self, batch: Sequence[Problem], batch_idx: int) -> None:
-        plays = [self._play(batch, sample) for sample in range(self.samples)]
-        rows = [
-            [self._prediction(play.trees[place], sample) for sample, play in enumerate(plays)]
-            for place in range(len(batch))
-        ]
-        self.predictions += [row for samples in interleaved(gathered(rows)) for row in samples]
-        if STOP in self.flow.agents:
-            for play in plays:
-                self.stop_confusion.update(play.trees)
+    def test_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, list[str]]:
+        """`answered`: ids of the problems that were answered now, and not by an interrupted run."""
+        new = [problem for problem in batch if self.judged.earlier(problem) is None]
+        plays = [self._play(new, sample) for sample in range(self.samples)] if new else []
+        played = {
+            problem.id: [self._prediction(play.trees[place], sample) for sample, play in enumerate(plays)]
+            for place, problem in enumerate(new)
+        }
+        mine = [(p.id in played, played.get(p.id) or self.judged.earlier(p) or []) for p in batch]
+        answers = interleaved(gathered(mine))
+        self.judged.add([samples for _, samples in answers])
+        return {"answered": [samples[0].problem_id for fresh, samples in answers if fresh]}
 
     def on_test_epoch_end(self) -> None:
-        if STOP in self.flow.agents:
-            counted = self.stop_confusion.compute()
-            self.stop_statistics = {name.removeprefix("stop/"): v.item() for name, v in counted.items()}
-        measured = accuracies(self.predictions)
+        measured = accuracies(self.judged.predictions)
         self.log_dict({f"test/{name}": float(measured[name]) for name in ("accuracy", "low", "high")})
         if "majority" in measured:
             self.log("test/majority_accuracy", measured["majority"]["accuracy"])
 
     def predict_step(self, batch: Sequence[Problem], batch_idx: int) -> list[str]:
         """Ids of the problems that have a trace now (Lightning takes no frozen dataclasses)."""
-        if self._spent:
+        if self.collected.out_of_tokens:
             raise StopIteration  # Lightning's way to end the loop from inside a step
         attempts: dict[str, list[Trajectory]] = {}
-        unsolved = [problem for problem in batch if problem.id not in self.traces]
+        unsolved = [problem for problem in batch if problem.id not in self.collected.traces]
         for sample in range(self.samples):
             if not unsolved:
                 break
@@ -244,7 +228,7 @@ class EvaluationModule(LightningModule):
             unsolved = [tree.problem for tree in trees if not tree.main.correct]
         mine = [self._trace(problem, attempts[problem.id]) for problem in batch if problem.id in attempts]
         traces = interleaved(gathered(mine))
-        self.traces |= {trace.problem_id: trace for trace in traces}
+        self.collected.add(traces)
         return [trace.problem_id for trace in traces]
 
     # The parts of a step.
@@ -252,7 +236,7 @@ class EvaluationModule(LightningModule):
     def _play(self, problems: Sequence[Problem], sample: int) -> Play:
         """Main chains with the draws of one sample."""
         crew, draws = self.crew, self.draws.of_sample(sample)
-        engine = NativeEngine(crew.agents, crew.head, draws, self.sampling, self.budget.decode_tokens)
+        engine = NativeEngine(crew.agents, crew.head, draws, self.sampling, self.decode_tokens)
         play = Rollouts(self.flow, crew.prompts, engine, self.verifier, draws).play(problems)
         self.seconds += play.seconds
         return play
@@ -273,6 +257,7 @@ class EvaluationModule(LightningModule):
             tokens=answer_tokens(main.moves),
             cut=last.option is None and last.token_ids[-1] != self.crew.prompts.end_ids[0],
             labels=dict(tree.problem.labels),
+            asked=asked(tree, partial(partial_answer, self.verifier), self.crew.prompts.text),
         )
 
     def _trace(self, problem: Problem, attempts: Sequence[Trajectory]) -> Trace:
@@ -291,47 +276,9 @@ class EvaluationModule(LightningModule):
         )
 
     @property
-    def _spent(self) -> bool:
-        return self.max_generated_tokens is not None and self.generated_tokens >= self.max_generated_tokens
-
-    @property
     def _data(self) -> PromptDataModule | None:
         data = getattr(self.trainer, "datamodule", None)
         return data if isinstance(data, PromptDataModule) else None
-
-    def _tested(self) -> dict[str, Any]:
-        rows = self.predictions
-        return {
-            **accuracies(rows),
-            "by_label": accuracies_by_label(rows),
-            "stop": self.stop_statistics,
-            "cut_rate": sum(row.cut for row in rows) / len(rows) if rows else None,
-            "chunks_per_answer": sum(row.chunks for row in rows) / len(rows) if rows else None,
-            "judging_errors": sum(row.error is not None for row in rows),
-            **self._cost(),
-        }
-
-    def _collected(self) -> dict[str, Any]:
-        traces = self.traces.values()
-        accepted = sum(trace.correct for trace in traces)
-        return {
-            "source": self.source,
-            "problems": len(traces),
-            "accepted": accepted,
-            "acceptance": accepted / len(traces) if traces else None,
-            "attempts": sum(trace.attempts for trace in traces),
-            "resumed": self.resumed,
-            "out_of_tokens": self._spent,
-            **self._cost(),
-        }
-
-    def _cost(self) -> dict[str, Any]:
-        return {
-            "skipped": dict(self._data.skipped) if self._data is not None else {},
-            "generated_tokens": self.generated_tokens,
-            "seconds": self.seconds,
-            "made_by": self.made_by,
-        }
 
 
 def _common_shape(adapters: dict[Agent, Path]) -> LoraSettings:
@@ -347,17 +294,3 @@ def _common_shape(adapters: dict[Agent, Path]) -> LoraSettings:
                 "give adapters of one run."
             )
     return shape
-
-
-def _fingerprint(folder: Path) -> str:
-    """Of an adapter's weights, wherever they lie."""
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]
-
-
-def _require_same_making(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    for name in now:
-        if then.get(name) != now[name]:
-            raise UserError(
-                f"{path} was made with another {name}: it has {then.get(name)}, this run has {now[name]}; "
-                "set it as it was, or give the run another folder."
-            )

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.adapter_strategy import refuse_wrapping
 from flowdpo_pl.agents import LoraSettings
+from flowdpo_pl.asked import asked, partial_answer
 from flowdpo_pl.base import BaseModel
 from flowdpo_pl.crew import Crew, require_same_identity
 from flowdpo_pl.data import PromptDataModule
@@ -33,7 +34,7 @@ from flowdpo_pl.pairs import mine
 from flowdpo_pl.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.prompts import AgentPrompt
 from flowdpo_pl.rollouts import Play, Rollouts
-from flowdpo_pl.stop_confusion import StopConfusion, partial_answer
+from flowdpo_pl.stop_confusion import StopConfusion
 from flowdpo_pl.tree_statistics import tree_statistics
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verifier import MathVerifier
@@ -151,6 +152,7 @@ class FlowDPOModule(LightningModule):
         # fed with all ranks' outcomes in stream order, so never synchronised again
         self.accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
         self.validation_accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
+        self.stop_confusion = StopConfusion()
         self._seen = {"train": 0, "validation": 0}
         self._generated_tokens = 0
         self._updates = 0
@@ -222,8 +224,6 @@ class FlowDPOModule(LightningModule):
             self.reference,
         )
         self.agents = self._crew.agents
-        judge = partial(partial_answer, self.verifier)
-        self.stop_confusion = StopConfusion(judge, self._crew.prompts.text)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
@@ -332,7 +332,8 @@ class FlowDPOModule(LightningModule):
         groups = torch.tensor([seeds.index(seed) for seed in seeds])
         accuracy.update(torch.tensor(outcomes), groups)
         self._seen[stream] += len(outcomes)
-        self.stop_confusion.update(play.trees)
+        judge = partial(partial_answer, self.verifier)
+        self.stop_confusion.update([asked(tree, judge, self.crew.prompts.text) for tree in play.trees])
         statistics = tree_statistics(play.trees)
         counted = [name for name in statistics if name.endswith("/pairs") or "/ties/" in name]
         totals = summed([statistics[name] for name in counted], self.device)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.answers import plain_number
+from flowdpo_pl.asked import Asked
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.intervals import wilson
 
@@ -39,6 +40,18 @@ class Prediction:
     cut: bool = False
     """Whether the text stands at the flow's limit, ended neither by an end token nor by Stop."""
     labels: dict[str, str] = field(default_factory=dict)
+    asked: tuple[Asked, ...] = ()
+    """What Stop was asked while the text grew: what it held (none, wrong, right), whether Stop said Yes."""
+
+
+def prediction_of(values: dict[str, Any]) -> Prediction:
+    """The prediction that `asdict` and JSON made these values of.
+
+    Raises:
+        TypeError: a field is missing or unknown.
+    """
+    questions = ((held, bool(said_yes)) for held, said_yes in values.get("asked", ()))
+    return Prediction(**{**values, "asked": tuple(questions)})
 
 
 def to_line(prediction: Prediction) -> str:
@@ -60,8 +73,8 @@ def read_predictions(path: Path | str) -> list[Prediction]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                prediction = Prediction(**json.loads(line))
-            except (ValueError, TypeError) as error:
+                prediction = prediction_of(json.loads(line))
+            except (ValueError, TypeError, AttributeError) as error:
                 raise UserError(
                     f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
                 ) from error

@@ -128,6 +128,7 @@ class PromptBook:
         """What a checkpoint remembers of the prompts."""
         return {
             agent: {"user": p.user, "system": p.system, "options": list(p.options)}
+            | ({"template_arguments": p.template_arguments} if p.template_arguments else {})
             for agent, p in self._prompts.items()
         }
 

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from flowdpo_pl.markers import extract_marked
-from flowdpo_pl.types import STOP, Move, RolloutTree, Verdict
-
-PartialAnswer: TypeAlias = Literal["none", "wrong", "right"]
-"""What a partial answer holds: no explicitly marked result, a wrong one, the right one."""
-
-PARTIAL_ANSWERS: tuple[PartialAnswer, ...] = get_args(PartialAnswer)
-
-
-def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str) -> PartialAnswer:
-    """What a partial answer holds, by an explicit marker only (a last number is no result yet)."""
-    if extract_marked(text) is None:
-        return "none"
-    return "right" if verifier(text, gold).correct else "wrong"
+from flowdpo_pl.asked import PARTIAL_ANSWERS, Asked
 
 
 class StopConfusion(Metric):
@@ -33,11 +20,6 @@ class StopConfusion(Metric):
     so the three kinds are given apart as well.
 
     States are int64, persistent, and add up over ranks.
-
-    Args:
-        judge: Called with the partial answer's text and the gold answer; says what the text holds, by an
-            explicit marker only (a last number is no result yet).
-        text_of: Called with the written moves before the Stop node, in order; gives the partial answer.
     """
 
     full_state_update = False
@@ -49,38 +31,22 @@ class StopConfusion(Metric):
     chains: Tensor
     """Number of main chains (int64 scalar)."""
 
-    def __init__(
-        self,
-        judge: Callable[[str, str], PartialAnswer],
-        text_of: Callable[[Sequence[Move]], str],
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.judge = judge
-        self.text_of = text_of
         self.add_state(
             "verdicts", torch.zeros(3, 2, dtype=torch.int64), dist_reduce_fx="sum", persistent=True
         )
         for name in ("cut", "chains"):
             self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum", persistent=True)
 
-    def update(self, trees: Sequence[RolloutTree]) -> None:
-        """Adds the main chains of a batch of trees."""
+    def update(self, chains: Sequence[Sequence[Asked]]) -> None:
+        """Adds main chains, each as what Stop was asked on it (`asked`)."""
         verdicts = torch.zeros(3, 2, dtype=torch.int64)
-        cut = 0
-        for tree in trees:
-            moves = tree.main.moves
-            for node, move in enumerate(moves):
-                if move.agent != STOP:
-                    continue
-                text = self.text_of([earlier for earlier in moves[:node] if earlier.option is None])
-                # A chain ends with Stop's move exactly if that was a Yes: after the last chunk nobody asks.
-                said_yes = node == len(moves) - 1
-                verdicts[PARTIAL_ANSWERS.index(self.judge(text, tree.problem.gold)), int(said_yes)] += 1
-            cut += moves[-1].agent != STOP
+        for held, said_yes in (question for chain in chains for question in chain):
+            verdicts[PARTIAL_ANSWERS.index(held), int(said_yes)] += 1
         self.verdicts = self.verdicts + verdicts.to(self.verdicts.device)
-        self.cut = self.cut + cut
-        self.chains = self.chains + len(trees)
+        self.cut = self.cut + sum(not (chain and chain[-1][1]) for chain in chains)
+        self.chains = self.chains + len(chains)
 
     def compute(self) -> dict[str, Tensor]:
         """Counts (int64) and rates (float32; NaN where nothing was counted) as scalar tensors.

@@ -21,7 +21,6 @@ from flowdpo_pl.engines.sampling import Sampling
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.evaluation_module import EvaluationModule
 from flowdpo_pl.flow import AnswerStopFlow, SingleFlow
-from flowdpo_pl.flow_dpo_module import Budget
 from flowdpo_pl.predictions import read_predictions
 from flowdpo_pl.prompt_source import PromptSource
 from flowdpo_pl.traces import Trace, read_traces
@@ -102,8 +101,8 @@ def test_a_test_plays_what_validate_plays(
     trainer = runs.trainer(tmp_path, trees, limit_val_batches=1.0)
     trainer.validate(trainee, runs.data(), verbose=False)
     run = judged(tmp_path, adapters=adapters, sampling=sampling)
-    assert [p.text for p in run.predictions] == [tree.main.answer for tree in trees.trees]
-    assert [p.correct for p in run.predictions] == [tree.main.correct for tree in trees.trees]
+    assert [p.text for p in run.judged.predictions] == [tree.main.answer for tree in trees.trees]
+    assert [p.correct for p in run.judged.predictions] == [tree.main.correct for tree in trees.trees]
     assert run.summary()["stop"]["cut"] == int(trainer.callback_metrics["validation/stop/cut"])
     assert run.summary()["accuracy"] == pytest.approx(
         float(trainer.callback_metrics["validation/progressive_accuracy"])
@@ -114,10 +113,10 @@ def test_agents_without_an_adapter_play_the_base(tmp_path: Path, adapters: dict[
     from transformers import AutoModelForCausalLM
 
     base, moved = judged(tmp_path), judged(tmp_path, adapters={ANSWER: adapters[ANSWER]})
-    assert [p.text for p in base.predictions] != [p.text for p in moved.predictions]
+    assert [p.text for p in base.judged.predictions] != [p.text for p in moved.judged.predictions]
     single = judged(tmp_path, flow=SingleFlow(30), problems=data(limit=4))
     plain = AutoModelForCausalLM.from_pretrained(runs.MODEL, dtype=torch.float32)
-    for prediction in single.predictions:
+    for prediction in single.judged.predictions:
         book = single.crew.prompts
         prompt = book._render(ANSWER, prediction.question)[0]
         written = plain.generate(torch.tensor([prompt]), max_new_tokens=30, do_sample=False)[0, len(prompt) :]
@@ -126,22 +125,22 @@ def test_agents_without_an_adapter_play_the_base(tmp_path: Path, adapters: dict[
 
 def test_predictions_do_not_depend_on_batches(tmp_path: Path) -> None:
     options: dict[str, Any] = {"sampling": HOT, "samples": 2}
-    one = judged(tmp_path, problems=data(batch_size=1, limit=6), budget=Budget(decode_tokens=1), **options)
+    one = judged(tmp_path, problems=data(batch_size=1, limit=6), decode_tokens=1, **options)
     all_at_once = judged(tmp_path, problems=data(batch_size=6, limit=6), **options)
-    assert one.predictions == all_at_once.predictions
+    assert one.judged.predictions == all_at_once.judged.predictions
 
 
 def test_samples_differ_and_the_first_ones_stay(tmp_path: Path) -> None:
     two, three = (judged(tmp_path, sampling=HOT, samples=n) for n in (2, 3))
-    assert [p for p in three.predictions if p.sample < 2] == two.predictions
-    texts = {n: [p.text for p in three.predictions if p.sample == n] for n in range(3)}
+    assert [p for p in three.judged.predictions if p.sample < 2] == two.judged.predictions
+    texts = {n: [p.text for p in three.judged.predictions if p.sample == n] for n in range(3)}
     assert texts[0] != texts[1] != texts[2] != texts[0]
-    assert judged(tmp_path, sampling=HOT, samples=3).predictions == three.predictions
+    assert judged(tmp_path, sampling=HOT, samples=3).judged.predictions == three.judged.predictions
 
 
 def test_attempts_are_the_samples_until_one_is_right(tmp_path: Path) -> None:
-    samples = judged(tmp_path, sampling=HOT, samples=3).predictions
-    traces = collected(tmp_path).traces
+    samples = judged(tmp_path, sampling=HOT, samples=3).judged.predictions
+    traces = collected(tmp_path).collected.traces
     assert len(traces) == 16
     assert len({trace.attempts for trace in traces.values()}) > 1, "some are solved later than others"
     for problem, trace in traces.items():
@@ -158,7 +157,7 @@ def test_what_test_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     file.write_text("".join(json.dumps({**row, "level": n % 2}) + "\n" for n, row in enumerate(rows)))
     problems = PromptDataModule(test=PromptSource(str(file), label_fields=["level"]), batch_size=4)
     run = judged(tmp_path, PredictionLog(), problems=problems, sampling=HOT, samples=2)
-    assert read_predictions(tmp_path / "predictions.jsonl") == run.predictions
+    assert read_predictions(tmp_path / "predictions.jsonl") == run.judged.predictions
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["problems"], summary["samples"]) == (6, 12)
     levels = summary["by_label"]["level"]
@@ -166,10 +165,68 @@ def test_what_test_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert levels["0"]["correct"] + levels["1"]["correct"] == summary["correct"]
     assert summary["majority"]["low"] <= summary["majority"]["accuracy"] <= summary["majority"]["high"]
     assert summary["stop"]["nodes/none"] > 0 and 0 <= summary["cut_rate"] <= 1
-    assert summary["generated_tokens"] == sum(p.tokens for p in run.predictions) > 0
+    assert summary["generated_tokens"] == sum(p.tokens for p in run.judged.predictions) > 0
     assert summary["made_by"]["samples"] == 2 and summary["versions"]["torch"]
     printed = capsys.readouterr().out
     assert "level: 1" in printed and "majority" in printed
+
+
+class Killed(Callback):
+    """Ends the run before its `batch`-th batch."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_test_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, *_: Any) -> None:
+        if batch_idx == self.batch:
+            raise RuntimeError("killed")
+
+
+def test_a_test_that_was_killed_goes_on(tmp_path: Path, adapters: dict[str, str]) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options: dict[str, Any] = {"sampling": HOT, "samples": 2, "adapters": adapters}
+    judged(whole, PredictionLog(), **options)
+    with pytest.raises(RuntimeError, match="killed"):
+        judged(parts, PredictionLog(), Killed(1), **options)
+    assert not (parts / "predictions.jsonl").exists() and not (parts / "summary.json").exists()
+    unfinished = parts / "predictions.unfinished.jsonl"
+    with unfinished.open("a") as file:
+        file.write(unfinished.read_text().splitlines()[-1][:50])  # killed while writing
+    played = Played()
+    judged(parts, PredictionLog(), played, problems=data(batch_size=5), **options)
+    assert played.problems == 8, "the others are taken from the file"
+    assert (parts / "predictions.jsonl").read_text() == (whole / "predictions.jsonl").read_text()
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (whole, parts)]
+    assert all({**summary, "seconds": 0} == {**summaries[0], "seconds": 0} for summary in summaries)
+    assert not unfinished.exists() and not (whole / unfinished.name).exists()
+
+
+class Played(Callback):
+    """Counts the problems that were answered now."""
+
+    problems = 0
+
+    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.problems += len(outputs["answered"])
+
+
+def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="killed"):
+        judged(tmp_path, PredictionLog(), Killed(1))
+    with pytest.raises(UserError, match=r"unfinished\.jsonl was made with another flow"):
+        judged(tmp_path, PredictionLog(), flow=SingleFlow(12))
+    rows = [json.loads(line) for line in VALID.read_text().splitlines()[:16]]
+    (tmp_path / "other.jsonl").write_text("".join(json.dumps({**row, "answer": row["answer"] + "0"}) + "\n" for row in rows))
+    played = Played()
+    problems = PromptDataModule(test=PromptSource(str(tmp_path / "other.jsonl")), batch_size=8)
+    judged(tmp_path, PredictionLog(), played, problems=problems)
+    assert played.problems == 16
+    (tmp_path / "predictions.unfinished.jsonl").write_text('{"made_by": {}}\n[{}]\n')
+    with pytest.raises(UserError, match="made with another base"):
+        judged(tmp_path, PredictionLog())
+    (tmp_path / "predictions.unfinished.jsonl").write_text('"no header"\n')
+    with pytest.raises(UserError, match="line 1 is not from an unfinished test"):
+        judged(tmp_path, PredictionLog())
 
 
 def test_a_flow_without_stop_has_no_stop_statistics(tmp_path: Path) -> None:
@@ -197,12 +254,12 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     with (parts / "traces.jsonl").open("a") as file:
         file.write(lines(whole)[8][:50])  # killed while writing
     run = collected(parts, TraceLog())
-    assert run.resumed == 8
+    assert run.collected.resumed == 8
     assert lines(parts) == lines(whole)
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (whole, parts)]
     for name in ("problems", "accepted", "acceptance", "attempts", "generated_tokens", "made_by"):
         assert summaries[0][name] == summaries[1][name], name
-    assert collected(parts, TraceLog()).resumed == 16
+    assert collected(parts, TraceLog()).collected.resumed == 16
     assert lines(parts) == lines(whole), "nothing is written twice"
 
 
@@ -220,12 +277,12 @@ def test_a_run_made_otherwise_is_not_resumed(tmp_path: Path, adapters: dict[str,
 
 def test_the_token_budget_ends_the_run_between_batches(tmp_path: Path) -> None:
     whole = collected(tmp_path / "whole", TraceLog())
-    spent = sum(trace.generated_tokens for trace in list(whole.traces.values())[:8])
+    spent = sum(trace.generated_tokens for trace in list(whole.collected.traces.values())[:8])
     part = collected(tmp_path / "part", TraceLog(), max_generated_tokens=spent)
-    assert list(part.traces) == list(whole.traces)[:8]
-    assert part.generated_tokens == spent and part.summary()["out_of_tokens"]
+    assert list(part.collected.traces) == list(whole.collected.traces)[:8]
+    assert part.collected.generated_tokens == spent and part.summary()["out_of_tokens"]
     again = collected(tmp_path / "part", TraceLog(), max_generated_tokens=spent)
-    assert again.traces == part.traces
+    assert again.collected.traces == part.collected.traces
     collected(tmp_path / "part", TraceLog(), max_generated_tokens=10**6)
     assert lines(tmp_path / "part") == lines(tmp_path / "whole")
 
@@ -233,7 +290,7 @@ def test_the_token_budget_ends_the_run_between_batches(tmp_path: Path) -> None:
 def test_traces_are_read_back_from_both_formats(tmp_path: Path) -> None:
     run = collected(tmp_path, TraceLog(parquet=True), source="flow", problems=to_collect(limit=4))
     traces = read_traces(tmp_path / "traces.jsonl")
-    assert traces == list(run.traces.values()) == read_traces(tmp_path / "traces.parquet")
+    assert traces == list(run.collected.traces.values()) == read_traces(tmp_path / "traces.parquet")
     assert {trace.source for trace in traces} == {"flow"}
     assert all(isinstance(trace, Trace) and trace.made_by["seed"] == 0 for trace in traces)
 
@@ -296,4 +353,4 @@ def test_the_trainer_of_agents_sends_to_the_right_module(verb: str, monkeypatch:
 
 
 def test_nothing_played_is_no_accuracy() -> None:
-    assert math.isnan(module().accuracy)
+    assert math.isnan(module().results.accuracy)

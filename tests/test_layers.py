@@ -16,9 +16,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "types errors",
     "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
-    " metrics intervals draws gold rows grouping cursor tree_io tree_statistics stop_confusion token_logprobs"
-    " parse_errors distributed memory traces whole_writes predictions comparison rendered_solutions solutions"
-    " fair_arms study_stage stage_run quantization",
+    " metrics intervals draws gold rows grouping cursor tree_io tree_statistics asked stop_confusion"
+    " token_logprobs parse_errors distributed memory traces whole_writes making predictions unfinished_test"
+    " judged_answers collected_traces comparison rendered_solutions solutions fair_arms"
+    " study_stage stage_run quantization",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " adapter_product fused_layers attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream adapter_update preference_learner supervised_learner",
@@ -30,7 +31,11 @@ LAYERS = (
 LAYER = {f"flowdpo_pl.{name}": layer for layer, names in enumerate(LAYERS) for name in names.split()}
 LAYER["flowdpo_pl"] = len(LAYERS)  # the front that users import; nothing inside may
 FOR_CALLBACKS = {
-    f"flowdpo_pl.{name}" for name in ("types", "errors", "tree_io", "whole_writes", "traces", "predictions")
+    f"flowdpo_pl.{name}"
+    for name in (
+        *("types", "errors", "tree_io", "whole_writes", "traces", "predictions"),
+        *("unfinished_test", "judged_answers", "collected_traces"),
+    )
 }
 HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),

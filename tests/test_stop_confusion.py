@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowdpo_pl.stop_confusion import PartialAnswer, StopConfusion
+from flowdpo_pl.asked import Asked, PartialAnswer, asked
+from flowdpo_pl.stop_confusion import StopConfusion
 from flowdpo_pl.types import Move, RolloutTree
 from tests.example_trees import NO, YES, main_only, verdict, written
 
@@ -33,10 +34,14 @@ def joined(moves: Sequence[Move]) -> str:
 
 
 def confusion(trees: Sequence[RolloutTree] = ()) -> StopConfusion:
-    metric = StopConfusion(marked, joined)
+    metric = StopConfusion()
     if trees:
-        metric.update(trees)
+        metric.update(chains(trees))
     return metric
+
+
+def chains(trees: Sequence[RolloutTree]) -> list[tuple[Asked, ...]]:
+    return [asked(tree, marked, joined) for tree in trees]
 
 
 def test_verdicts_are_counted_by_what_the_partial_answer_held() -> None:
@@ -63,7 +68,7 @@ def test_batching_saving_and_resuming_do_not_matter(tmp_path: Path) -> None:
     whole, stopped, resumed = confusion(TREES), confusion(TREES[:2]), confusion()
     torch.save(stopped.state_dict(), tmp_path / "state.pt")
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    resumed.update(TREES[2:])
+    resumed.update(chains(TREES[2:]))
     assert torch.equal(resumed.verdicts, whole.verdicts)
     assert (resumed.cut, resumed.chains) == (whole.cut, whole.chains)
 
