@@ -76,7 +76,7 @@ class Played:
         data = PromptDataModule(test=PromptSource(str(self.questions), limit=self.problems), batch_size=16)
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
         trainer.test(module, data, verbose=False)
-        return module.predictions
+        return module.judged.predictions
 
     def by_the_harness(self, python: str, threads: int) -> list[dict[str, Any]]:
         """Its texts and verdicts."""

@@ -216,7 +216,9 @@ def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Pa
     with pytest.raises(UserError, match=r"unfinished\.jsonl was made with another flow"):
         judged(tmp_path, PredictionLog(), flow=SingleFlow(12))
     rows = [json.loads(line) for line in VALID.read_text().splitlines()[:16]]
-    (tmp_path / "other.jsonl").write_text("".join(json.dumps({**row, "answer": row["answer"] + "0"}) + "\n" for row in rows))
+    (tmp_path / "other.jsonl").write_text(
+        "".join(json.dumps({**row, "answer": row["answer"] + "0"}) + "\n" for row in rows)
+    )
     played = Played()
     problems = PromptDataModule(test=PromptSource(str(tmp_path / "other.jsonl")), batch_size=8)
     judged(tmp_path, PredictionLog(), played, problems=problems)

@@ -21,10 +21,14 @@ from flowdpo_pl.flow import AnswerStopFlow
 from flowdpo_pl.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.parse_errors import one_sentence
 from flowdpo_pl.quantization import Quantization, follow_weights, loading_options
+from flowdpo_pl.sft_module import SFTModule
+from flowdpo_pl.supervised_learner import SupervisedLearning
+from flowdpo_pl.trace_data import TraceDataModule
 from flowdpo_pl.types import ANSWER, STOP, Verdict
 from tests.conftest import PROMPTS, CoinJudge
 from tests.models import FAMILIES, write_model
 from tests.runs import MODEL, ROOT, Recorder, data, module, trainer, weights
+from tests.trace_files import world_traces, write_traces
 
 SMOLLM2 = ROOT / "models" / "smollm2"
 
@@ -216,6 +220,37 @@ def test_a_checkpoint_holds_adapters_alone_and_reloads_to_the_same(
             logits = [r.crew.head.logits(r.crew.agents.hidden(**reading())) for r in (run, again)]
         assert torch.equal(*logits)
     assert run.identity == flow_dpo(wide("llama"), None).identity  # adapters may move to the 16-bit base
+
+
+def test_fine_tuning_saves_adapters_alone_and_reloads_to_the_same(
+    wide: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def sft(seed: int) -> SFTModule:
+        base = BaseModel(str(wide("llama")), quantization="nf4")
+        learning = SupervisedLearning(lr=1e-2)
+        lora = LoraSettings(r=4, alpha=8)
+        return SFTModule(base, PROMPTS[ANSWER], lora, learning, accumulation=1, seed=seed)
+
+    traces = TraceDataModule([write_traces(tmp_path / "traces.jsonl", world_traces(8))], batch_size=4)
+    run, fitting = sft(seed=0), trainer(tmp_path, max_steps=2)
+    run.configure_model()
+    start = [parameter.detach().clone() for parameter in run.learner.agents.parameters_of(ANSWER)]
+    fitting.fit(run, traces)
+    trained = run.learner.agents.parameters_of(ANSWER)
+    assert any(not torch.equal(a, b) for a, b in zip(start, trained, strict=True))
+    path = tmp_path / "run.ckpt"
+    fitting.save_checkpoint(path)
+    saved = torch.load(path, weights_only=True)
+    assert saved["state_dict"] and all(".lora_" in name for name in saved["state_dict"])
+    assert {tensor.dtype for tensor in tensors_in(saved["state_dict"])} == {torch.float32}
+
+    again = sft(seed=1)  # would learn something else
+    trainer(tmp_path / "again", max_steps=2).fit(again, traces, ckpt_path=path, weights_only=True)
+    hidden = []
+    for agents in (run.learner.agents, again.learner.agents):
+        with agents.decoding_as(ANSWER):
+            hidden.append(agents.hidden(**reading()))
+    assert torch.equal(*hidden)
 
 
 def tensors_in(value: Any) -> list[Tensor]:
