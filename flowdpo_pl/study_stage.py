@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import yaml
+
 from flowdpo_pl.errors import UserError
 
 Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
@@ -51,7 +53,7 @@ class Stage:
         return frozenset(match["name"] for match in self._placeholders() if match["name"] not in _OWN)
 
     def fingerprint(self, seed: int, of_needed: Mapping[str, str]) -> str:
-        """Of everything that the stage's result is known to depend on, data files and code excepted.
+        """Of everything that the stage's result is known to depend on, the code and model folders excepted.
 
         Args:
             seed: the run's seed.
@@ -60,10 +62,12 @@ class Stage:
         Raises:
             UserError: the config file does not exist.
         """
+        config = None if self.config is None else _content(Path(self.config))
         facts = {
             "verb": self.verb,
-            "config": None if self.config is None else _content(Path(self.config)),
+            "config": config,
             "arguments": self.settings(),
+            "files": {name: _digest(name) for name in sorted(self._files(config))},
             "seed": seed,
             "needs": {name: of_needed[name] for name in sorted(self.needs())},
         }
@@ -88,6 +92,11 @@ class Stage:
             f"--{key}={_PLACEHOLDER.sub(filled, _as_text(value))}" for key, value in self.settings().items()
         ]
 
+    def _files(self, config: str | None) -> set[str]:
+        """The files that config and arguments name, such as data."""
+        named = {*_texts(yaml.safe_load(config or "")), *_texts(self.arguments)}
+        return {text for text in named if len(text) < 1024 and "\n" not in text and Path(text).is_file()}
+
     def _placeholders(self) -> Iterator[re.Match[str]]:
         for value in self.settings().values():
             yield from _PLACEHOLDER.finditer(_as_text(value))
@@ -106,6 +115,20 @@ def placeholders_filled(text: str, folders: Mapping[str, Path]) -> str:
         return str(folders[match["name"]])
 
     return _PLACEHOLDER.sub(filled, text)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All strings in nested mappings and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+
+
+def _digest(file: str) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _as_text(value: Value) -> str:

@@ -72,6 +72,18 @@ def test_the_fingerprint_is_that_of_command_config_seed_and_needs(tmp_path: Path
     assert len(others) == 5 and first not in others
 
 
+@pytest.mark.parametrize("in_config", [True, False])
+def test_the_fingerprint_is_that_of_the_files_that_are_named(tmp_path: Path, in_config: bool) -> None:
+    config, data = tmp_path / "c.yaml", tmp_path / "data.jsonl"
+    data.write_text("one")
+    config.write_text(f"data: {{train: [{data if in_config else 'a/hub_id'}]}}")
+    stage = Stage("fit", str(config), {} if in_config else {"data.train": [str(data)]})
+    first = stage.fingerprint(0, {})
+    assert first == stage.fingerprint(0, {})
+    data.write_text("two")
+    assert first != stage.fingerprint(0, {})
+
+
 def test_a_missing_config_is_named() -> None:
     with pytest.raises(UserError, match=r"names the config none\.yaml, which does not exist"):
         Stage("fit", "none.yaml").fingerprint(0, {})
