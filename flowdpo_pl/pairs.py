@@ -28,10 +28,10 @@ def mine(trees: Iterable[RolloutTree]) -> Mined:
     ties: Counter[tuple[Agent, Tie]] = Counter()
     for tree in trees:
         for fork in tree.forks:
-            if fork.flipped:
+            if fork.tie is None:
                 pairs.append(_pair(tree, fork))
             else:
-                ties[fork.taken.agent, Tie.BOTH_RIGHT if fork.taken_correct else Tie.BOTH_WRONG] += 1
+                ties[fork.taken.agent, fork.tie] += 1
         for node in tree.nodes_without_alternative:
             ties[tree.main.moves[node].agent, Tie.NO_ALTERNATIVE] += 1
     return Mined(tuple(pairs), ties)

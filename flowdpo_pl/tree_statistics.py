@@ -36,7 +36,8 @@ def tree_statistics(trees: Sequence[RolloutTree]) -> dict[str, float]:
             ):
                 forks[place] += 1
                 flips[place] += fork.flipped
-            counts[f"{fork.taken.agent}/{_outcome(fork)}"] += 1
+            outcome = "pairs" if fork.tie is None else f"ties/{fork.tie}"
+            counts[f"{fork.taken.agent}/{outcome}"] += 1
             counts["same_text_alternatives"] += _reads_the_same(fork)
         for node in tree.nodes_without_alternative:
             counts[f"{tree.main.moves[node].agent}/ties/{Tie.NO_ALTERNATIVE}"] += 1
@@ -56,12 +57,6 @@ def tree_statistics(trees: Sequence[RolloutTree]) -> dict[str, float]:
 
 def _chunks(moves: Sequence[Move]) -> int:
     return sum(move.option is None for move in moves)
-
-
-def _outcome(fork: Fork) -> str:
-    if fork.flipped:
-        return "pairs"
-    return f"ties/{Tie.BOTH_RIGHT if fork.taken_correct else Tie.BOTH_WRONG}"
 
 
 def _reads_the_same(fork: Fork) -> bool:

@@ -93,6 +93,13 @@ class Fork:
         """Whether the two endings differ in correctness, which makes the fork a pair."""
         return self.taken_correct != self.other_correct
 
+    @property
+    def tie(self) -> Tie | None:
+        """Why the fork gives no pair; None if it gives one."""
+        if self.flipped:
+            return None
+        return Tie.BOTH_RIGHT if self.taken_correct else Tie.BOTH_WRONG
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutTree:
