@@ -19,7 +19,7 @@ LAYERS = (
     " metrics intervals draws gold rows grouping cursor tree_io tree_statistics asked stop_confusion"
     " token_logprobs parse_errors distributed memory traces whole_writes making predictions unfinished_test"
     " judged_answers collected_traces comparison rendered_solutions solutions fair_arms"
-    " study_stage stage_run quantization",
+    " study_stage stage_run report_tables report_curves quantization",
     "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
     " adapter_product fused_layers attention base agents crew flow scoring prompt_source exploration",
     "rollouts prompt_stream adapter_update preference_learner supervised_learner",

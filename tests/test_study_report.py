@@ -54,14 +54,19 @@ def folders(tmp_path: Path) -> dict[int, dict[str, Path]]:
     return found
 
 
-def test_a_row_for_each_seed_then_the_range(folders: dict[int, dict[str, Path]], tmp_path: Path) -> None:
+def test_a_column_for_each_seed_then_the_range(folders: dict[int, dict[str, Path]], tmp_path: Path) -> None:
     write_report(REPORT, folders, tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text()
-    low, high = wilson(15, 20)
-    assert f"| flow | 0 | 20 | 75.0 ({100 * low:.1f} to {100 * high:.1f}) |" in page
-    assert "| flow | range | | 65.0 to 75.0 |" in page and "| self | range | | 50.0 to 60.0 |" in page
-    assert "| flow - self | 0 | 20 | +25.0 (" in page and "| flow - self | range | | +5.0 to +25.0 |" in page
-    assert "| trained | 0 | 64 | 50.0 (30.0 to 70.0) |" in page and "![Progressive" in page
+    cells = [
+        f"{5 * n:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        for n in (15, 13)
+        for low, high in [wilson(n, 20)]
+    ]
+    assert f"| flow | 20 | {cells[0]} | {cells[1]} | 65.0 to 75.0 |" in page
+    assert "| right, % (95 %, Wilson) | problems | seed 0 | seed 1 | range |" in page
+    assert "| flow - self | 20 | +25.0 (" in page and "| +5.0 to +25.0 |" in page
+    end = "50.0 (30.0 to 70.0)"
+    assert f"| trained | 64 | {end} | {end} | 50.0 to 50.0 |" in page and "![Progressive" in page
     assert "| flow | 1 | 9 of 10 (90.0 %) | 14 | 300 | 8 of 10 | 0 |" in page
     assert "| fit | 12.5 | 12.5 |" in page and page.endswith("A remark.\n")
 

@@ -1,0 +1,88 @@
+"""A study's numbers as tables of Markdown: a column a seed, then their range. Seeds are never pooled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number with its interval, in shares."""
+
+    table: str
+    row: str
+    seed: int
+    problems: int
+    value: float
+    low: float
+    high: float
+    p: float | None = None
+    """Of a difference: exact McNemar, two-sided."""
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+
+
+def seeds_table(numbers: Sequence[Measured], corner: str, form: str) -> str:
+    """A row for each `Measured.row`: its problems, a value with its interval a seed, and the seeds' range.
+
+    Args:
+        numbers: of one table; a seed may lack rows.
+        corner: head of the first column: what is measured, in which unit.
+        form: format of a number in percent.
+    """
+    seeds = list(dict.fromkeys(number.seed for number in numbers))
+    head = [corner, "problems", *(f"seed {seed}" for seed in seeds), *(["range"] if len(seeds) > 1 else [])]
+    rows = []
+    for row in dict.fromkeys(number.row for number in numbers):
+        found = {number.seed: number for number in numbers if number.row == row}
+        problems = sorted({number.problems for number in found.values()})
+        cells = [_cell(found[seed], form) if seed in found else "" for seed in seeds]
+        values = sorted(100 * number.value for number in found.values())
+        ends = [f"{form.format(values[0])} to {form.format(values[-1])}"] if len(seeds) > 1 else []
+        rows.append([row, ", ".join(map(str, problems)), *cells, *ends])
+    return table(head, rows)
+
+
+def arms_table(files: dict[int, Path]) -> str:
+    """What the verb `arms` wrote under each seed.
+
+    Raises:
+        UserError: a file is not there.
+    """
+    head = [
+        "arm",
+        "seed",
+        "right of its prompts",
+        "attempts",
+        "tokens",
+        "kept of all",
+        "in the flow's stream",
+    ]
+    rows: list[list[Any]] = []
+    for seed, file in files.items():
+        if not file.is_file():
+            raise UserError(f"the report's arms {file} does not exist: give the arms.json of `arms`.")
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        kept = f"{facts['prompts']['kept']} of {facts['prompts']['offered']}"
+        overlap = facts["in_the_flow_s_stream"]
+        stated = "unknown" if overlap is None else overlap["count"]
+        for name, arm in facts["arms"].items():
+            share = f"{arm['right']} of {arm['prompts']} ({100 * arm['acceptance']:.1f} %)"
+            rows.append([name, seed, share, arm["attempts"], arm["generated_tokens"], kept, stated])
+    return table(head, rows)
+
+
+def _cell(number: Measured, form: str) -> str:
+    value, low, high = (form.format(100 * part) for part in (number.value, number.low, number.high))
+    p = "" if number.p is None else f", p = {number.p:.2g}"
+    return f"{value} ({low} to {high}){p}"
