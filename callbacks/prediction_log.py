@@ -27,6 +27,9 @@ class PredictionLog(Callback):
 
     folder: Path
 
+    def __init__(self) -> None:
+        self._following = False
+
     @property
     def unfinished(self) -> Path:
         return self.folder / "predictions.unfinished.jsonl"
@@ -39,7 +42,8 @@ class PredictionLog(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = evaluated(self, pl_module)
         take_up(trainer, module, self.unfinished)
-        if trainer.is_global_zero and not (self.unfinished.exists() and self.unfinished.stat().st_size):
+        self._following = trainer.is_global_zero
+        if self._following and not (self.unfinished.exists() and self.unfinished.stat().st_size):
             append_lines(self.unfinished, [header(module.summary()["made_by"])])
 
     def on_test_batch_end(
@@ -51,13 +55,14 @@ class PredictionLog(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if trainer.is_global_zero:
+        if self._following:
             judged = evaluated(self, pl_module).judged
             append_lines(self.unfinished, (problem_line(judged.of(name)) for name in outputs["answered"]))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero:
+        if not self._following:
             return
+        self._following = False
         module = evaluated(self, pl_module)
         with (
             whole_file(self.folder / "predictions.jsonl") as partial,
@@ -70,6 +75,11 @@ class PredictionLog(Callback):
         print_table(summary)
         for name in ("predictions.jsonl", "summary.json"):
             print(self.folder / name)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._following:
+            self._following = False
+            print(f"test: {type(exception).__name__}; the same command goes on from {self.unfinished}")
 
 
 def print_table(summary: Mapping[str, Any]) -> None:

@@ -182,7 +182,9 @@ class Killed(Callback):
             raise RuntimeError("killed")
 
 
-def test_a_test_that_was_killed_goes_on(tmp_path: Path, adapters: dict[str, str]) -> None:
+def test_a_test_that_was_killed_goes_on(
+    tmp_path: Path, adapters: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options: dict[str, Any] = {"sampling": HOT, "samples": 2, "adapters": adapters}
     judged(whole, PredictionLog(), **options)
@@ -190,6 +192,7 @@ def test_a_test_that_was_killed_goes_on(tmp_path: Path, adapters: dict[str, str]
         judged(parts, PredictionLog(), Killed(1), **options)
     assert not (parts / "predictions.jsonl").exists() and not (parts / "summary.json").exists()
     unfinished = parts / "predictions.unfinished.jsonl"
+    assert f"the same command goes on from {unfinished}" in capsys.readouterr().out
     with unfinished.open("a") as file:
         file.write(unfinished.read_text().splitlines()[-1][:50])  # killed while writing
     played = Played()
