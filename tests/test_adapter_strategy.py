@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
-from tests.runs import ROOT, data, module, trainer, weights
+from tests.runs import data, module, trainer, weights
+from tests.two_ranks import run_program
 
 PROGRAM = """
 import sys, torch
@@ -35,12 +34,7 @@ if __name__ == "__main__":
 def test_two_ranks_equal_one(tmp_path: Path) -> None:
     one = module()
     trainer(tmp_path).fit(one, data())
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(tmp_path)]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_program(PROGRAM, tmp_path)
     for rank in range(2):
         other = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert other["seen"] == one.problems_seen

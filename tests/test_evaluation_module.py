@@ -26,6 +26,7 @@ from flowdpo_pl.prompt_source import PromptSource
 from flowdpo_pl.traces import Trace, read_traces
 from flowdpo_pl.types import ANSWER, STOP, RolloutTree
 from tests import runs
+from tests.two_ranks import run_program
 
 FLOW = AnswerStopFlow(chunk_tokens=12, max_chunks=4)
 HOT = Sampling(temperature=1.0)
@@ -266,6 +267,39 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         assert summaries[0][name] == summaries[1][name], name
     assert collected(parts, TraceLog()).collected.resumed == 16
     assert lines(parts) == lines(whole), "nothing is written twice"
+
+
+TWO_RANKS = """
+import json, sys, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from callbacks import PredictionLog, TraceLog
+from flowdpo_pl.adapter_strategy import AdapterStrategy
+from tests import runs
+from tests.test_evaluation_module import HOT, data, module, to_collect
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    run, options = module(sampling=HOT, samples=2), {"devices": 2}
+    options["strategy"] = AdapterStrategy(process_group_backend="gloo")
+    trainer = runs.trainer(folder, PredictionLog(), TraceLog(), **options)
+    trainer.test(run, data(batch_size=3, limit=14), verbose=False)
+    (folder / f"{trainer.global_rank}.json").write_text(json.dumps(run.judged.summary()))
+    trainer.predict(run, to_collect(batch_size=3, limit=14))
+"""
+
+
+def test_two_ranks_write_what_one_writes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    tested = judged(one, PredictionLog(), problems=data(limit=14), sampling=HOT, samples=2).judged.summary()
+    collected(one, TraceLog(), problems=to_collect(limit=14), samples=2)
+    two.mkdir()
+    run_program(TWO_RANKS, two)
+    for name in ("predictions.jsonl", "traces.jsonl"):
+        assert (two / name).read_text() == (one / name).read_text()
+    assert tested["stop"] and tested["problems"] == 14
+    for rank in range(2):
+        assert (two / f"{rank}.json").read_text() == json.dumps(tested)
 
 
 def test_a_run_made_otherwise_is_not_resumed(tmp_path: Path, adapters: dict[str, str]) -> None:

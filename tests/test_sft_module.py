@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,9 @@ from flowdpo_pl.supervised_learner import SupervisedLearning
 from flowdpo_pl.trace_data import TraceDataModule
 from flowdpo_pl.traces import Trace
 from flowdpo_pl.types import ANSWER
-from tests.runs import MODEL, ROOT
+from tests.runs import MODEL
 from tests.trace_files import world_traces, write_traces
+from tests.two_ranks import run_program
 
 
 def module(**options: Any) -> SFTModule:
@@ -301,12 +300,7 @@ if __name__ == "__main__":
 
 def test_two_ranks_equal_one(tmp_path: Path) -> None:
     one, _ = fit(tmp_path, max_epochs=1, batch_size=3)
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(tmp_path)]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_program(PROGRAM, tmp_path)
     for rank in range(2):
         other = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name, value in weights(one).items():
