@@ -144,6 +144,6 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
     while not Path("waiting").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
-    _, said = child.communicate(timeout=30)
+    _, said = child.communicate(timeout=120)
     assert Path("interrupted").exists() and b"the same command goes on" in said
     assert not json.loads(Path("out/seed0/slow/stage.json").read_text())["done"]
