@@ -118,9 +118,8 @@ class Agents(nn.Module):
             setattr(layer, "forward", forward)  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
-                parameter.data = (
-                    parameter.data.float()
-                )  # older PEFT leaves a second adapter in the base's dtype
+                # older versions of PEFT leave a second adapter in the base's dtype
+                parameter.data = parameter.data.float()
                 parameter.requires_grad_(True)
         if activation_checkpointing:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
