@@ -27,8 +27,8 @@ with open("calls.txt", "a") as calls:
 (here / "options.json").write_text(json.dumps(options))
 print("working at", here.name)
 if verb == "wait":
-    pathlib.Path("waiting").touch()
     try:
+        pathlib.Path("waiting").touch()
         time.sleep(60)
     except KeyboardInterrupt:
         pathlib.Path("interrupted").touch()
@@ -140,7 +140,7 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not Path("waiting").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
