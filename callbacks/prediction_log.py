@@ -46,15 +46,7 @@ class PredictionLog(Callback):
         if self._following and not (self.unfinished.exists() and self.unfinished.stat().st_size):
             append_lines(self.unfinished, [header(module.summary()["made_by"])])
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         if self._following:
             judged = evaluated(self, pl_module).judged
             append_lines(self.unfinished, (problem_line(judged.of(name)) for name in outputs["answered"]))

@@ -47,13 +47,7 @@ class TraceLog(Callback):
         self._following = trainer.is_global_zero
 
     def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Sequence[str],
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Sequence[str], *_: Any
     ) -> None:
         if self._following:
             traces = evaluated(self, pl_module).collected.traces

@@ -8,7 +8,7 @@ is rendered by the model's chat template and tokenised once; generated ids go be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
@@ -127,9 +127,8 @@ class PromptBook:
     def identity(self) -> dict[str, Any]:
         """What a checkpoint remembers of the prompts."""
         return {
-            agent: {"user": p.user, "system": p.system, "options": list(p.options)}
-            | ({"template_arguments": p.template_arguments} if p.template_arguments else {})
-            for agent, p in self._prompts.items()
+            agent: {**asdict(prompt), "options": list(prompt.options)}
+            for agent, prompt in self._prompts.items()
         }
 
     def _render(self, agent: Agent, question: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os.path
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class Stage:
     def _files(self, config: str | None) -> set[str]:
         """The files that config and arguments name, such as data."""
         named = {*_texts(yaml.safe_load(config or "")), *_texts(self.arguments)}
-        return {text for text in named if len(text) < 1024 and "\n" not in text and Path(text).is_file()}
+        return {text for text in named if os.path.isfile(text)}  # unlike Path's, false for any long text
 
     def _placeholders(self) -> Iterator[re.Match[str]]:
         for value in self.settings().values():

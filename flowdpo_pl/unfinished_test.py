@@ -38,11 +38,11 @@ def read_unfinished(path: Path, made_by: dict[str, Any]) -> dict[str, list[Predi
         for number, line in enumerate(file, start=1):
             try:
                 if number == 1:
-                    then = json.loads(line)["made_by"]
+                    then = dict(json.loads(line)["made_by"])
                 else:
                     samples = [prediction_of(values) for values in json.loads(line)]
                     done[samples[0].problem_id] = samples
-            except (ValueError, TypeError, KeyError, IndexError) as error:
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
                 raise UserError(
                     f"{path}, line {number} is not from an unfinished test ({error!r}): remove the file."
                 ) from error

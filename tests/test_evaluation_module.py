@@ -217,6 +217,8 @@ class Played(Callback):
 def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="killed"):
         judged(tmp_path, PredictionLog(), Killed(1))
+    unfinished = tmp_path / "predictions.unfinished.jsonl"
+    own_header = unfinished.read_text().splitlines()[0]
     with pytest.raises(UserError, match=r"unfinished\.jsonl was made with another flow"):
         judged(tmp_path, PredictionLog(), flow=SingleFlow(12))
     rows = [json.loads(line) for line in VALID.read_text().splitlines()[:16]]
@@ -227,12 +229,17 @@ def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Pa
     problems = PromptDataModule(test=PromptSource(str(tmp_path / "other.jsonl")), batch_size=8)
     judged(tmp_path, PredictionLog(), played, problems=problems)
     assert played.problems == 16
-    (tmp_path / "predictions.unfinished.jsonl").write_text('{"made_by": {}}\n[{}]\n')
+    unfinished.write_text('{"made_by": {}}\n[{}]\n')
     with pytest.raises(UserError, match="made with another base"):
         judged(tmp_path, PredictionLog())
-    (tmp_path / "predictions.unfinished.jsonl").write_text('"no header"\n')
-    with pytest.raises(UserError, match="line 1 is not from an unfinished test"):
-        judged(tmp_path, PredictionLog())
+    for header in ('"no header"', '{"made_by": 1}', '["made_by"]'):
+        unfinished.write_text(f"{header}\n")
+        with pytest.raises(UserError, match="line 1 is not from an unfinished test"):
+            judged(tmp_path, PredictionLog())
+    for line in ("[]", '["x"]', '[{"text": "x"}]'):
+        unfinished.write_text(f"{own_header}\n{line}\n")
+        with pytest.raises(UserError, match="line 2 is not from an unfinished test"):
+            judged(tmp_path, PredictionLog())
 
 
 def test_a_flow_without_stop_has_no_stop_statistics(tmp_path: Path) -> None:
