@@ -11,13 +11,13 @@ from jsonargparse import auto_cli
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.workload import Workload
-from flowdpo_pl.exploration import NodeAlternatives
-from flowdpo_pl.losses import SigmoidLoss
-from flowdpo_pl.packing import pack_moves, scored_moves
-from flowdpo_pl.pairs import mine
-from flowdpo_pl.preference_learner import Learning, PreferenceLearner, pair_scores
-from flowdpo_pl.rollouts import Rollouts
-from flowdpo_pl.scoring import MicroBatch, move_logprobs
+from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.packing import pack_moves, scored_moves
+from flowdpo_pl.learn.pairs import mine
+from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, pair_scores
+from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
+from flowdpo_pl.play.exploration import NodeAlternatives
+from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import PreferencePair, Problem
 
 
@@ -43,7 +43,7 @@ def end_to_end(
     optimizer = module.configure_optimizers()
     learner = PreferenceLearner(
         module.agents,
-        module.crew.head,
+        module.team.head,
         ours.prompts,
         ours.draws,
         torch.Tensor.backward,

@@ -22,15 +22,15 @@ from jsonargparse import auto_cli
 from lightning.pytorch import Trainer
 
 from benchmarks.repeat import report
-from flowdpo_pl.base import BaseModel
-from flowdpo_pl.data import PromptDataModule
-from flowdpo_pl.evaluation_module import EvaluationModule
-from flowdpo_pl.flow import SingleFlow
-from flowdpo_pl.predictions import Prediction
-from flowdpo_pl.prompt_source import PromptSource
-from flowdpo_pl.prompts import AgentPrompt
+from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.modules.evaluation_module import EvaluationModule
+from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.play.flow import SingleFlow
+from flowdpo_pl.play.prompts import AgentPrompt
+from flowdpo_pl.results.predictions import Prediction
 from flowdpo_pl.types import ANSWER
-from flowdpo_pl.verifier import MathVerifier
+from flowdpo_pl.verify.verifier import MathVerifier
 
 FILTERS = ("strict-match", "flexible-extract")
 CASES = (
@@ -73,7 +73,7 @@ class Played:
             prompts={ANSWER: AgentPrompt(self.prompt)},
             flow=SingleFlow(self.max_tokens),
         )
-        data = PromptDataModule(test=PromptSource(str(self.questions), limit=self.problems), batch_size=16)
+        data = PromptDataModule(test=ProblemSource(str(self.questions), limit=self.problems), batch_size=16)
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
         trainer.test(module, data, verbose=False)
         return module.judged.predictions

@@ -15,10 +15,10 @@ from jsonargparse import auto_cli
 from benchmarks.pair_file import full_trees
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.workload import Workload
-from flowdpo_pl.engines.protocol import WriteRequest
-from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.packing import pack
-from flowdpo_pl.scoring import micro_batches, move_logprobs
+from flowdpo_pl.learn.packing import pack
+from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.play.engines.protocol import WriteRequest
 from flowdpo_pl.types import ANSWER
 
 
@@ -127,26 +127,26 @@ def _decode(module: FlowDPOModule, rows: int, prompt: int = 128, steps: int = 48
 
 
 def _score(module: FlowDPOModule, backward: bool) -> Measurement:
-    trees = pack(full_trees(module), module.crew.prompts)
+    trees = pack(full_trees(module), module.team.prompts)
     tokens = sum(map(len, trees))
     agents, config = module.agents, module.agents.config
     agents.train()
-    body = _weights(module) - module.crew.head.weight.numel()
+    body = _weights(module) - module.team.head.weight.numel()
     scored = sum(len(tree.scored) for tree in trees)
     attention = sum(
         4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * sum(tree.positions)
         for tree in trees
     )
-    head = 2 * scored * module.crew.head.weight.numel()
+    head = 2 * scored * module.team.head.weight.numel()
     forward = 2 * tokens * body + attention + head
     started = time.perf_counter()
     for batch in micro_batches(trees, module.budget.update_tokens, agents.device):
         if backward:
             with agents.acting_as(ANSWER):
-                move_logprobs(agents, batch, module.crew.head).sum().backward()
+                move_logprobs(agents, batch, module.team.head).sum().backward()
         else:
             with agents.reference(ANSWER):
-                move_logprobs(agents, batch, module.crew.head)
+                move_logprobs(agents, batch, module.team.head)
     seconds = time.perf_counter() - started
     for parameter in agents.parameters():
         parameter.grad = None

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from flowdpo_pl.exploration import NodeAlternatives
-from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.packing import pack, scored_moves
-from flowdpo_pl.pairs import mine
+from flowdpo_pl.learn.packing import pack, scored_moves
+from flowdpo_pl.learn.pairs import mine
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.types import ANSWER, Move, PreferencePair, Problem
 
 
@@ -25,7 +25,7 @@ def full_trees(
     def move() -> Move:
         return Move(ANSWER, tuple(rng.integers(100, 40_000, chunk).tolist()), "")
 
-    book = module.crew.prompts
+    book = module.team.prompts
     pairs = []
     for number in range(problems):
         problem = _problem_of_length(book, f"full-{number}", prompt_tokens)
@@ -44,7 +44,7 @@ def mined_trees(module: FlowDPOModule, problems: Sequence[Problem]) -> list[Pref
 
 def write_pairs(path: Path, module: FlowDPOModule, pairs: Sequence[PreferencePair]) -> dict[str, Any]:
     """Write prompt, chosen and rejected token ids and the problem of every pair; facts about them."""
-    book = module.crew.prompts
+    book = module.team.prompts
     rows = [
         {
             "problem": pair.problem.id,

@@ -16,9 +16,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from flowdpo_pl.cli import main as run_verb
-from flowdpo_pl.tree_io import read_trees
+from flowdpo_pl.results.tree_io import read_trees
 from flowdpo_pl.types import STOP, Trajectory
-from flowdpo_pl.verifier import extract_marked
+from flowdpo_pl.verify.verifier import extract_marked
 
 CONFIG = "configs/quickstart.yaml"
 FLOWS = ("untrained", "trained")
@@ -59,7 +59,7 @@ def validated(seed: int, folder: Path, temperature: int, *arguments: str) -> dic
     chains = {tree.problem.id: tree.main for tree in read_trees(folder / "validate" / "trees.jsonl")}
     return {
         "accuracy": summary["progressive_accuracy"],
-        **{name: summary["latest"][f"stop/{name}"] for name in STOP_RATES},
+        **{name: summary["latest"][f"chooser/{name}"] for name in STOP_RATES},
         "cut_short": mean(map(cut_short, chains.values())),
         "outcomes": {problem: chain.correct for problem, chain in chains.items()},
     }

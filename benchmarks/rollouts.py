@@ -18,9 +18,9 @@ from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_s
 from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.stitched_loop import StitchedLoop
 from benchmarks.workload import Workload, prompts
-from flowdpo_pl.exploration import NodeAlternatives
-from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.rollouts import Play
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.play.exploration import NodeAlternatives
+from flowdpo_pl.play.rollouts import Play
 
 
 def measurement(play: Play, generated_tokens: int) -> Measurement:

@@ -9,14 +9,14 @@ from jsonargparse import auto_cli
 
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.workload import Workload
-from flowdpo_pl.exploration import NodeAlternatives
-from flowdpo_pl.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.types import Problem, RolloutTree
 
 
 def unique_tokens(module: FlowDPOModule, tree: RolloutTree) -> int:
     """Tokens that each agent has to read or write once for this tree."""
-    book = module.crew.prompts
+    book = module.team.prompts
     stops = sum(move.option is not None for path in _paths(tree) for move in path)
     prompt = sum(len(book.context(agent, tree.problem, ()).prefix) for agent in book.agents)
     written = sum(len(move.token_ids) for path in _paths(tree) for move in path if move.option is None)

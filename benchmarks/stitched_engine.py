@@ -12,8 +12,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from flowdpo_pl.agents import Agents
-from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.types import Agent
 
 Request = TypeVar("Request", WriteRequest, ChooseRequest)

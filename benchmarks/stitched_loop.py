@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowdpo_pl.engines.protocol import ChooseRequest, Engine, WriteRequest
-from flowdpo_pl.flow import Choose, Flow, Write
-from flowdpo_pl.prompts import PromptBook
-from flowdpo_pl.rollouts import Judge
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
+from flowdpo_pl.play.flow import Choose, Flow, Write
+from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.play.rollouts import Judge
 from flowdpo_pl.types import Move, Problem
 
 Path = list[Move]

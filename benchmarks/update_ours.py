@@ -11,10 +11,10 @@ import torch
 from jsonargparse import auto_cli
 
 from benchmarks.workload import Workload
-from flowdpo_pl.losses import SigmoidLoss
-from flowdpo_pl.packing import PackedTree, ScoredMove, pack_moves
-from flowdpo_pl.preference_learner import pair_scores
-from flowdpo_pl.scoring import MicroBatch, micro_batches, move_logprobs
+from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.packing import PackedTree, ScoredMove, pack_moves
+from flowdpo_pl.learn.preference_learner import pair_scores
+from flowdpo_pl.learn.scoring import MicroBatch, micro_batches, move_logprobs
 from flowdpo_pl.types import ANSWER
 
 
@@ -32,7 +32,7 @@ def update_ours(
         tokens: packed tokens of a micro-batch.
     """
     module = Workload(model=model, threads=threads).module()
-    agents, head = module.crew.agents, module.crew.head
+    agents, head = module.team.agents, module.team.head
     agents.train()
     with open(pairs, encoding="utf-8") as file:
         rows = json.load(file)["pairs"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.types import Agent
 
 

@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoTokenizer
 
 from benchmarks.vllm_engine import VllmEngine
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.exploration import NodeAlternatives
-from flowdpo_pl.flow import AnswerStopFlow
-from flowdpo_pl.prompts import AgentPrompt, PromptBook
-from flowdpo_pl.rollouts import Rollouts
+from flowdpo_pl.play.exploration import NodeAlternatives
+from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
+from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, Verdict
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 import yaml
 
-from flowdpo_pl.agents import LoraSettings
-from flowdpo_pl.base import BaseModel
-from flowdpo_pl.flow import AnswerStopFlow
-from flowdpo_pl.flow_dpo_module import Budget, FlowDPOModule
-from flowdpo_pl.prompts import AgentPrompt
+from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.modules.flow_dpo_module import Budget, FlowDPOModule
+from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.types import Problem
 
 CONFIG = Path("configs/smollm2/flow_dpo.yaml")
@@ -51,7 +51,7 @@ class Workload:
             lora=LoraSettings(),
             budget=budget or Budget(),
         )
-        agents = module.crew.agents
+        agents = module.team.agents
         torch.manual_seed(0)
         for name in agents.names:
             for parameter in agents.parameters_of(name)[1::2]:

@@ -10,7 +10,7 @@ from callbacks.batch_values import BatchValues, pairs_by_agent
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
 from callbacks.played_module import PlayedModule
-from flowdpo_pl.whole_writes import whole_file
+from flowdpo_pl.results.atomic_writes import whole_file
 
 CURVES = ("progressive", "window")
 _ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))

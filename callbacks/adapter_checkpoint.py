@@ -13,7 +13,13 @@ from callbacks.pace import Pace
 from callbacks.play_callback import run_folder
 from callbacks.played_module import PlayedModule, played
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.whole_writes import partial_of, publish_file, remove_partials, whole_file, whole_folder
+from flowdpo_pl.results.atomic_writes import (
+    partial_of,
+    publish_file,
+    remove_partials,
+    whole_file,
+    whole_folder,
+)
 
 
 class AdapterCheckpoint(Checkpoint):

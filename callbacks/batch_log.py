@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.whole_writes import whole_file
+from flowdpo_pl.results.atomic_writes import whole_file
 
 
 def append_lines(path: Path, lines: Iterable[str]) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import cut_torn_line
-from flowdpo_pl.collected_traces import CollectedTraces
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.judged_answers import JudgedAnswers
+from flowdpo_pl.results.collected_traces import CollectedTraces
+from flowdpo_pl.results.judged_answers import JudgedAnswers
 
 
 @runtime_checkable

@@ -12,9 +12,9 @@ from callbacks.batch_log import append_lines
 from callbacks.evaluated_module import evaluated, take_up
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions, write_summary
-from flowdpo_pl.predictions import to_line
-from flowdpo_pl.unfinished_test import header, problem_line
-from flowdpo_pl.whole_writes import whole_file
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.predictions import to_line
+from flowdpo_pl.results.unfinished_test import header, problem_line
 
 
 class PredictionLog(Callback):

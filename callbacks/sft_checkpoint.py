@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from callbacks.pace import Pace
 from callbacks.play_callback import run_folder
 from callbacks.taught_module import TaughtModule, taught
-from flowdpo_pl.whole_writes import partial_of, publish_file, remove_partials, whole_folder
+from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials, whole_folder
 
 
 class SFTCheckpoint(Checkpoint):

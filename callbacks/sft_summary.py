@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions
 from callbacks.taught_module import CountedData, taught
-from flowdpo_pl.whole_writes import whole_file
+from flowdpo_pl.results.atomic_writes import whole_file
 
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
 

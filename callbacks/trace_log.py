@@ -12,8 +12,8 @@ from callbacks.batch_log import append_lines
 from callbacks.evaluated_module import evaluated, take_up
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions, write_summary
-from flowdpo_pl.traces import read_traces, to_line, write_parquet
-from flowdpo_pl.whole_writes import whole_file
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.traces import read_traces, to_line, write_parquet
 
 
 class TraceLog(Callback):

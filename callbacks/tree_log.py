@@ -10,13 +10,13 @@ from callbacks.batch_log import append_lines, cut_to
 from callbacks.batch_values import BatchValues
 from callbacks.play_callback import PlayCallback
 from callbacks.played_module import PlayedModule
-from flowdpo_pl.tree_io import tree_to_dict
+from flowdpo_pl.results.tree_io import tree_to_dict
 
 
 class TreeLog(PlayCallback):
     """Writes each batch's rollout trees to `trees.jsonl` in the run folder, one tree a line.
 
-    The form of a line is documented in `flowdpo_pl.tree_io`, whose `read_trees` reads the file back;
+    The form of a line is documented in `flowdpo_pl.results.tree_io`, whose `read_trees` reads the file back;
     `problems_seen` is added, the stream's position after the batch. On resume, later lines are removed.
     In a run of several ranks each writes its own share, `trees.rank1.jsonl` and so on.
     """

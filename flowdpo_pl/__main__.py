@@ -11,8 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.errors import UserError
-from flowdpo_pl.parse_errors import one_sentence
+from flowdpo_pl.errors import UserError, one_sentence
 
 OWN_VERBS: dict[str, dict[str, Any]] = {
     "arms": {"as_positional": False},
@@ -34,7 +33,7 @@ def main() -> None:
         if verb in OWN_VERBS:
             from jsonargparse import auto_cli
 
-            function = getattr(import_module(f"flowdpo_pl.{verb}"), verb)
+            function = getattr(import_module(f"flowdpo_pl.verbs.{verb}"), verb)
             auto_cli(
                 function,
                 args=sys.argv[2:],

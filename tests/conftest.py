@@ -11,14 +11,15 @@ from zlib import crc32
 import pytest
 import torch
 
-from flowdpo_pl.agents import Agents, LoraSettings
-from flowdpo_pl.base import BaseModel, end_token_ids
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.engines.native import NativeEngine
-from flowdpo_pl.flow import AnswerStopFlow
-from flowdpo_pl.prompts import AgentPrompt, PromptBook
-from flowdpo_pl.rollouts import Rollouts
-from flowdpo_pl.token_logprobs import OutputHead
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.base import BaseModel, end_token_ids
+from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.model.output_head import OutputHead
+from flowdpo_pl.play.engines.native import NativeEngine
+from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
+from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import ANSWER, STOP, Problem, Verdict
 from tests.models import write_model
 from tests.oracles import PlainAgents, PlainEngine

@@ -15,7 +15,7 @@ def written(text: str, *token_ids: int, logprob: float = -1.0) -> Move:
     return Move(ANSWER, token_ids or tuple(map(ord, text)), text, logprob=logprob)
 
 
-def verdict(option: int) -> Move:
+def choice(option: int) -> Move:
     """Stop's move."""
     return Move(STOP, (option,), ("Yes", "No")[option], option=option, logprob=-0.5)
 
@@ -43,14 +43,14 @@ def random_tree(seed: int, correct: bool | None = None) -> RolloutTree:
     for chunk in range(1, chunks + 1):
         moves.append(written(generator.choice(["add ", "é⟩ ", 'say "x"\n']), logprob=-generator.random()))
         if chunk < 3:
-            moves.append(verdict(YES if chunk == chunks else NO))
+            moves.append(choice(YES if chunk == chunks else NO))
     main = path(moves, right)
     forks, without = [], []
     for node, move in enumerate(moves):
         if generator.random() < 0.2:
             without.append(node)
         else:
-            other = written("other ") if move.option is None else verdict(1 - move.option)
+            other = written("other ") if move.option is None else choice(1 - move.option)
             forks.append(fork(main, node, other, [written("end", 5)], generator.random() < 0.5))
     problem = Problem(f"p{seed}", f"question {seed}?", str(seed), seed_question="s")
     return RolloutTree(problem, main, tuple(forks), tuple(without))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.types import Verdict
 
 END = 0

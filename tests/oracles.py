@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from flowdpo_pl.draws import Draws, uniforms
-from flowdpo_pl.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
-from flowdpo_pl.losses import PairScores, PreferenceLoss
-from flowdpo_pl.prompts import PromptBook
+from flowdpo_pl.learn.losses import PairScores, PreferenceLoss
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Move, PreferencePair
 
 Logits = Callable[[Agent | None, Sequence[int]], Tensor]

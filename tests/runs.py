@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from flowdpo_pl.agents import LoraSettings
-from flowdpo_pl.base import BaseModel
-from flowdpo_pl.data import PromptDataModule
-from flowdpo_pl.flow import AnswerStopFlow
-from flowdpo_pl.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.losses import SigmoidLoss
-from flowdpo_pl.preference_learner import Learning
-from flowdpo_pl.prompt_source import PromptSource
-from flowdpo_pl.prompts import AgentPrompt
+from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.types import ANSWER, STOP
 
 ROOT = Path(__file__).parent.parent
@@ -40,8 +40,8 @@ def module(**options: Any) -> FlowDPOModule:
 
 
 def data(**options: Any) -> PromptDataModule:
-    train = PromptSource(str(ROOT / "quickstart/problems/train.jsonl"))
-    valid = PromptSource(str(ROOT / "quickstart/problems/valid.jsonl"), limit=16)
+    train = ProblemSource(str(ROOT / "quickstart/problems/train.jsonl"))
+    valid = ProblemSource(str(ROOT / "quickstart/problems/valid.jsonl"), limit=16)
     arguments: dict[str, Any] = {"train": train, "validation": valid, "chunk_size": 16, "batch_size": 8}
     return PromptDataModule(**{**arguments, **options})
 
@@ -77,4 +77,4 @@ class Recorder(Callback):
 
 
 def weights(run: FlowDPOModule) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in run.crew.agents.adapter_state().items()}
+    return {name: value.detach().clone() for name, value in run.team.agents.adapter_state().items()}

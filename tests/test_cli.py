@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from flowdpo_pl.cli import main
-from flowdpo_pl.errors import UserError
-from flowdpo_pl.parse_errors import one_sentence
+from flowdpo_pl.errors import UserError, one_sentence
 from tests.runs import MODEL, ROOT
 
 QUICKSTART = ["--config", str(ROOT / "configs" / "quickstart.yaml")]

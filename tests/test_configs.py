@@ -19,7 +19,7 @@ import yaml
 
 from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.types import Verdict
-from flowdpo_pl.verifier import MathVerifier
+from flowdpo_pl.verify.verifier import MathVerifier
 from tests.conftest import CoinJudge
 from tests.models import write_model
 from tests.prompt_files import write_jsonl
@@ -113,7 +113,7 @@ def test_overlays_fit_behind_their_configs(overlay: str, name: str, parsed: Call
         assert {key: test[key] for key in added["data"]["init_args"]["test"] if key != "gold"} == {
             key: value for key, value in added["data"]["init_args"]["test"].items() if key != "gold"
         }
-        assert test["gold"]["class_path"] == "flowdpo_pl.gold.Boxed"
+        assert test["gold"]["class_path"] == "flowdpo_pl.Boxed"
         assert together["trainer"]["logger"]["init_args"]["name"] == f"{name}-sft"
     else:
         assert both.trainer.strategy.__class__.__name__ == "AdapterStrategy"
@@ -150,7 +150,7 @@ def test_the_paper_s_numbers(name: str, parsed: Callable[..., FlowCLI]) -> None:
     assert flow_dpo.data.init_args.batch_size == 32
     assert flow_dpo.data.init_args.train.path == "meta-math/MetaMathQA"
     assert flow_dpo.data.init_args.train.seed_question_field == "original_question"
-    assert flow_dpo.data.init_args.train.grouping.class_path == "flowdpo_pl.grouping.OneRewritePerSeed"
+    assert flow_dpo.data.init_args.train.grouping.class_path == "flowdpo_pl.OneRewritePerSeed"
     sft = arguments(parsed("fit", CONFIGS / name / "sft.yaml"))
     assert {key: sft.model.init_args[key] for key in TABLE_3} == TABLE_3
     assert sft.data.init_args.batch_size * sft.model.init_args.accumulation == 16

@@ -12,53 +12,43 @@ from pathlib import Path
 
 import pytest
 
+import flowdpo_pl
+
 ROOT = Path(__file__).parents[1]
-LAYERS = (
-    "types errors",
-    "prompts answers markers verifier verifier_pool verifier_worker pairs packing sequence_packing losses"
-    " metrics intervals draws gold rows grouping cursor tree_io tree_statistics asked stop_confusion"
-    " token_logprobs parse_errors distributed memory traces whole_writes making predictions unfinished_test"
-    " judged_answers collected_traces comparison rendered_solutions solutions fair_arms"
-    " study_stage stage_run report_tables report_curves quantization",
-    "engines engines.native engines.prefix_cache engines.protocol engines.sampling engines.workspace"
-    " adapter_product fused_layers attention base agents crew flow scoring prompt_source exploration",
-    "rollouts prompt_stream adapter_update preference_learner supervised_learner",
-    "flow_dpo_module sft_module evaluation_module data trace_data adapter_strategy compare convert merge"
-    " ground_truth arms study study_report",
-    "cli __main__",
+FACE = ("types", "errors", "draws", "distributed")
+"""Files directly in `flowdpo_pl` that every folder may import."""
+ORDER = (
+    "model",
+    "verify",
+    "data",
+    "play",
+    "measure",
+    "results",
+    "learn",
+    "modules",
+    "cli",
+    "verbs",
+    "__main__",
 )
-"""Modules of `flowdpo_pl`, lowest layer first."""
-LAYER = {f"flowdpo_pl.{name}": layer for layer, names in enumerate(LAYERS) for name in names.split()}
-LAYER["flowdpo_pl"] = len(LAYERS)  # the front that users import; nothing inside may
-FOR_CALLBACKS = {
-    f"flowdpo_pl.{name}"
-    for name in (
-        *("types", "errors", "tree_io", "whole_writes", "traces", "predictions"),
-        *("unfinished_test", "judged_answers", "collected_traces"),
-    )
-}
+"""Folders of `flowdpo_pl`, and its two files for the command line: each imports only the face and what stands
+before it."""
+FOR_CALLBACKS = {"types", "errors", "results"}
+"""What `callbacks` may import of `flowdpo_pl`."""
+WITH_LIGHTNING = {"modules", "cli"}
 HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
     *("safetensors", "sympy", "tokenizers", "transformers"),
 }
-WITH_LIGHTNING = ("cli", "data", "evaluation_module", "flow_dpo_module", "sft_module", "trace_data")
 WITHOUT_TORCH = (
     "__main__",
-    "arms",
-    "compare",
-    "comparison",
-    "convert",
-    "ground_truth",
-    "merge",
-    "packing",
-    "pairs",
-    "prompt_stream",
-    "rollouts",
-    "sequence_packing",
-    "study",
-    "tree_io",
-    "verifier",
+    "learn.packing",
+    "learn.pairs",
+    "data.problem_stream",
+    "play.rollouts",
+    "results.tree_io",
+    "verify.verifier",
 )
+"""Modules that a flow without weights, a judge's worker and the light verbs need."""
 
 
 @dataclass(frozen=True)
@@ -132,22 +122,49 @@ def test_the_reader_tells_late_imports_from_early_ones() -> None:
     assert reader.found == {Import("a", True), Import("b", False), Import("c", False)}
 
 
-def test_every_module_has_a_layer() -> None:
-    assert LAYER.keys() == CORE.keys(), "place new modules in LAYERS, and remove those that are gone"
+def room(module: str) -> str:
+    """The folder that a module of `flowdpo_pl` is in, or its own name where it is in none."""
+    return module.removeprefix("flowdpo_pl").lstrip(".").partition(".")[0]
 
 
-def test_the_readme_s_map_tells_the_same_layers() -> None:
-    rows = re.findall(
-        r"^  ([\w/]+)\.py +(\d) ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    told = {"flowdpo_pl." + path.replace("/", "."): int(layer) for path, layer in rows}
-    assert told == {name: layer for name, layer in LAYER.items() if not CORE[name].match("*/__init__.py")}
+def may_import(room: str) -> set[str]:
+    """Rooms that a room may import: itself, the face, and what stands before it."""
+    if room in FACE:
+        return set(FACE[: FACE.index(room)])
+    return {*FACE, *ORDER[: ORDER.index(room)], room}
 
 
-@pytest.mark.parametrize("module", CORE)
+def test_every_module_is_in_a_room_of_the_order() -> None:
+    assert {room(module) for module in CORE} - {""} == {*FACE, *ORDER}
+
+
+@pytest.mark.parametrize("module", [module for module in CORE if room(module)])
 def test_imports_point_down(module: str) -> None:
-    above = {name for name in own_imports(module) & CORE.keys() if LAYER[name] > LAYER[module]}
-    assert not above, f"{module} is in layer {LAYER[module]}, below what it imports"
+    above = {name for name in own_imports(module) & CORE.keys() if room(name) not in may_import(room(module))}
+    assert not above, f"{module} may import {sorted(may_import(room(module)))}"
+
+
+@pytest.mark.parametrize(
+    "folder", [name for name in ORDER if f"flowdpo_pl.{name}" in CORE and name != "__main__"]
+)
+def test_a_folder_says_what_it_may_import(folder: str) -> None:
+    path = CORE[f"flowdpo_pl.{folder}"]
+    if path.name != "__init__.py":
+        return
+    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    before = ["the face", *ORDER[: ORDER.index(folder)]]
+    assert told.endswith(f"\n\nMay import: {', '.join(before)}.")
+
+
+def test_the_readme_s_map_has_a_line_for_every_room() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^  (\w+)(?:/|\.py) ", readme, re.MULTILINE)
+    assert {*FACE, *ORDER} <= set(told)
+
+
+def test_the_front_exports_what_is_there() -> None:
+    for name in flowdpo_pl.__all__:
+        assert getattr(flowdpo_pl, name).__name__ == name
 
 
 def test_imports_make_no_circle() -> None:
@@ -161,7 +178,7 @@ def test_the_core_knows_no_callback() -> None:
 
 @pytest.mark.parametrize("module", CALLBACKS)
 def test_callbacks_know_types_and_lightning_only(module: str) -> None:
-    assert own_imports(module) & CORE.keys() <= FOR_CALLBACKS
+    assert {room(name) for name in own_imports(module) & CORE.keys()} <= FOR_CALLBACKS
     allowed = {"callbacks", "flowdpo_pl", "lightning", *sys.stdlib_module_names}
     assert {found.name.split(".")[0] for found in imports(module) if found.at_start} <= allowed
 
@@ -172,14 +189,24 @@ def test_heavy_libraries_are_imported_where_they_are_needed(module: str) -> None
     assert not {found.name.split(".")[0] for found in imports(module) if found.at_start} & HEAVY
 
 
+@pytest.mark.parametrize("module", CORE)
+def test_lightning_is_in_its_rooms_alone(module: str) -> None:
+    """The learners take an optimizer of two methods, so that another loop may drive them."""
+    libraries = {found.name.split(".")[0] for found in imports(module)}
+    assert "lightning" not in libraries or room(module) in WITH_LIGHTNING
+
+
 def test_the_command_line_imports_nothing_heavy_that_lightning_does_not() -> None:
     bare = imported_by("lightning.pytorch.cli")
-    assert not (imported_by(*(f"flowdpo_pl.{name}" for name in WITH_LIGHTNING), "callbacks") - bare) & HEAVY
+    with_lightning = [module for module in CORE if room(module) in WITH_LIGHTNING]
+    assert not (imported_by(*with_lightning, "callbacks") - bare) & HEAVY
 
 
 def test_light_modules_do_without_torch() -> None:
     """Flow, rollouts and pairs are tested by an engine without weights; a judge's worker starts quickly."""
-    assert not imported_by(*(f"flowdpo_pl.{name}" for name in WITHOUT_TORCH)) & {"torch", "lightning", *HEAVY}
+    verbs = [module for module in CORE if room(module) == "verbs"]
+    light = (*(f"flowdpo_pl.{name}" for name in WITHOUT_TORCH), *verbs)
+    assert not imported_by(*light) & {"torch", "lightning", *HEAVY}
 
 
 def imported_by(*names: str) -> set[str]:

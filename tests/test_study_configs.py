@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser, Namespace
 
-from flowdpo_pl.arms import arms
 from flowdpo_pl.cli import VERBS, main
-from flowdpo_pl.ground_truth import ground_truth
-from flowdpo_pl.merge import merge
-from flowdpo_pl.study import study
-from flowdpo_pl.study_report import Report
-from flowdpo_pl.study_stage import Stage, Value, placeholders_filled
+from flowdpo_pl.verbs.arms import arms
+from flowdpo_pl.verbs.ground_truth import ground_truth
+from flowdpo_pl.verbs.merge import merge
+from flowdpo_pl.verbs.study import study
+from flowdpo_pl.verbs.study_report import Report
+from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
 from tests.runs import ROOT
 
 STUDIES = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")

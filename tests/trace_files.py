@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from flowdpo_pl.traces import Trace, to_line
+from flowdpo_pl.results.traces import Trace, to_line
 from quickstart.recipe.solutions import careful_solution
 from quickstart.recipe.world import draw_stories
 

@@ -12,8 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, IterableDataset
 
-from flowdpo_pl.metrics import ProgressiveAccuracy
-from flowdpo_pl.tree_statistics import tree_statistics
+from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
+from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.types import RolloutTree
 from tests.example_trees import random_tree
 
@@ -95,7 +95,7 @@ class Playing(LightningModule):
             "seconds/score": 0.25,
             "seconds/update": 0.125,
             "peak_memory_bytes": 1000 + self.problems_seen,
-            "stop/early_rate": float("nan"),
+            "chooser/early_rate": float("nan"),
         }
 
     def save_adapters(self, directory: Path) -> None:

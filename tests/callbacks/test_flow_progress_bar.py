@@ -5,7 +5,7 @@ import rich
 from rich.console import Console
 
 from callbacks import AdapterCheckpoint, FlowProgressBar
-from flowdpo_pl.tree_statistics import tree_statistics
+from flowdpo_pl.measure.tree_statistics import tree_statistics
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, validate
 from tests.example_trees import random_tree
 

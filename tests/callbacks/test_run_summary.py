@@ -7,7 +7,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 
 from callbacks import AccuracyCurve, AdapterCheckpoint, RunSummary
-from flowdpo_pl.tree_statistics import tree_statistics
+from flowdpo_pl.measure.tree_statistics import tree_statistics
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, trainer, validate
 from tests.example_trees import random_tree
 
@@ -42,7 +42,7 @@ def test_the_whole_run_is_in_it(tmp_path: Path) -> None:
     assert found["peak_memory_bytes"] == 1016
     assert found["seed"] == 7 and found["identity"]["base"] == "none"
     assert {"python", "torch", "lightning", "transformers", "peft", "flowdpo_pl"} <= set(found["versions"])
-    assert found["latest"]["stop/early_rate"] is None, "unknown numbers are null"
+    assert found["latest"]["chooser/early_rate"] is None, "unknown numbers are null"
     assert "chunks_per_answer" in found["latest"] and "answer/pairs" not in found["latest"]
 
 

@@ -5,10 +5,10 @@ import pytest
 from callbacks import SampleFlows
 from callbacks.sample_flows import print_samples, samples_as_markdown
 from tests.callbacks.playing import fit, validate
-from tests.example_trees import NO, YES, main_only, random_tree, verdict, written
+from tests.example_trees import NO, YES, choice, main_only, random_tree, written
 
 TREE = main_only(
-    True, written("two [and] "), verdict(NO), written("two is ~~~ 4"), verdict(YES), gold="4", name="[x]"
+    True, written("two [and] "), choice(NO), written("two is ~~~ 4"), choice(YES), gold="4", name="[x]"
 )
 
 

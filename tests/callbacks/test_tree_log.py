@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from callbacks import AdapterCheckpoint, TreeLog
-from flowdpo_pl.tree_io import read_trees
+from flowdpo_pl.results.tree_io import read_trees
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, validate
 from tests.example_trees import random_tree
 

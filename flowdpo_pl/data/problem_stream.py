@@ -1,0 +1,207 @@
+"""A source of prompts as one deterministic stream of batches.
+
+rows, a chunk at a time -> problems that may be played -> groups that share a batch -> batches.
+The order is a function of the source's content and the seed, so that a stream is resumed by
+reading it again up to the cursor (rows are cheap beside rollouts). A chunk (160 prompts) is the
+unit of reading, shuffling and reporting, and has nothing to do with the 160 tokens of an
+answer's chunk. Batches run on over the borders of chunks: all but the last one are full.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+
+from flowdpo_pl.data.grouping import KeepTogether
+from flowdpo_pl.data.problem_source import ProblemSource, content_id, questions_of, read_problem
+from flowdpo_pl.data.rows import IndexedRows, Row, open_rows
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.types import Problem
+
+DUPLICATE = "same question as an earlier row"
+
+
+class ProblemStream:
+    """The problems of one source in batches; every call of `batches` starts from the beginning.
+
+    Args:
+        source: where the problems come from.
+        key: the config key of the source, for messages (such as `data.train`).
+        chunk_size: rows read, shuffled and reported at a time.
+        batch_size: problems in a batch.
+        seed: seed of the order; None keeps the source's order.
+        refuse: whether an unusable row is an error; otherwise it is skipped and counted.
+        admit: says in a few fixed words why a problem cannot be played, None when it can.
+        report: takes a line about rows read and skipped.
+        held_out: questions that may not come, as `questions_of` gives them.
+
+    Raises:
+        UserError: the source cannot be opened, is empty or lacks a column; a local file has a held-out
+            question, or, with `refuse`, an unusable row (those that only `admit` refuses show when reached).
+    """
+
+    def __init__(
+        self,
+        source: ProblemSource,
+        *,
+        key: str = "data.train",
+        chunk_size: int = 160,
+        batch_size: int = 32,
+        seed: int | None = None,
+        refuse: bool = False,
+        admit: Callable[[Problem], str | None] = lambda problem: None,
+        report: Callable[[str], None] = lambda line: None,
+        held_out: AbstractSet[str] = frozenset(),
+    ) -> None:
+        self.source = source
+        self.skipped: Counter[str] = Counter()
+        """Rows left out since the beginning of the stream, by reason."""
+        self._key = key
+        self._chunk_size = chunk_size
+        self._batch_size = batch_size
+        self._seed = seed
+        self._refuse = refuse
+        self._admit = admit
+        self._report = report
+        self._held_out = held_out
+        self._rows = open_rows(source.path, source.name, source.split)
+        self._rows_read = 0
+        self._check_columns()
+        if (refuse or held_out) and isinstance(self._rows, IndexedRows):
+            self._check_rows()
+
+    @property
+    def total(self) -> int | None:
+        """At most this many problems will come; None when the source doesn't know its length."""
+        known = [count for count in (self._rows.total, self.source.limit) if count is not None]
+        return min(known, default=None)
+
+    def batches(self) -> Iterator[list[Problem]]:
+        """All problems from the beginning, `batch_size` at a time, no question twice.
+
+        Raises:
+            UserError: every row was skipped, a question is held out, or, with `refuse`, a row is unusable.
+        """
+        self.skipped.clear()
+        self._rows_read = 0
+        groups = self.source.grouped_by().groups(self._problems(), self._batch_size, self.skipped)
+        any_batch = False
+        for batch in packed(up_to(groups, self.source.limit), self._batch_size):
+            any_batch = True
+            yield batch
+        if not any_batch:
+            raise UserError(f"{self._name} has no usable problem: {self._tally()}")
+
+    def questions(self) -> set[str]:
+        """What the source's problems ask, limit or not, for another stream's `held_out`."""
+        rows = (row for chunk in self._rows.chunks(self._chunk_size, None) for row in chunk)
+        problems = (read_problem(row, self.source) for row in rows)
+        return {
+            question
+            for problem in problems
+            if isinstance(problem, Problem) and self.source.holds(problem)
+            for question in questions_of(problem)
+        }
+
+    def _problems(self) -> Iterator[Problem]:
+        questions: set[str] = set()
+        ids: set[str] = set()
+        for chunk in self._rows.chunks(self._chunk_size, self._seed):
+            skipped_before = self.skipped.total()
+            for row in chunk:
+                self._rows_read += 1
+                problem = read_problem(row, self.source)
+                if isinstance(problem, str):
+                    self._refuse_or_count(row, problem)
+                elif not self.source.holds(problem):
+                    continue
+                elif questions_of(problem) & self._held_out:
+                    raise self._tested_on([problem.id])
+                elif (question := content_id(problem.question)) in questions:
+                    self.skipped[DUPLICATE] += 1
+                elif problem.id in ids:
+                    self._refuse_or_count(row, "id of an earlier row")
+                elif reason := self._admit(problem):
+                    self._refuse_or_count(row, reason)
+                else:
+                    questions.add(question)
+                    ids.add(problem.id)
+                    yield problem
+            if self.skipped.total() > skipped_before:
+                self._report(f"{self._name}: {self._tally()}")
+
+    def _refuse_or_count(self, row: Row, reason: str) -> None:
+        if self._refuse:
+            raise UserError(f"{row.where}: {reason}; mend or remove the row, or set data.invalid to skip")
+        self.skipped[reason] += 1
+
+    def _check_columns(self) -> None:
+        first_chunk = next(self._rows.chunks(self._chunk_size, None), [])
+        columns = {name for row in first_chunk for name in row.values}
+        if not columns:
+            raise UserError(f"{self._name} has no rows: give it some, or name another source")
+        for argument, column in self.source.fields():
+            if column not in columns:
+                raise UserError(
+                    f"{self.source.path} has no column {column!r}: "
+                    f"set {self._key}.{argument} to one of {', '.join(sorted(columns))}"
+                )
+        if isinstance(self.source.grouping, KeepTogether) and self.source.seed_question_field is None:
+            raise UserError(
+                f"{self._key}.grouping is KeepTogether, but nothing says what belongs together: "
+                f"set {self._key}.seed_question_field to one of {', '.join(sorted(columns))}"
+            )
+
+    def _check_rows(self) -> None:
+        """Find unusable and held-out rows of a local file now, in its order, instead of hours later."""
+        tested_on = []
+        for chunk in self._rows.chunks(self._chunk_size, None):
+            for row in chunk:
+                problem = read_problem(row, self.source)
+                if isinstance(problem, str):
+                    self._refuse_or_count(row, problem)
+                elif self.source.holds(problem) and questions_of(problem) & self._held_out:
+                    tested_on.append(problem.id)
+        self.skipped.clear()
+        if tested_on:
+            raise self._tested_on(tested_on)
+
+    def _tested_on(self, ids: list[str]) -> UserError:
+        named = ", ".join(ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+        return UserError(
+            f"{self._name} has problems that data.test has too ({named}): "
+            "remove them from one of the two, or divide a common source by `part`"
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self._key} ({self.source.path})"
+
+    def _tally(self) -> str:
+        of_total = "" if self._rows.total is None else f" of {self._rows.total}"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common())
+        return f"{self._rows_read}{of_total} rows read, {self.skipped.total()} skipped ({reasons})"
+
+
+def up_to(groups: Iterable[list[Problem]], limit: int | None) -> Iterator[list[Problem]]:
+    """The groups until they hold `limit` problems in all; the last one is cut."""
+    for group in groups:
+        yield group[:limit]
+        if limit is not None and (limit := limit - len(group)) <= 0:
+            return
+
+
+def packed(groups: Iterable[list[Problem]], batch_size: int) -> Iterator[list[Problem]]:
+    """Batches of at most `batch_size` problems that split no group.
+
+    Groups have 1 to `batch_size` problems; groups of one give full batches but for the last.
+    """
+    batch: list[Problem] = []
+    for group in groups:
+        if len(batch) + len(group) > batch_size:
+            yield batch
+            batch = []
+        batch = batch + group
+    if batch:
+        yield batch

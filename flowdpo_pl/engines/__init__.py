@@ -1,1 +1,0 @@
-"""Engines decode moves for the agents."""

@@ -1,0 +1,163 @@
+"""One agent's update from its preference pairs: packed forward, reference, loss, gradients, step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from flowdpo_pl.distributed import summed
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.learn.adapter_update import AdapterStep, AdapterUpdate, Optimizer
+from flowdpo_pl.learn.losses import PairScores, PreferenceLoss, SigmoidLoss
+from flowdpo_pl.learn.packing import pack
+from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.output_head import OutputHead
+from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.types import Agent, PreferencePair
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How one agent learns (defaults: table 2 of the paper)."""
+
+    lr: float = 5e-6
+    """Adam's learning rate."""
+    loss: PreferenceLoss = field(default_factory=SigmoidLoss)
+    """Loss class, with its beta."""
+    max_grad_norm: float = 1.0
+    """Gradients of this agent are clipped to this norm; 0: never."""
+
+
+@dataclass(frozen=True)
+class PreferenceUpdate:
+    """What one update saw; means over all pairs of all ranks (nan without pairs)."""
+
+    pairs: int
+    loss: float
+    margin: float
+    """Mean of the loss's margin, policy against reference, in nats, before beta."""
+    chosen_logprob: float
+    rejected_logprob: float
+    preferred: float
+    """Share of pairs whose chosen move the policy prefers more than the reference does."""
+    grad_norm: float
+    tokens: int
+    """Packed tokens read by this rank."""
+    score_seconds: float
+    """Reference forwards."""
+    update_seconds: float
+    """Policy forwards, backwards and the step."""
+    set_aside: bool
+    """The loss or gradient was not finite: nothing was learnt from these pairs."""
+
+
+_SUMS = ("loss", "margin", "chosen", "rejected", "preferred")
+
+
+class PreferenceLearner:
+    """Updates the agents one at a time, each from its own pairs."""
+
+    def __init__(
+        self,
+        agents: Agents,
+        head: OutputHead,
+        prompts: PromptBook,
+        draws: Draws,
+        backward: Callable[[Tensor], None],
+        token_budget: int = 8192,
+    ) -> None:
+        """`token_budget`: padded tokens in one forward; `backward`: the trainer's."""
+        self.agents = agents
+        self.head = head
+        self.prompts = prompts
+        self.backward = backward
+        self.update = AdapterUpdate(agents, draws, token_budget)
+
+    def learn(
+        self,
+        agent: Agent,
+        pairs: Sequence[PreferencePair],
+        learning: Learning,
+        optimizer: Optimizer,
+        update: int,
+    ) -> PreferenceUpdate:
+        """One optimizer step of `agent` from all these pairs, normalised over all ranks' pairs.
+
+        `update` numbers the run's updates; it seeds dropout. No pairs on any rank: no step, no gradient.
+        """
+        start, score_seconds = time.perf_counter(), 0.0
+        total = int(summed([len(pairs)], self.agents.device)[0])
+        trees = pack(pairs, self.prompts)
+
+        def contribution(batch: MicroBatch) -> dict[str, float]:
+            nonlocal score_seconds
+            started = time.perf_counter()
+            with self.agents.reference(agent):
+                reference = move_logprobs(self.agents, batch, self.head)
+            score_seconds += time.perf_counter() - started
+            with self.agents.acting_as(agent):  # backward inside: checkpointing recomputes as this agent
+                scores = pair_scores(move_logprobs(self.agents, batch, self.head), reference, batch)
+                losses = learning.loss(scores)
+                self.backward(losses.sum() / total)
+            values = {
+                "loss": losses,
+                "margin": scores.margin,
+                "chosen": scores.policy_chosen,
+                "rejected": scores.policy_rejected,
+                "preferred": (scores.margin > 0).float(),
+            }
+            return {name: float(value.detach().sum()) for name, value in values.items()}
+
+        if total:
+            done = self.update.step(
+                agent, trees, _SUMS, contribution, optimizer, learning.max_grad_norm, update
+            )
+        else:
+            done = AdapterStep(dict.fromkeys(_SUMS, math.nan), math.nan, set_aside=False)
+        mean = {name: value / max(1, total) for name, value in done.sums.items()}
+        return PreferenceUpdate(
+            pairs=total,
+            loss=mean["loss"],
+            margin=mean["margin"],
+            chosen_logprob=mean["chosen"],
+            rejected_logprob=mean["rejected"],
+            preferred=mean["preferred"],
+            grad_norm=done.grad_norm,
+            tokens=sum(map(len, trees)),
+            score_seconds=score_seconds,
+            update_seconds=time.perf_counter() - start - score_seconds,
+            set_aside=done.set_aside,
+        )
+
+
+def averaged(learnt: Sequence[PreferenceUpdate]) -> dict[str, float]:
+    """The numbers of several updates as one: sums of counts and seconds, means over pairs."""
+    pairs = sum(part.pairs for part in learnt)
+    numbers: dict[str, float] = {"updates_set_aside": float(sum(part.set_aside for part in learnt))}
+    for name in ("tokens", "score_seconds", "update_seconds"):
+        numbers[name] = float(sum(getattr(part, name) for part in learnt))
+    for name in ("loss", "margin", "chosen_logprob", "rejected_logprob", "preferred", "grad_norm"):
+        weighted = [getattr(part, name) * part.pairs for part in learnt if part.pairs]
+        numbers[name] = sum(weighted) / pairs if pairs else math.nan
+    return numbers
+
+
+def pair_scores(policy: Tensor, reference: Tensor, batch: MicroBatch) -> PairScores:
+    """Scores of pairs from those of moves `[M]`, chosen and rejected in turn."""
+    lengths = torch.zeros_like(policy).index_add(
+        0, batch.owner, torch.ones_like(batch.owner, dtype=policy.dtype)
+    )
+    return PairScores(
+        policy_chosen=policy[0::2],
+        policy_rejected=policy[1::2],
+        reference_chosen=reference[0::2],
+        reference_rejected=reference[1::2],
+        chosen_tokens=lengths[0::2],
+        rejected_tokens=lengths[1::2],
+    )

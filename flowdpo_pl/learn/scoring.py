@@ -1,0 +1,104 @@
+"""Scores packed trees: log-probabilities of every move from one forward of a micro-batch.
+
+Shapes: B trees, T packed tokens, S scored tokens, M moves, E hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flowdpo_pl.learn.packing import PackedTree
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.attention import TreeView
+from flowdpo_pl.model.output_head import OutputHead, token_logprobs
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Packed trees of one agent as tensors, padded to the longest."""
+
+    trees: tuple[PackedTree, ...]
+    token_ids: Tensor
+    """[B, T]"""
+    positions: Tensor
+    """[B, T]"""
+    segments: Tensor
+    """[B, T]; -1 on padding."""
+    attached: Tensor
+    """[B, T]"""
+    sources: Tensor
+    """[S] index into the flattened hidden states."""
+    targets: Tensor
+    """[S]"""
+    options: Tensor | None
+    """[S, 2] for an agent that chooses, else None."""
+    summed: Tensor
+    """[N] indices into the S scored tokens, move after move."""
+    owner: Tensor
+    """[N] which of the M moves each belongs to."""
+    moves: int
+    """M, two a pair: chosen 2i, rejected 2i + 1."""
+
+    @staticmethod
+    def of(trees: Sequence[PackedTree], device: torch.device) -> MicroBatch:
+        length = max(len(tree) for tree in trees)
+        sources: list[int] = []
+        targets: list[int] = []
+        options: list[tuple[int, ...]] = []
+        summed: list[int] = []
+        owner: list[int] = []
+        moves = 0
+        for row, tree in enumerate(trees):
+            for move in tree.moves:
+                summed.extend(len(sources) + index for index in move)
+                owner.extend([moves] * len(move))
+                moves += 1
+            sources.extend(row * length + source for source, _ in tree.scored)
+            targets.extend(target for _, target in tree.scored)
+            options.extend(tree.options)
+
+        def rows(values: list[list[int]], fill: int) -> Tensor:
+            return torch.tensor([v + [fill] * (length - len(v)) for v in values], device=device)
+
+        return MicroBatch(
+            trees=tuple(trees),
+            token_ids=rows([tree.token_ids for tree in trees], 0),
+            positions=rows([tree.positions for tree in trees], 0),
+            segments=rows([tree.segments for tree in trees], -1),
+            attached=rows([tree.attached for tree in trees], 0),
+            sources=torch.tensor(sources, device=device),
+            targets=torch.tensor(targets, device=device),
+            options=torch.tensor(options, device=device) if options[0] else None,
+            summed=torch.tensor(summed, device=device),
+            owner=torch.tensor(owner, device=device),
+            moves=moves,
+        )
+
+
+def micro_batches(
+    trees: Sequence[PackedTree], token_budget: int, device: torch.device
+) -> Iterator[MicroBatch]:
+    """Trees of similar length together, at most `token_budget` padded tokens each (one tree at least)."""
+    ordered = sorted(trees, key=len, reverse=True)
+    start = 0
+    while start < len(ordered):
+        size = max(1, token_budget // len(ordered[start]))
+        yield MicroBatch.of(ordered[start : start + size], device)
+        start += size
+
+
+def move_logprobs(agents: Agents, batch: MicroBatch, head: OutputHead) -> Tensor:
+    """Log-probability `[M]` of every move, for whoever acts; two-way softmax for an agent that chooses."""
+    view = TreeView(batch.positions, batch.segments, batch.attached)
+    hidden = agents.hidden(batch.token_ids, batch.positions, view)
+    scored = hidden.flatten(0, 1)[batch.sources]
+    if batch.options is None:
+        logprobs = token_logprobs(scored, batch.targets, head)
+    else:
+        both = head.option_logits(scored, batch.options).log_softmax(-1)
+        logprobs = both[batch.options == batch.targets[:, None]]
+    return torch.zeros(batch.moves, device=hidden.device).index_add(0, batch.owner, logprobs[batch.summed])

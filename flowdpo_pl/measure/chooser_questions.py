@@ -1,0 +1,47 @@
+"""What the agent that chooses was asked: what the partial answer held at that moment, and what it said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias, get_args
+
+from flowdpo_pl.types import STOP, Move, RolloutTree, Verdict
+from flowdpo_pl.verify.markers import extract_marked
+
+PartialAnswer: TypeAlias = Literal["none", "wrong", "right"]
+"""What a partial answer holds: no explicitly marked result, a wrong one, the right one."""
+
+PARTIAL_ANSWERS: tuple[PartialAnswer, ...] = get_args(PartialAnswer)
+
+ChooserQuestion: TypeAlias = tuple[PartialAnswer, bool]
+"""One question to the chooser: what the partial answer held, and whether it said finished."""
+
+
+def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str) -> PartialAnswer:
+    """What a partial answer holds, by an explicit marker only (a last number is no result yet)."""
+    if extract_marked(text) is None:
+        return "none"
+    return "right" if verifier(text, gold).correct else "wrong"
+
+
+def chooser_questions(
+    tree: RolloutTree,
+    judge: Callable[[str, str], PartialAnswer],
+    text_of: Callable[[Sequence[Move]], str],
+) -> tuple[ChooserQuestion, ...]:
+    """What Stop was asked on the main chain, in order.
+
+    Args:
+        tree: the problem and its main chain.
+        judge: called with a partial answer's text and the gold answer; says what the text holds.
+        text_of: called with written moves in order; gives the partial answer that they make.
+    """
+    moves = tree.main.moves
+    questions: list[ChooserQuestion] = []
+    for node, move in enumerate(moves):
+        if move.agent == STOP:
+            text = text_of([earlier for earlier in moves[:node] if earlier.option is None])
+            # A chain ends with Stop's move exactly if that was a Yes: after the last chunk nobody asks.
+            said_yes = node == len(moves) - 1
+            questions.append((judge(text, tree.problem.gold), said_yes))
+    return tuple(questions)

@@ -1,0 +1,115 @@
+"""Progressive accuracy: how often the flow was right, each problem judged before its update.
+
+Legend: B problems of a batch, W length of the window, R ranks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.measure.intervals import time_uniform, wilson
+
+
+class ProgressiveAccuracy(Metric):
+    """Share of right main chains over the whole stream and over its last `window` problems.
+
+    The cumulative value has a time-uniform interval (its target drifts as the agents learn, and it is
+    looked at after every batch); the window has Wilson's.
+
+    All states are integer tensors, persistent (they are in `state_dict`) and reducible over ranks:
+    sums are added; the windows of R ranks that played equal shares of each batch are interleaved,
+    newest last, and cut to the newest W, which is then the stream's window.
+
+    Args:
+        window: Number of latest problems in the window (W).
+        confidence: Coverage of both intervals, in (0, 1).
+    """
+
+    full_state_update = True
+
+    correct: Tensor
+    """Number of right problems so far (int64 scalar)."""
+    seen: Tensor
+    """Number of problems so far (int64 scalar)."""
+    squared_sizes: Tensor
+    """Sum over groups of the squared group size so far (int64 scalar)."""
+    recent_correct: Tensor
+    """Outcomes of the latest problems, newest last (int64 [W])."""
+    recent_sizes: Tensor
+    """Sizes of the groups that those problems belong to, 0 where there was none yet (int64 [W])."""
+
+    def __init__(self, window: int = 160, confidence: float = 0.95, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if window < 1:
+            raise UserError(f"window is {window} problems: give at least 1")
+        self.window = window
+        self.confidence = confidence
+        for name in ("correct", "seen", "squared_sizes"):
+            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum", persistent=True)
+        for name in ("recent_correct", "recent_sizes"):
+            zeros = torch.zeros(window, dtype=torch.int64)
+            self.add_state(name, zeros, dist_reduce_fx=newest_of_ranks, persistent=True)
+
+    def update(self, correct: Tensor, groups: Tensor | None = None) -> None:
+        """Adds a batch in stream order.
+
+        Args:
+            correct: Whether each problem's main chain was right (bool [B]).
+            groups: Equal numbers mark rewrites of one seed question (int [B]). A group must lie in one
+                batch, otherwise the intervals come out too narrow. None: every problem stands alone.
+        """
+        outcomes_B = correct.detach().to(self.seen.device, torch.int64).flatten()
+        if groups is None:
+            sizes_B = torch.ones_like(outcomes_B)
+        else:
+            groups_B = groups.to(outcomes_B.device).flatten()
+            _, index_B, sizes = torch.unique(groups_B, return_inverse=True, return_counts=True)
+            sizes_B = sizes[index_B]
+        # New tensors, never in place: a state may still be shared with a loaded checkpoint.
+        self.correct = self.correct + outcomes_B.sum()
+        self.seen = self.seen + outcomes_B.numel()
+        self.squared_sizes = self.squared_sizes + sizes_B.sum()
+        self.recent_correct = torch.cat([self.recent_correct, outcomes_B])[-self.window :]
+        self.recent_sizes = torch.cat([self.recent_sizes, sizes_B])[-self.window :]
+
+    def compute(self) -> dict[str, Tensor]:
+        """Running values as scalar tensors (float32; counts int64).
+
+        `progressive_accuracy`, `progressive_low`, `progressive_high`, `window_accuracy`, `window_low`,
+        `window_high`, `problems` and `window_full` (1 once the window holds W problems, else 0).
+        Accuracies are NaN before the first problem.
+        """
+        seen, correct = int(self.seen), int(self.correct)
+        in_window, window_correct = int((self.recent_sizes > 0).sum()), int(self.recent_correct.sum())
+        cumulative = time_uniform(correct, seen, self.confidence, squared_sizes=int(self.squared_sizes))
+        window = wilson(
+            window_correct, in_window, self.confidence, squared_sizes=int(self.recent_sizes.sum())
+        )
+        values: dict[str, float] = {
+            "progressive_accuracy": correct / seen if seen else float("nan"),
+            "progressive_low": cumulative.low,
+            "progressive_high": cumulative.high,
+            "window_accuracy": window_correct / in_window if in_window else float("nan"),
+            "window_low": window.low,
+            "window_high": window.high,
+        }
+        counts = {"problems": seen, "window_full": int(in_window == self.window)}
+        result = {name: self.seen.new_tensor(value, dtype=torch.float32) for name, value in values.items()}
+        return result | {name: self.seen.new_tensor(count) for name, count in counts.items()}
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        # torchmetrics takes over the checkpoint's own tensors, on the device they were loaded to.
+        super()._load_from_state_dict(*args, **kwargs)
+        for name in self._defaults:
+            setattr(self, name, getattr(self, name).to(self.device, copy=True))
+        self._computed = None
+
+
+def newest_of_ranks(windows_RW: Tensor) -> Tensor:
+    """Merges the windows of R ranks, each newest last, into the newest W outcomes of all ([R, W] -> [W])."""
+    return windows_RW.T.reshape(-1)[-windows_RW.shape[1] :]

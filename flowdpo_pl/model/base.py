@@ -1,0 +1,134 @@
+"""The frozen base model that the agents share: where it is and how it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.quantization import Quantization, compute_in, loading_options
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A causal language model of transformers."""
+
+    path: str
+    """Hub id, or a folder with config.json, safetensors weights and tokenizer."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Of the frozen weights and of the computation; adapters stay in float32."""
+    quantization: Quantization | None = None
+    """Store the linear layers in 4 bits (`nf4`) or 8 (`int8`) by bitsandbytes; the rest keeps `dtype`."""
+    revision: str = "main"
+    """Hub revision."""
+    trust_remote_code: bool = False
+    """Run model code that comes with the weights. Only for sources you trust."""
+
+    def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The frozen model in eval mode, with the project's attention, and its tokenizer.
+
+        Raises:
+            UserError: nothing loadable is at `path`, or it can't be quantised as asked.
+        """
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+        from flowdpo_pl.model.attention import ATTENTION, register
+
+        register()
+        self._check_folder()
+        dtype = getattr(torch, self.dtype)
+        options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.path, **options)
+            quantized = loading_options(
+                self.quantization, AutoConfig.from_pretrained(self.path, **options), dtype
+            )
+            model = AutoModelForCausalLM.from_pretrained(
+                self.path,
+                dtype=dtype,
+                attn_implementation=ATTENTION,
+                use_safetensors=True,
+                **quantized,
+                **options,
+            )
+        except OSError as error:
+            raise UserError(
+                f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
+            ) from error
+        if quantized:
+            compute_in(model, dtype)
+        model.requires_grad_(False)
+        return model.eval(), tokenizer
+
+    def _check_folder(self) -> None:
+        folder = Path(self.path).expanduser()
+        looks_local = self.path.startswith((".", "/", "~")) or self.path.count("/") > 1 or folder.exists()
+        if looks_local and not (folder / "config.json").is_file():
+            raise UserError(
+                f"base.path {self.path!r} is no model folder (it has no config.json): "
+                "give a hub id or the folder of a saved model."
+            )
+
+
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Every token that ends a turn of this model, the tokenizer's own first."""
+    ids: list[int] = []
+    for source in (tokenizer.eos_token_id, model.generation_config.eos_token_id, model.config.eos_token_id):
+        for token in source if isinstance(source, Sequence) else [source]:
+            if token is not None and token not in ids:
+                ids.append(int(token))
+    return tuple(ids)
+
+
+def context_limit(model: PreTrainedModel) -> int:
+    """Longest context in tokens that one rotary embedding serves.
+
+    Long-context scalings of the Phi-3 kind switch their frequencies beyond the original length, which
+    would invalidate cached keys; they count with the original length.
+    """
+    config = model.config.get_text_config()
+    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    original = scaling.get("original_max_position_embeddings") or getattr(
+        config, "original_max_position_embeddings", None
+    )
+    switches = scaling.get("rope_type", scaling.get("type")) in ("longrope", "dynamic")
+    return int(original if switches and original else config.max_position_embeddings)
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """Of the model's shape and of some of its weights, equal in any dtype and at any path."""
+    import torch
+
+    config = model.config.get_text_config()
+    names = ("model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    digest = hashlib.sha256(json.dumps([str(getattr(config, name, None)) for name in names]).encode())
+    table = model.get_input_embeddings().weight
+    assert isinstance(table, torch.Tensor)
+    rows = table[:: max(1, config.vocab_size // 64)]
+    digest.update(rows.detach().to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def decoder_of(model: PreTrainedModel) -> torch.nn.Module:
+    """The transformer without its output head: token ids to hidden states."""
+    decoder: torch.nn.Module = model.get_decoder()
+    return decoder
+
+
+def no_unknown_head(model: PreTrainedModel) -> None:
+    """Refuse models that scale their logits in a way that scoring does not know."""
+    config = model.config.get_text_config()
+    for name in ("logits_scaling", "logit_scale", "lm_head_multiplier"):
+        if getattr(config, name, None) not in (None, 1, 1.0):
+            raise UserError(
+                f"{model.config.model_type} models scale their logits ({name}), which is not supported."
+            )

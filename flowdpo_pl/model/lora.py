@@ -1,0 +1,47 @@
+"""The shape of the agents' LoRA adapters, and adapters that were saved in PEFT's format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowdpo_pl.errors import UserError
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Shape of every agent's adapter (paper: r 8, alpha 8, dropout 0.05 on all linear layers)."""
+
+    r: int = 8
+    """Rank."""
+    alpha: int = 8
+    """The update is scaled by alpha / r."""
+    dropout: float = 0.05
+    """On the adapters' input, while training only; layers that read the same input share what is dropped."""
+    target_modules: str | list[str] = "all-linear"
+    """`all-linear`: every linear layer but the output head; or module names."""
+
+    @staticmethod
+    def of_saved(folder: Path) -> LoraSettings:
+        """The shape of an adapter that was saved in PEFT's format.
+
+        Raises:
+            UserError: `folder` holds no adapter.
+        """
+        file = folder / "adapter_config.json"
+        if not file.is_file():
+            raise UserError(f"{folder} holds no adapter: it has no adapter_config.json.")
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        return LoraSettings(
+            r=saved["r"],
+            alpha=saved["lora_alpha"],
+            dropout=saved["lora_dropout"],
+            target_modules=sorted(saved["target_modules"]),
+        )
+
+
+def adapter_fingerprint(folder: Path) -> str:
+    """Of an adapter's weights, wherever they lie."""
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]

@@ -1,0 +1,240 @@
+"""Traces for a run: `TraceDataModule` reads trace files and gives the correct ones, epoch after epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+
+from flowdpo_pl.distributed import rank, ranks
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.traces import Trace, read_traces
+
+Batch: TypeAlias = list[Trace]
+
+
+@runtime_checkable
+class ReadsTraces(Protocol):
+    """A LightningModule that knows how long a trace is for its model."""
+
+    @property
+    def context_limit(self) -> int:
+        """Longest trace with its question, in tokens."""
+        ...
+
+    def tokens_of(self, trace: Trace) -> int:
+        """Length of the trace with its question."""
+        ...
+
+
+class TraceDataModule(LightningDataModule):
+    """The correct traces of files, in batches; `trainer.max_epochs` says how often (paper: 3).
+
+    Every epoch has an order of its own, a function of the seed. A batch is a list of `Trace`s; under
+    several ranks each gets its share of it. Validation traces keep their order.
+
+    Args:
+        train: trace files (.jsonl or .parquet, of `predict`) to learn from.
+        validation: trace files to measure the loss on.
+        batch_size: traces in a batch, over all ranks together.
+        max_tokens: longer traces, with their question, are skipped and counted; null: the model's context.
+        limit: at most so many training traces, the first; null: all.
+        shuffle: permute the training traces, anew in every epoch.
+        seed: seed of the training order; linked to `seed_everything`.
+
+    Raises:
+        UserError: a size is not positive.
+    """
+
+    def __init__(
+        self,
+        train: list[str],
+        validation: list[str] | None = None,
+        batch_size: int = 8,
+        max_tokens: int | None = None,
+        limit: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("max_tokens", max_tokens), ("limit", limit)):
+            if value is not None and value < 1:
+                raise UserError(f"data.{name} is {value}: give at least 1.")
+        if not train:
+            raise UserError("data.train names no file: give at least one trace file.")
+        self.files = {"train": train, "validation": validation or []}
+        self.batch_size = batch_size
+        self.max_tokens = max_tokens
+        self.limit = limit
+        self.shuffle = shuffle
+        self.seed = seed
+        self.counts: dict[str, Counter[str]] = {}
+        """How many traces are `used` and how many are not and why, by `train` and `validation`."""
+        self._traces: dict[str, list[Trace]] = {}
+        self._batches_consumed = 0
+        self._restored: dict[str, Any] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and check all files.
+
+        Raises:
+            UserError: see `read_traces`; a file holds no correct trace, no trace is short enough, or a
+                question is in both training and validation.
+        """
+        if self._traces:
+            return
+        module = self.trainer.lightning_module if self.trainer is not None else None
+        correct: dict[str, list[Trace]] = {}
+        for name, files in self.files.items():
+            self.counts[name] = Counter()
+            correct[name] = [trace for file in files for trace in self._correct(name, Path(file))]
+        _require_disjoint(correct["train"], correct["validation"])
+        for name, traces in correct.items():
+            self._traces[name] = self._short(name, traces, module)[: self.limit if name == "train" else None]
+            self.counts[name]["used"] = len(self._traces[name])
+            told = ", ".join(f"{number} {why}" for why, number in self.counts[name].items())
+            rank_zero_info(f"data.{name}: {told}")
+
+    def mark_consumed(self) -> None:
+        """Count a training batch as done."""
+        self._batches_consumed += 1
+
+    # Loaders, without worker processes: there is nothing to load.
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        self._check_identity()
+        return _Batches(self._batches_to_come, self._batches_an_epoch)
+
+    def val_dataloader(self) -> Iterable[Batch]:
+        batches = _cut(self._traces["validation"], self.batch_size)
+        return _Batches(lambda: iter(batches), len(batches)) if batches else []
+
+    @property
+    def _batches_an_epoch(self) -> int:
+        return math.ceil(len(self._traces["train"]) / self.batch_size)
+
+    def _batches_to_come(self) -> Iterator[Batch]:
+        """This rank's share of the training batches that are not consumed yet, without end.
+
+        Lightning counts how many make an epoch, also after a resume in the middle of one.
+        """
+        epoch, first = divmod(self._batches_consumed, self._batches_an_epoch)
+        for number in count(epoch):
+            order = list(self._traces["train"])
+            if self.shuffle:
+                random.Random(f"{self.seed}, epoch {number}").shuffle(order)
+            yield from _cut(order, self.batch_size)[first:]
+            first = 0
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Traces stay on the host (Lightning's default refuses frozen dataclasses)."""
+        return batch
+
+    # Resuming. Plain values only: a checkpoint loads with `weights_only=True`.
+
+    def state_dict(self) -> dict[str, Any]:
+        """The batches consumed, and what the order of the traces depends on."""
+        return {"batches_consumed": self._batches_consumed, "identity": self._identity()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a position; `train_dataloader` checks that it belongs to these traces."""
+        self._restored = state_dict
+        self._batches_consumed = state_dict["batches_consumed"]
+
+    def _identity(self) -> dict[str, Any]:
+        traces = self._traces["train"]
+        text = "\x1e".join(f"{trace.question}\x1f{trace.trace}" for trace in traces)
+        digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        return {
+            "train": f"{len(traces)} traces with digest {digest}",
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+        }
+
+    def _check_identity(self) -> None:
+        if not self._restored:
+            return
+        then, now = self._restored["identity"], self._identity()
+        differences = [
+            f"data.{key} was {then.get(key)} and is {now[key]}" for key in now if then.get(key) != now[key]
+        ]
+        if differences:
+            raise UserError(
+                f"the checkpoint cannot be resumed on other data: {', '.join(differences)}; "
+                "set them as they were, or start a new run"
+            )
+
+    # Which traces count.
+
+    def _correct(self, name: str, file: Path) -> list[Trace]:
+        traces = read_traces(file)
+        correct = [trace for trace in traces if trace.correct]
+        if not correct:
+            raise UserError(
+                f"data.{name}: {file} holds no correct trace among {len(traces)}: "
+                "collect with more samples, or name another file."
+            )
+        self.counts[name]["not correct"] += len(traces) - len(correct)
+        return correct
+
+    def _short(self, name: str, traces: Sequence[Trace], module: object) -> list[Trace]:
+        if not isinstance(module, ReadsTraces):
+            return list(traces)
+        longest = min(self.max_tokens or module.context_limit, module.context_limit)
+        short = [trace for trace in traces if module.tokens_of(trace) <= longest]
+        if traces and not short:
+            raise UserError(
+                f"data.{name}: all {len(traces)} correct traces are longer than {longest} tokens with their "
+                "questions: raise data.max_tokens, or take a model with a longer context."
+            )
+        self.counts[name]["too long"] += len(traces) - len(short)
+        return short
+
+
+def _require_disjoint(train: Sequence[Trace], validation: Sequence[Trace]) -> None:
+    """Refuse questions that are in both, by id or by text."""
+    ids = {trace.problem_id for trace in train}
+    questions = {_plain(trace.question) for trace in train}
+    both = [t.problem_id for t in validation if t.problem_id in ids or _plain(t.question) in questions]
+    if both:
+        named = ", ".join(both[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
+        raise UserError(
+            f"{len(both)} problems of data.validation are in data.train too, by id or by question: {named}; "
+            "take them out of one of the two."
+        )
+
+
+def _plain(question: str) -> str:
+    """The question without what makes no difference to a reader."""
+    return " ".join(question.split()).casefold()
+
+
+def _cut(traces: Sequence[Trace], size: int) -> list[Batch]:
+    """This rank's share of each batch of `size`, perhaps none."""
+    return [list(traces[start : start + size][rank() :: ranks()]) for start in range(0, len(traces), size)]
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """What Lightning needs of a loader. It neither shards it over ranks nor fast-forwards it."""
+
+    start: Callable[[], Iterator[Batch]]
+    length: int
+    """Batches of an epoch."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.start()
+
+    def __len__(self) -> int:
+        return self.length

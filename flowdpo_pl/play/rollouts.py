@@ -1,0 +1,220 @@
+"""Grows rollout trees breadth-first by asking an engine for moves.
+
+In one wave the next chunk of every main chain, the alternatives to the chunk before and the
+continuations of older branches, of all problems, share one batch: `max_chunks + 1` waves in all.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
+from flowdpo_pl.play.exploration import Exploration
+from flowdpo_pl.play.flow import Choose, Flow, Write
+from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
+
+
+class Judge(Protocol):
+    """Judges answers while generation goes on (`verifier.MathVerifier` is one)."""
+
+    def submit(self, prediction: str, gold: str) -> Future[Verdict]: ...
+
+
+@dataclass(frozen=True)
+class Play:
+    """A batch of finished trees and what they cost."""
+
+    trees: tuple[RolloutTree, ...]
+    generated_tokens: int
+    seconds: float
+    choice_mass: float
+    """Mean probability that the full softmax leaves to both option words together; nan without a verdict."""
+
+
+@dataclass(eq=False)
+class _Branch:
+    """A path being played: the main chain, an alternative that left it, or a further path."""
+
+    problem: Problem
+    name: str = ""
+    """Empty for the main chain; names the path's draws."""
+    explored: frozenset[int] = frozenset()
+    """Nodes of this path that get an alternative."""
+    moves: list[Move] = field(default_factory=list)
+    forced: tuple[int, ...] = ()
+    """Start of the next move, already drawn: how an alternative begins."""
+    verdict: Future[Verdict] | None = None
+
+    @property
+    def explores(self) -> bool:
+        return len(self.moves) in self.explored
+
+
+class Rollouts:
+    """Plays problems with today's agents."""
+
+    def __init__(self, flow: Flow, prompts: PromptBook, engine: Engine, judge: Judge, draws: Draws) -> None:
+        self.flow = flow
+        self.prompts = prompts
+        self.engine = engine
+        self.judge = judge
+        self.draws = draws
+
+    def play(self, problems: Sequence[Problem], exploration: Exploration | None = None) -> Play:
+        """One tree for each problem, in order; without `exploration` only the main chains."""
+        start = time.perf_counter()
+        growth = _Growth(self, problems, exploration or Exploration())
+        try:
+            growth.run()
+        finally:
+            self.engine.reset()
+        trees = tuple(growth.tree(main) for main in growth.mains)
+        masses = growth.masses
+        return Play(
+            trees=trees,
+            generated_tokens=growth.generated_tokens,
+            seconds=time.perf_counter() - start,
+            choice_mass=sum(masses) / len(masses) if masses else float("nan"),
+        )
+
+
+class _Growth:
+    """One breadth-first growth: `live` branches wait for their next move, finished ones for their verdict."""
+
+    def __init__(self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration) -> None:
+        self._rollouts = rollouts
+        max_moves = rollouts.flow.max_moves
+        self.mains = [
+            _Branch(problem, explored=exploration.nodes(rollouts.draws, problem, max_moves))
+            for problem in problems
+        ]
+        self._others = {
+            main: [_Branch(main.problem, f"path {n + 1}") for n in range(exploration.further_paths)]
+            for main in self.mains
+        }
+        self.generated_tokens = 0
+        self.masses: list[float] = []
+        self._live = [*self.mains, *(other for others in self._others.values() for other in others)]
+        self._barren: dict[_Branch, list[int]] = {main: [] for main in self.mains}
+
+    def run(self) -> None:
+        """Serve all pending choices in one batch, else all pending chunks, until nothing is live."""
+        while self._live:
+            pending = [(branch, self._rollouts.flow.turn(branch.moves)) for branch in self._live]
+            choosing = [(branch, turn) for branch, turn in pending if isinstance(turn, Choose)]
+            if choosing:
+                self._choose(choosing)
+            else:
+                self._write([(branch, turn) for branch, turn in pending if isinstance(turn, Write)])
+            self._live = [branch for branch in self._live if not self._over(branch)]
+
+    def _write(self, pending: Sequence[tuple[_Branch, Write]]) -> None:
+        prompts = self._rollouts.prompts
+        requests = [
+            WriteRequest(
+                agent=turn.agent,
+                problem_id=branch.problem.id,
+                branch=branch.name,
+                turn=len(branch.moves),
+                prefix=prompts.context(turn.agent, branch.problem, branch.moves).prefix,
+                max_tokens=turn.max_tokens,
+                forced=branch.forced,
+                alternative=branch.explores,
+            )
+            for branch, turn in pending
+        ]
+        for (branch, turn), written in zip(pending, self._rollouts.engine.write(requests), strict=True):
+            self.generated_tokens += len(written.token_ids) - max(0, len(branch.forced) - 1)
+            if branch.explores:
+                if written.other is None:
+                    self._barren[branch].append(len(branch.moves))
+                else:
+                    self._fork(branch, forced=written.other)
+            branch.forced = ()
+            branch.moves.append(self._written_move(turn.agent, written.token_ids, written.logprob))
+
+    def _choose(self, pending: Sequence[tuple[_Branch, Choose]]) -> None:
+        prompts = self._rollouts.prompts
+        requests = []
+        for branch, turn in pending:
+            context = prompts.context(turn.agent, branch.problem, branch.moves)
+            requests.append(
+                ChooseRequest(
+                    agent=turn.agent,
+                    problem_id=branch.problem.id,
+                    branch=branch.name,
+                    turn=len(branch.moves),
+                    prefix=context.prefix,
+                    suffix=context.suffix,
+                    options=prompts.options(turn.agent),
+                )
+            )
+        for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
+            self.masses.append(chosen.mass)
+            if branch.explores:
+                if chosen.logprob < 0:
+                    other = math.log(-math.expm1(chosen.logprob))
+                    fork = self._fork(branch)
+                    fork.moves.append(self._chosen_move(turn.agent, 1 - chosen.option, other))
+                else:
+                    self._barren[branch].append(len(branch.moves))
+            branch.moves.append(self._chosen_move(turn.agent, chosen.option, chosen.logprob))
+
+    def _fork(self, main: _Branch, forced: tuple[int, ...] = ()) -> _Branch:
+        fork = _Branch(main.problem, str(len(main.moves)), moves=list(main.moves), forced=forced)
+        self._others[main].append(fork)
+        self._live.append(fork)
+        return fork
+
+    def _written_move(self, agent: Agent, token_ids: tuple[int, ...], logprob: float) -> Move:
+        move = Move(agent, token_ids, "", logprob=logprob)
+        return replace(move, text=self._rollouts.prompts.text([move]))
+
+    def _chosen_move(self, agent: Agent, option: int, logprob: float) -> Move:
+        prompts = self._rollouts.prompts
+        word, token = prompts.option_words(agent)[option], prompts.options(agent)[option]
+        return Move(agent, (token,), word, option=option, logprob=logprob)
+
+    def _over(self, branch: _Branch) -> bool:
+        """Whether the flow is over on this branch; its answer goes to the judge while others play on."""
+        if branch.forced or self._rollouts.flow.turn(branch.moves) is not None:
+            return False
+        text = self._rollouts.prompts.text(branch.moves)
+        branch.verdict = self._rollouts.judge.submit(text, branch.problem.gold)
+        return True
+
+    def tree(self, main: _Branch) -> RolloutTree:
+        trunk = self._trajectory(main)
+        forks, barren = [], list(self._barren[main])
+        for other in self._others[main]:
+            branch = self._trajectory(other)
+            node = _parting(trunk.moves, branch.moves)
+            if node is None:
+                barren.append(0)
+            else:
+                forks.append(Fork(node, trunk.moves[node], branch.moves[node], branch, trunk.correct))
+        forks.sort(key=lambda fork: fork.node)
+        return RolloutTree(main.problem, trunk, tuple(forks), tuple(barren))
+
+    def _trajectory(self, branch: _Branch) -> Trajectory:
+        assert branch.verdict is not None
+        text = self._rollouts.prompts.text(branch.moves)
+        return Trajectory(tuple(branch.moves), text, branch.verdict.result())
+
+
+def _parting(main: Sequence[Move], other: Sequence[Move]) -> int | None:
+    """The first node where two paths of one problem differ; None if they are the same path.
+
+    Equal moves have the same turn after them, so neither path can be the other's beginning.
+    """
+    for node, (one, two) in enumerate(zip(main, other, strict=False)):
+        if one.token_ids != two.token_ids:
+            return node
+    return None

@@ -1,0 +1,106 @@
+"""Two runs of `test` on the same problems, paired."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.predictions import Prediction, by_problem
+
+_AT_ONCE = 2**22  # resampled problems in memory
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two runs say about the problems that both have; differences are b minus a."""
+
+    problems: int
+    """In both runs."""
+    only_a: int
+    only_b: int
+    accuracy_a: float
+    """Mean over the common problems of the share of right samples."""
+    accuracy_b: float
+    difference: float
+    low: float
+    """Paired bootstrap over problems, 95 %."""
+    high: float
+    a_better: int
+    """Problems of which a has the larger share right."""
+    b_better: int
+    p: float
+    """Exact, two-sided: McNemar's test (with several samples the sign test, which it is a case of)."""
+
+
+def paired(
+    a: Sequence[Prediction], b: Sequence[Prediction], seed: int = 0, resamples: int = 10_000
+) -> Comparison:
+    """Compare the runs problem by problem; all samples of a problem stay together.
+
+    Raises:
+        UserError: the runs have no problem in common, or other questions under the same id.
+    """
+    runs = by_problem(a), by_problem(b)
+    common = sorted(runs[0].keys() & runs[1].keys())
+    only = [len(run) - len(common) for run in runs]
+    if not common:
+        raise UserError(
+            f"the runs have no problem in common: {only[0]} are only in the first, {only[1]} only in the "
+            "second; compare runs of `test` on the same data."
+        )
+    for name in common:
+        if runs[0][name][0].question != runs[1][name][0].question:
+            raise UserError(
+                f"problem {name} asks something else in the second run: "
+                "compare runs of `test` on the same data."
+            )
+    shares = np.array([[_right(run[name]) for name in common] for run in runs])
+    differences = shares[1] - shares[0]
+    low, high = bootstrap(differences, seed, resamples)
+    better = [int((differences < 0).sum()), int((differences > 0).sum())]
+    return Comparison(
+        problems=len(common),
+        only_a=only[0],
+        only_b=only[1],
+        accuracy_a=float(shares[0].mean()),
+        accuracy_b=float(shares[1].mean()),
+        difference=float(differences.mean()),
+        low=low,
+        high=high,
+        a_better=better[0],
+        b_better=better[1],
+        p=sign_test(*better),
+    )
+
+
+def sign_test(losses: int, wins: int) -> float:
+    """Two-sided p that a fair coin divides `losses + wins` tosses at least as unevenly; 1 without any.
+
+    With one sample a problem these are McNemar's discordant pairs. Source: Q. McNemar (1947), "Note on the
+    sampling error of the difference between correlated proportions", in its exact, binomial form.
+    """
+    n, fewer = losses + wins, min(losses, wins)
+    tail = sum(math.comb(n, k) for k in range(fewer + 1))
+    return float(min(1.0, 2 * tail / 2**n))
+
+
+def bootstrap(differences: NDArray[np.float64], seed: int, resamples: int) -> tuple[float, float]:
+    """2.5 and 97.5 % quantiles of the mean of `differences` `[N]`, resampled with replacement."""
+    generator = np.random.default_rng(seed)
+    n = len(differences)
+    rows = max(1, _AT_ONCE // n)
+    means = [
+        differences[generator.integers(0, n, (min(rows, resamples - start), n))].mean(axis=1)
+        for start in range(0, resamples, rows)
+    ]
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _right(samples: Sequence[Prediction]) -> float:
+    return sum(sample.correct for sample in samples) / len(samples)

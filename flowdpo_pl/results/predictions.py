@@ -1,0 +1,148 @@
+"""Predictions of a test run: one row a problem and sample, on disk and as accuracies.
+
+A file of predictions holds one JSON object a line, with the fields of `Prediction`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.measure.chooser_questions import ChooserQuestion
+from flowdpo_pl.measure.intervals import wilson
+from flowdpo_pl.verify.answers import plain_number
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One attempt at one problem, judged."""
+
+    problem_id: str
+    question: str
+    gold: str
+    text: str
+    """The answer, as it was written."""
+    correct: bool
+    sample: int = 0
+    extracted: str | None = None
+    """The answer that the verifier read in the text."""
+    error: str | None = None
+    """Why no judgement was possible (`timeout`, or the exception); such an answer is not correct."""
+    chunks: int = 1
+    """Moves that wrote the text."""
+    tokens: int = 0
+    """Tokens of the text, end tokens included."""
+    cut: bool = False
+    """Whether the text stands at the flow's limit, ended neither by an end token nor by Stop."""
+    labels: dict[str, str] = field(default_factory=dict)
+    chooser_questions: tuple[ChooserQuestion, ...] = ()
+    """What Stop was asked while the text grew: what it held (none, wrong, right), whether Stop said Yes."""
+
+
+def prediction_of(values: dict[str, Any]) -> Prediction:
+    """The prediction that `asdict` and JSON made these values of.
+
+    Raises:
+        TypeError: a field is missing or unknown.
+    """
+    questions = ((held, bool(said_yes)) for held, said_yes in values.get("chooser_questions", ()))
+    return Prediction(**{**values, "chooser_questions": tuple(questions)})
+
+
+def to_line(prediction: Prediction) -> str:
+    """The prediction as a line of a JSONL file, newline included."""
+    return json.dumps(asdict(prediction), ensure_ascii=False) + "\n"
+
+
+def read_predictions(path: Path | str) -> list[Prediction]:
+    """All predictions of a file, in order.
+
+    Raises:
+        UserError: the file does not exist, is empty or of another format, or holds a sample twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: give the predictions.jsonl of a run of `test`.")
+    predictions: list[Prediction] = []
+    seen: set[tuple[str, int]] = set()
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                prediction = prediction_of(json.loads(line))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise UserError(
+                    f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
+                ) from error
+            if (key := (prediction.problem_id, prediction.sample)) in seen:
+                raise UserError(f"{path}, line {number} repeats sample {key[1]} of problem {key[0]}.")
+            seen.add(key)
+            predictions.append(prediction)
+    if not predictions:
+        raise UserError(f"{path} is empty: give the predictions.jsonl of a run of `test`.")
+    return predictions
+
+
+def by_problem(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
+    """The samples of each problem in their order, problems in the order they come."""
+    found: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        found.setdefault(prediction.problem_id, []).append(prediction)
+    return {name: sorted(samples, key=lambda p: p.sample) for name, samples in found.items()}
+
+
+def majority(samples: Sequence[Prediction]) -> Prediction:
+    """The first sample with the answer that most samples give; of equally frequent answers the first given.
+
+    Answers are equal if they are the same number, or the same text but for case and spaces. A sample in
+    which nothing was read has no vote, unless none has.
+    """
+    votes = Counter(vote for sample in samples if (vote := _vote(sample)) is not None)
+    if not votes:
+        return samples[0]
+    winner = votes.most_common(1)[0][0]  # of equal counts, the one counted first
+    return next(sample for sample in samples if _vote(sample) == winner)
+
+
+def accuracies(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """Numbers of problems and samples, mean accuracy and, with several samples, that of the majority.
+
+    Keys: `problems`, `samples` (in all), `correct`, `accuracy`, `low`, `high` (Wilson, 95 %; samples of one
+    problem count as one outcome), and `majority` with `correct`, `accuracy`, `low`, `high`.
+    """
+    groups = by_problem(predictions).values()
+    correct = sum(prediction.correct for prediction in predictions)
+    counts: dict[str, Any] = {"problems": len(groups), "samples": len(predictions)}
+    counts |= _share(correct, len(predictions), sum(len(samples) ** 2 for samples in groups))
+    if len(predictions) > len(groups):
+        counts["majority"] = _share(sum(majority(samples).correct for samples in groups), len(groups))
+    return counts
+
+
+def accuracies_by_label(predictions: Sequence[Prediction]) -> dict[str, dict[str, Any]]:
+    """`accuracies` of the problems with each value of each label."""
+    places: dict[str, dict[str, list[Prediction]]] = {}
+    for prediction in predictions:
+        for name, value in prediction.labels.items():
+            places.setdefault(name, {}).setdefault(value, []).append(prediction)
+    return {
+        name: {value: accuracies(held) for value, held in sorted(values.items())}
+        for name, values in places.items()
+    }
+
+
+def _share(correct: int, n: int, squared_sizes: int | None = None) -> dict[str, Any]:
+    low, high = wilson(correct, n, squared_sizes=squared_sizes)
+    return {"correct": correct, "accuracy": correct / n if n else None, "low": low, "high": high}
+
+
+def _vote(prediction: Prediction) -> str | None:
+    text = prediction.extracted
+    if text is None:
+        return None
+    number = plain_number(text)
+    return "".join(text.lower().split()) if number is None else f"{number.normalize():f}"

@@ -1,0 +1,107 @@
+"""The verb `arms`: trace files on the same prompts, in the same number, ready for SFT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.data.problem_source import ProblemSource, content_id
+from flowdpo_pl.data.problem_stream import ProblemStream
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.fair_arms import FairArms, fair_arms
+from flowdpo_pl.results.traces import Trace, read_traces, to_line
+
+
+def arms(
+    traces: dict[str, Path],
+    output: Path,
+    unfiltered: str = "ground_truth",
+    limit: int | None = None,
+    stream: ProblemSource | None = None,
+    test: ProblemSource | None = None,
+    seed: int = 0,
+) -> None:
+    """Cut trace files to the prompts that each has a right trace for.
+
+    Writes `<output>/<arm>.jsonl` for each arm, `<output>/<unfiltered>_unfiltered.jsonl` with as many right
+    traces of one arm on unfiltered prompts, and `<output>/arms.json` with what dropped and what was spent.
+
+    Args:
+        traces: trace file of each arm, by arm.
+        output: the folder to write to.
+        unfiltered: the arm that is written on unfiltered prompts too.
+        limit: at most so many prompts, drawn at random; null: all that are right in every arm.
+        stream: the problems that the flow was trained on; prompts among them are counted and named.
+        test: the problems that the arms will be tested on; a prompt among them is refused.
+        seed: of what is drawn.
+    """
+    read = {name: read_traces(path) for name, path in traces.items()}
+    fair = fair_arms(read, unfiltered, limit, seed)
+    written = {**fair.arms, f"{unfiltered}_unfiltered": fair.unfiltered}
+    if test is not None and (ids := among(written, test, "test")):
+        raise UserError(f"prompts of the arms are in the test set {test.path}: {named(ids)}; leave them out.")
+    overlap = among(written, stream, "stream") if stream is not None else None
+    for name, rows in written.items():
+        with whole_file(output / f"{name}.jsonl") as partial:
+            partial.write_text("".join(map(to_line, rows)), encoding="utf-8")
+    facts = report(fair, traces, limit, seed, overlap)
+    with whole_file(output / "arms.json") as partial:
+        partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    for line in told(fair, overlap):
+        print(line)
+    print(output / "arms.json")
+
+
+def report(
+    fair: FairArms, traces: Mapping[str, Path], limit: int | None, seed: int, overlap: Sequence[str] | None
+) -> dict[str, Any]:
+    """What `arms.json` holds; `overlap` null: no stream was given, so nobody knows."""
+    counts = {
+        name: {"file": str(traces[name]), **asdict(arm), "acceptance": arm.acceptance}
+        for name, arm in fair.counts.items()
+    }
+    return {
+        "prompts": {"offered": fair.offered, "right_in_every_arm": fair.shared, "kept": fair.kept},
+        "limit": limit,
+        "seed": seed,
+        "arms": counts,
+        "in_the_flow_s_stream": None if overlap is None else {"count": len(overlap), "ids": list(overlap)},
+    }
+
+
+def told(fair: FairArms, overlap: Sequence[str] | None) -> list[str]:
+    """The same in a few lines."""
+    lines = [
+        f"{fair.offered} prompts, {fair.shared} right in every arm, {fair.kept} kept in each",
+        *(
+            f"{name}: {arm.right} of {arm.prompts} right ({arm.acceptance:.1%}), {arm.missing} missing; "
+            f"{arm.attempts} attempts, {arm.generated_tokens} tokens"
+            for name, arm in fair.counts.items()
+        ),
+    ]
+    if overlap is not None:
+        lines.append(f"{len(overlap)} of the prompts are in the flow's stream")
+    return lines
+
+
+def among(written: Mapping[str, Sequence[Trace]], source: ProblemSource, key: str) -> list[str]:
+    """Ids of the traces whose question is one of the source's."""
+    stream = ProblemStream(source, key=key)
+    questions = {content_id(problem.question) for batch in stream.batches() for problem in batch}
+    found = {
+        trace.problem_id: None
+        for rows in written.values()
+        for trace in rows
+        if content_id(trace.question.strip()) in questions
+    }
+    return list(found)
+
+
+def named(ids: Sequence[str]) -> str:
+    """The ids, at most ten of them."""
+    more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+    return ", ".join(ids[:10]) + more

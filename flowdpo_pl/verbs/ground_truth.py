@@ -1,0 +1,88 @@
+"""The verb `ground_truth`: a data set's own solutions as a trace file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.data.problem_source import ProblemSource, read_problem
+from flowdpo_pl.data.problem_stream import ProblemStream
+from flowdpo_pl.data.rows import open_rows
+from flowdpo_pl.data.solutions import NoSolutionError, Solution
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.traces import Trace, to_line
+from flowdpo_pl.types import Problem
+from flowdpo_pl.verify.verifier import MathVerifier
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A problem without a ground-truth trace."""
+
+    problem_id: str
+    reason: str
+
+
+def ground_truth(
+    source: ProblemSource, solution: Solution, output: Path, verifier: MathVerifier | None = None
+) -> None:
+    """Write a trace for every problem whose row holds a worked solution that is right.
+
+    `<output>/traces.jsonl` has the traces, `<output>/left_out.jsonl` the problems without one and why.
+
+    Args:
+        source: the problems.
+        solution: how a row gives its solution, such as flowdpo_pl.WorkedSolution.
+        output: the folder to write to.
+        verifier: judges the solutions as it judges an agent's; default: one worker process.
+
+    Raises:
+        UserError: the source can't be read, or no problem has a right solution.
+    """
+    found = list(_judged(source, solution, verifier or MathVerifier()))
+    traces = [trace for trace in found if isinstance(trace, Trace)]
+    left_out = [problem for problem in found if isinstance(problem, LeftOut)]
+    if not traces:
+        reason = left_out[0].reason if left_out else "there is no problem"
+        raise UserError(f"no row of {source.path} gives a right solution ({reason}): set solution.field.")
+    for name, lines in (
+        ("traces.jsonl", map(to_line, traces)),
+        ("left_out.jsonl", (json.dumps(asdict(problem)) + "\n" for problem in left_out)),
+    ):
+        with whole_file(output / name) as partial:
+            partial.write_text("".join(lines), encoding="utf-8")
+    print(f"{output / 'traces.jsonl'}: {len(traces)} traces, {len(left_out)} problems left out")
+
+
+def _judged(source: ProblemSource, solution: Solution, verifier: MathVerifier) -> Iterator[Trace | LeftOut]:
+    made_by = {"solution": {"class": type(solution).__name__, **asdict(solution)}}  # type: ignore[call-overload]
+    rows = _rows(source)
+    waiting = []
+    for problem in (problem for batch in ProblemStream(source, key="source").batches() for problem in batch):
+        try:
+            text = solution(rows[problem.id], problem.gold)
+        except NoSolutionError as error:
+            yield LeftOut(problem.id, str(error))
+        else:
+            trace = Trace(problem.id, problem.question, problem.gold, text, False, made_by=made_by)
+            waiting.append((trace, verifier.submit(text, problem.gold)))
+    for trace, future in waiting:
+        verdict = future.result()
+        if verdict.correct:
+            yield replace(trace, correct=True, extracted=verdict.extracted, source="ground_truth")
+        else:
+            yield LeftOut(trace.problem_id, f"judged wrong: {verdict.extracted} instead of {trace.gold}")
+
+
+def _rows(source: ProblemSource) -> Mapping[str, Mapping[str, Any]]:
+    """The source's rows by the problem that they hold; of repeated ones the first."""
+    rows: dict[str, Mapping[str, Any]] = {}
+    for chunk in open_rows(source.path, source.name, source.split).chunks(160, None):
+        for row in chunk:
+            if isinstance(problem := read_problem(row, source), Problem):
+                rows.setdefault(problem.id, row.values)
+    return rows

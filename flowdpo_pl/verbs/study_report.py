@@ -1,0 +1,147 @@
+"""What a study found: tables of accuracies (the paper's table 1), curves (its figure 3), arms and times."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.measure.intervals import Interval, wilson
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.paired import paired
+from flowdpo_pl.results.predictions import Prediction, by_problem, read_predictions
+from flowdpo_pl.verbs.report_curves import CURVES, Curve, draw_curves, read_curve, write_curves
+from flowdpo_pl.verbs.report_tables import Measured, arms_table, seeds_table, table
+from flowdpo_pl.verbs.study_stage import placeholders_filled
+
+Folders: TypeAlias = Mapping[int, Mapping[str, Path]]
+"""Each stage's folder, by seed and stage."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is reported. Paths name stages by placeholders: `{test_flow}/test/predictions.jsonl`."""
+
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of each test set, the predictions of each row."""
+    differences: list[list[str]] = field(default_factory=list)
+    """Pairs of rows, the second minus the first on the same problems, in each table that has both."""
+    curves: dict[str, str] = field(default_factory=dict)
+    """Accuracy curves (CSV of `AccuracyCurve`) by their name in the figure."""
+    arms: str | None = None
+    """The `arms.json` of the verb `arms`."""
+    notes: list[str] = field(default_factory=list)
+    """Said under the tables."""
+
+    def __post_init__(self) -> None:
+        rows = {row for table in self.tables.values() for row in table}
+        for pair in self.differences:
+            if len(pair) != 2 or set(pair) - rows:
+                raise UserError(f"report.differences has {pair}: give two rows of a table ({sorted(rows)}).")
+
+
+def write_report(report: Report, folders: Folders, output: Path) -> None:
+    """Write `report.md`, `tables.csv`, and with curves `curves.csv` and `curves.png`; print the first.
+
+    Raises:
+        UserError: a file that the report names is not there or of another format.
+    """
+    accuracies, differences = measured(report, folders)
+    curves = [
+        read_curve(Path(placeholders_filled(path, stages)), name, seed)
+        for name, path in report.curves.items()
+        for seed, stages in folders.items()
+    ]
+    _write_csv(output / "tables.csv", accuracies, differences)
+    sections = [_accuracy_section(name, accuracies, differences) for name in report.tables]
+    if curves:
+        write_curves(output / "curves.csv", curves)
+        draw_curves(curves, output / "curves.png")
+        sections.append(_curve_section(curves))
+    if report.arms is not None:
+        files = {seed: Path(placeholders_filled(report.arms, of_seed)) for seed, of_seed in folders.items()}
+        sections.append(f"### arms\n\n{arms_table(files)}")
+    page = "\n\n".join([*sections, f"### seconds\n\n{_times_table(folders)}", *report.notes])
+    with whole_file(output / "report.md") as partial:
+        partial.write_text(page + "\n", encoding="utf-8")
+    print(f"{page}\n\n{output}")
+
+
+def measured(report: Report, folders: Folders) -> tuple[list[Measured], list[Measured]]:
+    """Accuracies of all rows, and the paired differences, seed by seed."""
+    accuracies: list[Measured] = []
+    differences: list[Measured] = []
+    for name, rows in report.tables.items():
+        for seed, stages in folders.items():
+            read = {row: read_predictions(placeholders_filled(path, stages)) for row, path in rows.items()}
+            accuracies += [accuracy(name, row, seed, predictions) for row, predictions in read.items()]
+            differences += [
+                difference(name, seed, (one, read[one]), (two, read[two]))
+                for one, two in report.differences
+                if {one, two} <= rows.keys()
+            ]
+    return accuracies, differences
+
+
+def accuracy(table: str, row: str, seed: int, predictions: Sequence[Prediction]) -> Measured:
+    """Mean accuracy with Wilson's interval; samples of one problem count as one outcome."""
+    groups = by_problem(predictions).values()
+    right = sum(prediction.correct for prediction in predictions)
+    squared_sizes = sum(len(samples) ** 2 for samples in groups)
+    low, high = wilson(right, len(predictions), squared_sizes=squared_sizes)
+    return Measured(table, row, seed, len(groups), right / len(predictions), low, high)
+
+
+def difference(
+    table: str, seed: int, one: tuple[str, Sequence[Prediction]], two: tuple[str, Sequence[Prediction]]
+) -> Measured:
+    """The second row minus the first on the problems of both."""
+    found = paired(one[1], two[1])
+    interval = Interval(found.low, found.high)
+    return Measured(
+        table, f"{two[0]} - {one[0]}", seed, found.problems, found.difference, *interval, p=found.p
+    )
+
+
+def _accuracy_section(name: str, accuracies: Sequence[Measured], differences: Sequence[Measured]) -> str:
+    rows, compared = ([n for n in numbers if n.table == name] for numbers in (accuracies, differences))
+    parts = [f"### {name}", seeds_table(rows, "right, % (95 %, Wilson)", "{:.1f}")]
+    if compared:
+        parts.append(seeds_table(compared, "difference, points (95 %, paired)", "{:+.1f}"))
+    return "\n\n".join(parts)
+
+
+def _curve_section(curves: Sequence[Curve]) -> str:
+    """The picture, and the ends of its curves."""
+    parts = ["### training", "![Progressive accuracy](curves.png)"]
+    for kind, title in CURVES.items():
+        ends = [
+            Measured(kind, curve.name, curve.seed, curve.problems[-1], *curve.end(kind)) for curve in curves
+        ]
+        parts.append(seeds_table(ends, f"{title}, right at the end, % (95 %)", "{:.1f}"))
+    return "\n\n".join(parts)
+
+
+def _times_table(folders: Folders) -> str:
+    """Seconds of each stage, from its `stage.json`."""
+    rows = []
+    for stage in next(iter(folders.values()), {}):
+        files = [stages[stage] / "stage.json" for stages in folders.values()]
+        seconds = [
+            json.loads(file.read_text(encoding="utf-8"))["seconds"] if file.exists() else "" for file in files
+        ]
+        rows.append([stage, *seconds])
+    return table(["stage", *(f"seed {seed}" for seed in folders)], rows)
+
+
+def _write_csv(path: Path, accuracies: Sequence[Measured], differences: Sequence[Measured]) -> None:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["kind", "table", "row", "seed", "problems", "value", "low", "high", "p"])
+        for kind, numbers in (("accuracy", accuracies), ("difference", differences)):
+            for n in numbers:
+                writer.writerow([kind, n.table, n.row, n.seed, n.problems, n.value, n.low, n.high, n.p])

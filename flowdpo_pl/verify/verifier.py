@@ -1,0 +1,178 @@
+"""Says whether an answer is right: plain cases at once, the rest by math-verify in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import overload
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.types import Verdict
+from flowdpo_pl.verify.answers import quick_verdict, read_answer
+from flowdpo_pl.verify.markers import extract_marked
+from flowdpo_pl.verify.pool import WorkerLimits, WorkerPool
+from flowdpo_pl.verify.worker import parse_readings
+
+__all__ = ["MarkedAnswerVerifier", "MathVerifier", "VerifierCounts", "check_gold", "extract_marked"]
+
+_BATCH = object()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierCounts:
+    """What a verifier has done so far."""
+
+    judged: int = 0
+    """All verdicts, those below included."""
+    fast: int = 0
+    """Decided in this process, without math-verify."""
+    timeouts: int = 0
+    errors: int = 0
+    """Verdicts with an `error` other than a timeout."""
+
+
+class _Tally:
+    """Counts verdicts from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.counts = VerifierCounts()
+
+    def add(self, verdict: Verdict, fast: bool = False) -> None:
+        timeout = verdict.error == "timeout"
+        error = verdict.error is not None and not timeout
+        with self._lock:
+            old = self.counts
+            self.counts = replace(
+                old,
+                judged=old.judged + 1,
+                fast=old.fast + fast,
+                timeouts=old.timeouts + timeout,
+                errors=old.errors + error,
+            )
+
+
+class MathVerifier:
+    """Compares predictions with gold answers. May be called from any thread; copies and pickles start anew.
+
+    Workers start with the first answer that needs one. Model output is parsed, never executed.
+
+    Args:
+        workers: Worker processes (each some 60 MB).
+        timeout: Seconds that one answer may take; then its worker is killed and the error is `timeout`.
+        memory_gb: Address space of a worker in GiB, so that `9**9**9**9` can't take the machine's.
+    """
+
+    def __init__(self, workers: int = 1, timeout: float = 5.0, memory_gb: float = 1.0) -> None:
+        for name, value in (("workers", workers), ("timeout", timeout), ("memory_gb", memory_gb)):
+            if not value > 0:
+                raise UserError(f"MathVerifier's {name} is {value}, but it must be above 0.")
+        self._arguments = (workers, timeout, memory_gb)
+        self._tally = _Tally()
+        self._pool = WorkerPool(workers, WorkerLimits(timeout, memory_gb), self._tally.add)
+        # Runs when this object goes or the interpreter exits, whichever comes first.
+        weakref.finalize(self, self._pool.close)
+
+    @property
+    def counts(self) -> VerifierCounts:
+        """Totals since construction."""
+        return self._tally.counts
+
+    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+        """Starts one judgement and returns at once, so that it overlaps generation.
+
+        Args:
+            prediction: A whole solution or a bare answer; its `str` if it is no string, None is empty.
+            gold: The right answer: bare, LaTeX, or a text with a marked answer.
+
+        Returns:
+            A future verdict. `close` cancels it; it fails with UserError if no worker can be started.
+        """
+        answer, right = read_answer(_as_text(prediction)), read_answer(_as_text(gold))
+        if not right.readings:
+            verdict: Verdict | None = Verdict(False, answer.text or None, error="the gold answer is empty")
+        else:
+            certain = quick_verdict(answer, right)
+            verdict = None if certain is None else Verdict(certain, answer.text or None)
+        if verdict is None:
+            return self._pool.submit(answer, right)
+        self._tally.add(verdict, fast=True)
+        done: Future[Verdict] = Future()
+        done.set_result(verdict)
+        return done
+
+    @overload
+    def __call__(self, prediction: object, gold: object) -> Verdict: ...
+    @overload
+    def __call__(self, prediction: Iterable[tuple[object, object]]) -> list[Verdict]: ...
+
+    def __call__(self, prediction: object, gold: object = _BATCH) -> Verdict | list[Verdict]:
+        """The verdict of `(prediction, gold)`, or of each pair of a batch, in its order. See `submit`."""
+        if gold is not _BATCH:
+            return self.submit(prediction, gold).result()
+        if isinstance(prediction, str) or not isinstance(prediction, Iterable):
+            raise TypeError("MathVerifier takes (prediction, gold) or one iterable of such pairs")
+        futures = [self.submit(*pair) for pair in prediction]
+        return [future.result() for future in futures]
+
+    def close(self) -> None:
+        """Ends the worker processes and cancels what waits for one. A later call starts new ones."""
+        self._pool.close()
+
+    def __enter__(self) -> MathVerifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[MathVerifier], tuple[int, float, float]]:
+        return type(self), self._arguments
+
+
+class MarkedAnswerVerifier(MathVerifier):
+    """A MathVerifier for whom an answer without an explicit marker is no answer, hence not correct.
+
+    math-verify falls back on a text's last number or expression. On a draft that breaks off in the middle
+    ("They cost 7 * 4") that is a lucky hit, and a flow that is rewarded for it learns to stop early.
+    """
+
+    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+        if extract_marked(_as_text(prediction)) is not None:
+            return super().submit(prediction, gold)
+        unmarked: Future[Verdict] = Future()
+        unmarked.set_result(Verdict(False))
+        self._tally.add(Verdict(False), fast=True)
+        return unmarked
+
+
+def check_gold(gold: object) -> None:
+    """Raises UserError if no prediction could ever be compared with `gold`.
+
+    Plain numbers cost microseconds, the rest is parsed in this process (milliseconds), for gold answers
+    come from data sets, not from a model.
+    """
+    answer = read_answer(_as_text(gold))
+    if answer.number is not None:
+        return
+    # math-verify warns that its own timeout is off, which is meant.
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+    try:
+        readable = bool(parse_readings(answer.readings, answer.ambiguous))
+    except (ValueError, RecursionError):  # sympy's SympifyError is a ValueError
+        readable = False
+    if not readable:
+        raise UserError(
+            f"The gold answer {gold!r} is unreadable: give a number, LaTeX, or a text that marks its answer "
+            r"by \boxed{...}, '#### ...' or 'The answer is ...'."
+        )
+
+
+def _as_text(value: object) -> str:
+    return "" if value is None else str(value)

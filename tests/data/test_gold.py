@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.data.gold import AfterMark, Automatic, Boxed, GoldExtractor, HashMarked, Plain
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.parametrize(
+    ("extractor", "text", "gold"),
+    [
+        (HashMarked(), "24 + 48 = 72\n#### 72", "72"),
+        (HashMarked(), "so\n#### 1,234,567.5\n", "1234567.5"),
+        (HashMarked(), "#### $12,000", "$12000"),
+        (HashMarked(), "#### (1,200)", "(1,200)"),
+        (HashMarked(), "#### 1\nno:\n#### -2\nThe answer is: -2", "-2"),
+        (HashMarked(), "no mark, 72", None),
+        (HashMarked(), "#### \n72", None),
+        (AfterMark("The answer is:"), "Hence 5.\nThe answer is: 5", "5"),
+        (Boxed(), r"first \boxed{1}, then $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),
+        (Boxed(), r"\boxed{ \left\{ x : x > 0 \right\} }", r"\left\{ x : x > 0 \right\}"),
+        (Boxed(), r"the largest is $\boxed 2$.", "2"),
+        (Boxed(), r"\boxed{1} and \boxed{\frac{1}{2}", None),
+        (Boxed(), r"\boxed{}", None),
+        (Boxed(), "72", None),
+        (Plain(), " x^2 \n", "x^2"),
+        (Plain(), " \n", None),
+        (Automatic(), "so\n#### 1,000\nThe answer is: 1000", "1000"),
+        (Automatic(), r"it is $\boxed{7}$. The answer is: 7", "7"),
+        (Automatic(), "Half of ten is five.\nThe answer is: 5", "5"),
+        (Automatic(), " 12.5", "12.5"),
+        (Automatic(), r"\frac{\sqrt{3}}{2} \cdot \sin x", r"\frac{\sqrt{3}}{2} \cdot \sin x"),
+        (Automatic(), "She had twelve apples and gave five away, so 7 are left", None),
+        (Automatic(), "12 - 5\n= 7", None),
+    ],
+)  # fmt: skip
+def test_extractors(extractor: GoldExtractor, text: str, gold: str | None) -> None:
+    assert extractor(text) == gold
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
+def test_every_gsm8k_answer_ends_in_an_integer() -> None:
+    with gzip.open(DATA / "gsm8k" / "train.jsonl.gz") as lines:
+        answers = [json.loads(line)["answer"] for line in lines]
+    golds = [HashMarked()(answer) for answer in answers]
+    assert len(golds) == 7473
+    assert all(gold is not None and gold.lstrip("-").isdigit() for gold in golds)
+    assert golds == [Automatic()(answer) for answer in answers]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
+def test_the_box_of_every_math_solution_is_its_answer() -> None:
+    with gzip.open(DATA / "math" / "train_sample_1500.jsonl.gz") as lines:
+        rows = [json.loads(line) for line in lines]
+    assert [Boxed()(row["solution"]) for row in rows] == [row["answer"].strip() for row in rows]
+    assert [Automatic()(row["answer"]) for row in rows] == [Plain()(row["answer"]) for row in rows]

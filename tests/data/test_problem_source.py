@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from flowdpo_pl.data.gold import HashMarked, Plain
+from flowdpo_pl.data.problem_source import ProblemSource, content_id, read_problem
+from flowdpo_pl.data.rows import Row
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.types import Problem
+
+
+def read(values: dict[str, object], **source: object) -> Problem | str:
+    return read_problem(Row("here", values), ProblemSource("x.jsonl", **source))  # type: ignore[arg-type]
+
+
+def test_the_named_fields_make_the_problem() -> None:
+    row: dict[str, object] = {
+        "query": " How many? ",
+        "response": "two\n#### 2",
+        "key": 7,
+        "original": "Count.",
+    }
+    problem = read(
+        row, question_field="query", answer_field="response", id_field="key", seed_question_field="original"
+    )
+    assert problem == Problem(id="7", question="How many?", gold="2", seed_question="Count.")
+
+
+def test_without_an_id_field_the_id_depends_on_the_question_alone() -> None:
+    first, second = read({"question": "q", "answer": "1"}), read({"question": "q ", "answer": "2"})
+    assert isinstance(first, Problem) and isinstance(second, Problem)
+    assert first.id == second.id == content_id("q") != content_id("r")
+
+
+@pytest.mark.parametrize(("answer", "gold"), [(10, "10"), (0, "0"), (2.5, "2.5"), (" 3 ", "3")])
+def test_numbers_are_answers(answer: object, gold: str) -> None:
+    problem = read({"question": "q", "answer": answer}, gold=Plain())
+    assert isinstance(problem, Problem) and problem.gold == gold
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, "no question"),
+        ({"question": None, "answer": "1"}, "no question"),
+        ({"question": " \n", "answer": "1"}, "no question"),
+        ({"question": ["q"], "answer": "1"}, "question is not text but list"),
+        ({"question": "q"}, "no answer"),
+        ({"question": "q", "answer": " "}, "no answer"),
+        ({"question": "q", "answer": True}, "answer is neither text nor a number but bool"),
+        ({"question": "q", "answer": "seven"}, "no gold answer found in the answer"),
+    ],
+)
+def test_unusable_rows_say_why(values: dict[str, object], reason: str) -> None:
+    assert read(values, gold=HashMarked()) == reason
+
+
+def test_a_row_without_its_id_is_unusable() -> None:
+    assert read({"question": "q", "answer": "1"}, id_field="id") == "no id"
+
+
+def test_a_limit_is_positive() -> None:
+    with pytest.raises(UserError, match=r"limit of x\.jsonl is 0"):
+        ProblemSource("x.jsonl", limit=0)
+
+
+def test_label_fields_become_labels_where_they_are_given() -> None:
+    problem = read({"question": "q", "answer": "1", "level": 3, "type": ""}, label_fields=["type", "level"])
+    assert isinstance(problem, Problem) and problem.labels == (("level", "3"),)
+
+
+def test_parts_divide_a_source_and_keep_the_rewrites_of_a_seed_together() -> None:
+    problems = [Problem(str(n), f"q{n}", "1", seed_question=f"seed {n // 3}") for n in range(600)]
+    parts = [ProblemSource("x.jsonl", part=bounds) for bounds in ((0.0, 0.5), (0.5, 0.75), (0.75, 1.0))]
+    held = [[problem for problem in problems if part.holds(problem)] for part in parts]
+    assert sorted(p.id for part in held for p in part) == sorted(p.id for p in problems)
+    assert [len(part) / 600 for part in held] == pytest.approx([0.5, 0.25, 0.25], abs=0.1)
+    seeds = [{p.seed_question for p in part} for part in held]
+    assert not seeds[0] & seeds[1] and not seeds[0] & seeds[2] and not seeds[1] & seeds[2]
+
+
+@pytest.mark.parametrize("part", [(0.5, 0.5), (0.8, 0.2), (-0.1, 1.0), (0.0, 1.1)])
+def test_a_part_has_ascending_bounds(part: tuple[float, float]) -> None:
+    with pytest.raises(UserError, match=r"part of x\.jsonl is .*ascending bounds"):
+        ProblemSource("x.jsonl", part=part)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from flowdpo_pl.data import rows as rows_module
+from flowdpo_pl.data.rows import HubRows, Row, names_a_file, open_rows, shuffled_through_buffer
+from flowdpo_pl.errors import UserError
+from tests.prompt_files import numbered, write_jsonl
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> str:
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        schema = pyarrow.schema([("question", pyarrow.string()), ("answer", pyarrow.string())])
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), path)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        write_jsonl(path, rows)
+    return str(path)
+
+
+def values(chunks: Iterator[list[Row]]) -> list[dict[str, object]]:
+    return [row.values for chunk in chunks for row in chunk]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl", "a.jsonl.gz", "a.json", "a.parquet", "odd[1].parquet", "A.JSONL"]
+)
+def test_every_kind_of_file_gives_the_same_chunks(name: str, tmp_path: Path) -> None:
+    expected = numbered(10)
+    opened = open_rows(write(tmp_path / name, expected))
+    assert opened.total == 10
+    assert [len(chunk) for chunk in opened.chunks(4, None)] == [4, 4, 2]
+    assert values(opened.chunks(4, None)) == expected
+    as_lines = open_rows(write(tmp_path / "reference.jsonl", expected))
+    assert values(opened.chunks(4, 3)) == values(as_lines.chunks(7, 3)) != expected
+
+
+def test_a_local_file_is_permuted_as_a_whole(tmp_path: Path) -> None:
+    opened = open_rows(write_jsonl(tmp_path / "a.jsonl", numbered(1000)))
+    (first, *_) = opened.chunks(100, 0)
+    assert max(int(str(row.values["answer"])) for row in first) > 900
+
+
+def test_rows_know_where_they_stand(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", numbered(5))
+    (chunk,) = open_rows(path).chunks(5, 1)
+    assert {row.where: row.values["question"] for row in chunk} == {
+        f"{path}:{n + 1}": f"q{n}" for n in range(5)
+    }
+
+
+def test_a_blank_line_is_a_row_without_values(tmp_path: Path) -> None:
+    opened = open_rows(write_jsonl(tmp_path / "a.jsonl", [{"question": "q"}, "", {"question": "r"}]))
+    assert values(opened.chunks(8, None)) == [{"question": "q"}, {}, {"question": "r"}]
+
+
+def test_the_last_line_needs_no_line_end(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "q"}\n{"question": "r"}')
+    assert len(values(open_rows(str(tmp_path / "a.jsonl")).chunks(8, 0))) == 2
+
+
+def test_large_gzip_files_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "_IN_MEMORY_BYTES", 10)
+    opened = open_rows(write_jsonl(tmp_path / "a.jsonl.gz", numbered(9)))
+    assert values(opened.chunks(4, None)) == numbered(9)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_file"),
+    [
+        ("openai/gsm8k", False), ("meta-math/MetaMathQA", False), ("gsm8k", False), ("owner/set-v1.1", False),
+        ("data.jsonl", True), ("data/train.jsonl.gz", True), ("train.csv", True), ("./data/train", True),
+        ("/data/train", True), ("~/train", True), ("a/b/c", True), ("owner/set.parquet", True),
+    ],
+)  # fmt: skip
+def test_hub_ids_and_files_are_told_apart(path: str, is_file: bool) -> None:
+    assert names_a_file(path) is is_file
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (
+            "a.jsonl",
+            b'{"question": "q"}\n{"question":\n',
+            r"a\.jsonl:2: the line is not valid JSON \(Expecting",
+        ),
+        ("a.jsonl", b'{"question": "q"}\n\n[1]\n', r"a\.jsonl:3: the line is a JSON list"),
+        ("a.jsonl", b'{"question": "\xff"}\n', r"a\.jsonl:1: the line is not valid JSON \('utf-8'"),
+        ("a.jsonl.gz", b"plain text", r"a\.jsonl\.gz is no whole gzip file"),
+        ("a.json", b"[{", r"a\.json gives no table \(.+\)"),
+        ("a.json", b"", r"a\.json gives no table"),
+        ("a.parquet", b"plain text", r"a\.parquet gives no table \(.+\)"),
+        ("a.csv", b"question,answer\n", r"a\.csv is no kind of file that can be read: use one of \.jsonl,"),
+    ],
+)
+def test_unreadable_files_are_named(name: str, content: bytes, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=complaint) as caught:
+        open_rows(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_gzip_file_is_named(tmp_path: Path) -> None:
+    path = Path(write_jsonl(tmp_path / "a.jsonl.gz", numbered(1000)))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"a\.jsonl\.gz is no whole gzip file"):
+        open_rows(str(path))
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.jsonl does not exist \(looked from "):
+        open_rows("nowhere.jsonl")
+    with pytest.raises(UserError, match="is a folder"):
+        open_rows(str(tmp_path))
+
+
+def test_a_parquet_file_without_rows_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.parquet gives no table \(.*no data"):
+        open_rows(write(tmp_path / "a.parquet", []))
+
+
+class FakeHub:
+    """What `load_dataset(streaming=True)` gives for a set of 700 rows that knows its size."""
+
+    info = SimpleNamespace(splits={"train": SimpleNamespace(num_examples=700)})
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        return iter(numbered(700))
+
+
+def test_hub_sets_are_streamed_and_shuffled_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load_dataset(*args: object, **kwargs: object) -> FakeHub:
+        asked.append((args, kwargs))
+        return FakeHub()
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    opened = open_rows("openai/gsm8k", "main", "train")
+    assert asked == [(("openai/gsm8k", "main"), {"split": "train", "streaming": True})]
+    assert isinstance(opened, HubRows) and opened.total == 700
+    assert values(opened.chunks(8, None)) == numbered(700)
+    shuffled = values(opened.chunks(8, 5))
+    assert shuffled == values(opened.chunks(8, 5)) != values(opened.chunks(8, 6))
+    assert sorted(int(str(row["answer"])) for row in shuffled) == list(range(700))
+    assert next(opened.chunks(8, None))[2].where == "openai/gsm8k train, row 3"
+
+
+def test_datasets_really_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder named like a hub id goes the hub's way through `datasets`, without a network."""
+    (tmp_path / "owner" / "set").mkdir(parents=True)
+    write_jsonl(tmp_path / "owner" / "set" / "train.jsonl", numbered(20))
+    monkeypatch.chdir(tmp_path)
+    opened = open_rows("owner/set")
+    assert isinstance(opened, HubRows) and opened.total is None
+    assert values(opened.chunks(8, None)) == numbered(20)
+    with pytest.raises(UserError, match=r"owner/set .*split test\)"):
+        open_rows("owner/set", split="test")
+
+
+def test_the_buffer_reads_no_further_than_it_must() -> None:
+    read = []
+
+    def chunks() -> Iterator[list[Row]]:
+        for n in range(1000):
+            read.append(n)
+            yield [Row(str(n), {})]
+
+    next(shuffled_through_buffer(chunks(), 1, random.Random(0)))
+    assert len(read) == rows_module.BUFFER_CHUNKS
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no network\nat all"), ValueError("Bad split: train")])
+def test_an_unreachable_hub_set_is_one_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    with pytest.raises(UserError, match="owner/set is neither a file here nor a data set") as caught:
+        open_rows("owner/set")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,62 @@
+import pytest
+
+from flowdpo_pl.measure.tree_statistics import tree_statistics
+from flowdpo_pl.types import Problem, RolloutTree
+from tests.example_trees import NO, YES, choice, fork, main_only, path, random_tree, written
+
+PROBLEM = Problem("p", "2 + 2?", "4")
+
+
+def test_forks_are_counted_by_agent_outcome_and_depth() -> None:
+    right = path([written("a"), choice(NO), written("b"), choice(YES)], correct=True)
+    first = RolloutTree(
+        PROBLEM,
+        right,
+        forks=(
+            fork(right, 0, written("x"), [choice(YES)], correct=False),  # flips at depth 1
+            fork(right, 1, choice(YES), [], correct=True),  # tie at depth 1
+            fork(right, 2, written("y"), [choice(YES)], correct=True),  # tie at depth 2
+            fork(right, 3, choice(NO), [written("z")], correct=False),  # flips at depth 2
+        ),
+    )
+    wrong = path([written("a"), choice(YES)], correct=False)
+    second = RolloutTree(
+        PROBLEM, wrong, (fork(wrong, 1, choice(NO), [written("z")], False),), nodes_without_alternative=(0,)
+    )
+    assert tree_statistics([first, second]) == pytest.approx(
+        {
+            "answer/pairs": 1,
+            "answer/ties/both_right": 1,
+            "answer/ties/both_wrong": 0,
+            "answer/ties/no_alternative": 1,
+            "stop/pairs": 1,
+            "stop/ties/both_right": 1,
+            "stop/ties/both_wrong": 1,
+            "stop/ties/no_alternative": 0,
+            "answer/flips": 1 / 2,
+            "stop/flips": 1 / 3,
+            "flips/depth_1": 1 / 3,
+            "flips/depth_2": 1 / 2,
+            "chunks_per_answer": 1.5,
+            "same_text_alternatives": 0,
+        }
+    )
+
+
+def test_every_node_that_was_tried_is_counted_once() -> None:
+    trees = [random_tree(seed) for seed in range(30)]
+    values = tree_statistics(trees)
+    tried = sum(len(tree.forks) + len(tree.nodes_without_alternative) for tree in trees)
+    assert sum(number for key, number in values.items() if "/ties/" in key or key.endswith("/pairs")) == tried
+
+
+def test_same_text_from_other_tokens_is_counted() -> None:
+    main = path([written("12", 1, 2), choice(YES)], correct=True)
+    same = fork(main, 0, written("12", 12), [choice(YES)], correct=True)
+    assert tree_statistics([RolloutTree(PROBLEM, main, (same,))])["same_text_alternatives"] == 1
+
+
+def test_without_trees_and_without_forks_nothing_divides_by_zero() -> None:
+    assert set(tree_statistics([]).values()) == {0.0}
+    values = tree_statistics([main_only(True, written("4"))])
+    assert values["chunks_per_answer"] == 1 and "flips/depth_1" not in values

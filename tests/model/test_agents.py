@@ -1,0 +1,85 @@
+"""Adapters on disk: what was saved plays the same when it is loaded, and nothing else is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.attention import TreeView
+from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.lora import LoraSettings
+from tests.models import write_model
+
+LORA = LoraSettings(r=4, alpha=8, dropout=0.0)
+
+
+def trained(base: Path, lora: LoraSettings = LORA) -> Agents:
+    model, _ = BaseModel(str(base), dtype="float32").load()
+    agents = Agents(model, ("answer", "stop"), lora)
+    with torch.no_grad():
+        for number, parameter in enumerate(p for name in agents.names for p in agents.parameters_of(name)):
+            parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter) / (number + 1))
+    return agents
+
+
+def test_a_saved_adapter_is_loaded_under_any_name(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.save(tmp_path / "adapters")
+    assert LoraSettings.of_saved(tmp_path / "adapters" / "stop").r == LORA.r
+    model, _ = BaseModel(str(tmp_path / "base"), dtype="float32").load()
+    other = Agents(model, ("reader",), LoraSettings.of_saved(tmp_path / "adapters" / "stop"))
+    other.load_saved("reader", tmp_path / "adapters" / "stop")
+    for loaded, saved in zip(other.parameters_of("reader"), agents.parameters_of("stop"), strict=True):
+        assert torch.equal(loaded, saved)
+
+
+def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.save(tmp_path / "adapters")
+    other = trained(tmp_path / "base", LoraSettings(r=2))
+    with pytest.raises(UserError, match="does not fit agent 'answer'"):
+        other.load_saved("answer", tmp_path / "adapters" / "answer")
+    with pytest.raises(UserError, match="holds no adapter"):
+        other.load_saved("answer", tmp_path)
+    with pytest.raises(UserError, match="holds no adapter"):
+        LoraSettings.of_saved(tmp_path)
+
+
+def test_an_adapter_of_another_scale_is_refused(tmp_path: Path) -> None:
+    trained(write_model(tmp_path / "base")).save(tmp_path / "adapters")
+    other = trained(tmp_path / "base", LoraSettings(r=4, alpha=4))
+    with pytest.raises(UserError, match=r"has alpha 8 and agent 'answer' another: set model.lora.alpha to 8"):
+        other.load_saved("answer", tmp_path / "adapters" / "answer")
+
+
+def test_a_frozen_start_stays_the_reference_while_the_adapter_moves(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.eval()
+    tokens = torch.arange(20, 40)[None]
+    positions = torch.arange(20)[None]
+    view = TreeView(positions, torch.zeros_like(tokens), torch.zeros_like(tokens))
+
+    def hidden() -> torch.Tensor:
+        return agents.hidden(tokens, positions, view).detach()
+
+    with agents.reference("answer"):
+        base = hidden()
+    with agents.acting_as("answer"):
+        start = hidden()
+    names = [name for name, _ in agents.peft.named_parameters()]
+    assert agents.reference_name == "base"
+    agents.freeze_reference()
+    with torch.no_grad():
+        agents.parameters_of("answer")[0].add_(1.0)
+    with agents.reference("answer"):
+        assert torch.equal(hidden(), start) and not torch.equal(start, base)
+    with agents.acting_as("answer"):
+        assert not torch.equal(hidden(), start)
+    assert agents.reference_name.startswith("initial adapters ")
+    assert [name for name, _ in agents.peft.named_parameters()] == names
+    agents.save(tmp_path / "adapters")
+    assert {path.name for path in (tmp_path / "adapters").iterdir()} == {"answer", "stop"}

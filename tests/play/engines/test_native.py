@@ -1,0 +1,128 @@
+"""The native engine is the plain engine, faster: same moves, same log-probabilities, any batch shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from flowdpo_pl.play.engines import native
+from flowdpo_pl.play.engines.native import NativeEngine
+from flowdpo_pl.play.engines.protocol import WriteRequest
+from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.exploration import NodeAlternatives
+from flowdpo_pl.types import ANSWER, Problem, RolloutTree
+from tests.conftest import World
+from tests.models import FAMILIES
+
+
+def moves(tree: RolloutTree) -> list[tuple[int, ...]]:
+    paths = [tree.main, *(fork.branch for fork in tree.forks)]
+    return [move.token_ids for path in paths for move in path.moves]
+
+
+def logprobs(tree: RolloutTree) -> list[float]:
+    paths = [tree.main, *(fork.branch for fork in tree.forks)]
+    return [move.logprob for path in paths for move in path.moves]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cached_equals_uncached(
+    family: str, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world(family)
+    fast = world.rollouts().play(problems, NodeAlternatives()).trees
+    plain = world.plain_rollouts().play(problems, NodeAlternatives()).trees
+    for one, other in zip(fast, plain, strict=True):
+        assert moves(one) == moves(other)
+        assert logprobs(one) == pytest.approx(logprobs(other), abs=1e-4)
+
+
+def test_batched_equals_one_by_one(make_world: Callable[..., World], problems: list[Problem]) -> None:
+    world = make_world()
+    together = world.rollouts().play(problems, NodeAlternatives()).trees
+    alone = [world.rollouts(token_budget=1).play([p], NodeAlternatives()).trees[0] for p in problems]
+    assert [moves(tree) for tree in together] == [moves(tree) for tree in alone]
+
+
+def test_out_of_memory_halves_a_wave_and_changes_no_draw(
+    make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    together = world.rollouts().play(problems, NodeAlternatives()).trees
+    hidden, refused = world.agents.hidden, []
+
+    def small_machine(token_ids: Tensor, *rest: object) -> Tensor:
+        if len(token_ids) > 3:
+            refused.append(len(token_ids))
+            raise torch.OutOfMemoryError
+        return hidden(token_ids, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.agents, "hidden", small_machine)
+    halved = world.rollouts().play(problems, NodeAlternatives()).trees
+    assert refused and [moves(tree) for tree in halved] == [moves(tree) for tree in together]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_greedy_equals_transformers_generate(
+    family: str, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world(family)
+    end_id = world.prompts.end_ids[0]  # `generate` can't merge several end tokens into one symbol
+    head = replace(world.head, end_ids=(end_id,))
+    engine = NativeEngine(world.agents, head, world.draws, Sampling(temperature=0))
+    requests = [
+        WriteRequest(ANSWER, p.id, "", 0, world.prompts.context(ANSWER, p, ()).prefix, max_tokens=24)
+        for p in problems
+    ]
+    world.plain.model.set_adapter(ANSWER)
+    for request, written in zip(requests, engine.write(requests), strict=True):
+        generated = world.plain.model.generate(
+            torch.tensor([request.prefix]),
+            max_new_tokens=24,
+            do_sample=False,
+            begin_suppress_tokens=[end_id],
+            eos_token_id=end_id,
+        )[0, len(request.prefix) :]
+        assert list(written.token_ids) == generated.tolist()
+
+
+def test_looking_seldom_at_who_is_over_changes_nothing(
+    make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the loop asks only every few steps; here it is made to."""
+    world = make_world()
+    often = world.rollouts().play(problems, NodeAlternatives()).trees
+    looks = native._Writing._looks
+    monkeypatch.setattr(
+        native._Writing, "_looks", lambda self, step: step % 3 == 2 or (step == 4 and looks(self, step))
+    )
+    seldom = world.rollouts().play(problems, NodeAlternatives()).trees
+    assert [moves(tree) for tree in seldom] == [moves(tree) for tree in often]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_compiled_equals_eager(
+    family: str,
+    make_world: Callable[..., World],
+    problems: list[Problem],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is traced for a GPU; the graphs run without a code generator here.
+
+    A sliding window needs a second one, a batch of one row further ones; nothing else makes one anew.
+    """
+    world = make_world(family)
+    eager = world.rollouts().play(problems, NodeAlternatives()).trees
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    world.agents.compile_decoding()
+    compiled = world.rollouts().play(problems, NodeAlternatives()).trees
+    assert [moves(tree) for tree in compiled] == [moves(tree) for tree in eager]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 4
+    assert not torch._dynamo.utils.counters["graph_break"]

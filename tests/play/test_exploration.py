@@ -1,0 +1,109 @@
+"""What is played beside the main chain, driven by scripted moves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.pairs import mine
+from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
+from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories
+from flowdpo_pl.play.flow import FINISHED, AnswerStopFlow
+from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
+from flowdpo_pl.play.rollouts import Rollouts
+from flowdpo_pl.types import ANSWER, STOP, Problem, RolloutTree, Tie, Trajectory
+from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
+
+PROMPTS = {
+    ANSWER: AgentPrompt("solve {question}"),
+    STOP: AgentPrompt("solve {question} so far {partial} finished?", options=("Yes", "No")),
+}
+WORDS = ("5", "6")
+
+
+class Dicing:
+    """Writes one of two words a chunk and stops or not, by a coin for each (problem, path, turn)."""
+
+    def __init__(self, same: bool = False) -> None:
+        self.tokenizer = WordTokenizer()
+        self.same = same
+        self.engine = ScriptedEngine(self.write, self.choose)
+
+    def write(self, request: WriteRequest) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        side = self.coin(request)
+        other = self.tokenizer.ids(WORDS[1 - side]) if request.alternative else None
+        return request.forced or self.tokenizer.ids(WORDS[side]), other
+
+    def choose(self, request: ChooseRequest) -> int:
+        return FINISHED if self.coin(request) else 1 - FINISHED
+
+    def coin(self, request: WriteRequest | ChooseRequest) -> int:
+        path = "" if self.same else request.branch
+        return int(Random(f"{request.problem_id} {path} {request.turn}").random() < 0.5)
+
+
+def grow(exploration: Exploration | None, same: bool = False, count: int = 60) -> tuple[RolloutTree, ...]:
+    script = Dicing(same)
+    book = PromptBook(PROMPTS, script.tokenizer, (END,))  # type: ignore[arg-type]
+    rollouts = Rollouts(AnswerStopFlow(1, 3), book, script.engine, LastWordJudge(), Draws(0))
+    return rollouts.play([Problem(f"p{n}", f"six {n}", "6") for n in range(count)], exploration).trees
+
+
+def ids(path: Trajectory) -> list[tuple[int, ...]]:
+    return [move.token_ids for move in path.moves]
+
+
+def test_two_whole_samples_make_at_most_one_pair_after_a_common_prefix() -> None:
+    trees = grow(WholeTrajectories())
+    forked = [tree for tree in trees if tree.forks]
+    for tree in forked:
+        (fork,) = tree.forks
+        assert ids(fork.branch)[: fork.node] == ids(tree.main)[: fork.node]
+        assert fork.taken.agent == fork.other.agent and fork.taken.token_ids != fork.other.token_ids
+    mined = mine(trees)
+    assert {pair.agent for pair in mined.pairs} == {ANSWER, STOP}
+    assert len(mined.pairs) == sum(tree.main.correct != tree.forks[0].branch.correct for tree in forked)
+    assert len({pair.problem.id for pair in mined.pairs}) == len(mined.pairs)
+    assert {pair.node for pair in mined.of(STOP)} <= {1, 3}
+
+
+def test_the_chosen_path_is_the_right_one() -> None:
+    for tree in grow(WholeTrajectories()):
+        for pair in mine([tree]).pairs:
+            right = tree.main if tree.main.correct else tree.forks[0].branch
+            assert right.correct and pair.chosen == right.moves[pair.node]
+            assert pair.prefix == tree.main.moves[: pair.node]
+
+
+def test_equal_endings_and_equal_paths_teach_nothing() -> None:
+    mined = mine(grow(WholeTrajectories()))
+    ties = mined.ties
+    assert ties[ANSWER, Tie.BOTH_RIGHT] and ties[ANSWER, Tie.BOTH_WRONG]
+    assert len(mined.pairs) + ties.total() == 60
+    assert mine(grow(WholeTrajectories(), same=True)).ties == Counter({(ANSWER, Tie.NO_ALTERNATIVE): 60})
+
+
+def test_the_main_chain_does_not_depend_on_what_is_explored() -> None:
+    chains = [
+        [ids(tree.main) for tree in grow(exploration)]
+        for exploration in (None, NodeAlternatives(), WholeTrajectories())
+    ]
+    assert chains[0] == chains[1] == chains[2]
+
+
+def test_the_second_sample_has_draws_of_its_own() -> None:
+    script = Dicing()
+    book = PromptBook(PROMPTS, script.tokenizer, (END,))  # type: ignore[arg-type]
+    rollouts = Rollouts(AnswerStopFlow(1, 3), book, script.engine, LastWordJudge(), Draws(0))
+    rollouts.play([Problem("p", "six", "6")], WholeTrajectories())
+    first = script.engine.batches[0]
+    assert len(first) == 2 and len({request.branch for request in first}) == 2
+
+
+def test_no_alternatives_at_all_is_refused() -> None:
+    with pytest.raises(UserError, match=r"exploration\.alternatives is 0"):
+        NodeAlternatives(alternatives=0)

@@ -1,0 +1,79 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.results.atomic_writes import remove_partials, whole_file, whole_folder
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file"
+    with whole_file(target) as partial:
+        partial.write_text("one")
+        assert not target.exists()
+    assert target.read_text() == "one" and list(target.parent.iterdir()) == [target]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(Killed), whole_file(target) as partial:
+        partial.write_text("half")
+        raise Killed
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_replaces_the_whole_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for content in ("old", "new"):
+        with whole_folder(target) as partial:
+            (partial / "inner").mkdir(parents=True)
+            (partial / "inner" / content).write_text(content)
+    assert [path.name for path in (target / "inner").iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(Killed), whole_folder(target) as partial:
+        partial.mkdir()
+        (partial / "half").touch()
+        raise Killed
+    assert [path.name for path in target.iterdir()] == ["old"] and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("survived", [0, 1])
+def test_killed_while_swapping_folders_never_leaves_half_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").touch()
+    replace, calls = os.replace, 0
+
+    def killed(source: Path, goal: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > survived:
+            raise Killed
+        replace(source, goal)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(Killed), whole_folder(target) as partial:
+        partial.mkdir()
+        (partial / "new").touch()
+    assert not target.exists() or [path.name for path in target.iterdir()] == ["old"]
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".file.partial").touch()
+    (tmp_path / ".folder.partial").mkdir()
+    (tmp_path / "file").touch()
+    remove_partials(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,97 @@
+"""Two tests compared: against scipy-free oracles, and refused where they share nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowdpo_pl.__main__ import main
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.paired import bootstrap, paired, sign_test
+from flowdpo_pl.results.predictions import Prediction, to_line
+
+
+def run(outcomes: str, start: int = 0, samples: int = 1) -> list[Prediction]:
+    """Predictions of problems `start`, `start + 1`, ..., right where there is a 1."""
+    rows = [outcomes[i : i + samples] for i in range(0, len(outcomes), samples)]
+    return [
+        Prediction(f"p{start + n}", f"q{start + n}", "1", "", correct=outcome == "1", sample=sample)
+        for n, row in enumerate(rows)
+        for sample, outcome in enumerate(row)
+    ]
+
+
+@pytest.mark.parametrize(("losses", "wins"), [(0, 0), (0, 1), (3, 3), (1, 9), (10, 2), (0, 20)])
+def test_the_p_value_is_the_sum_over_all_outcomes_at_least_as_uneven(losses: int, wins: int) -> None:
+    n = losses + wins
+    extreme = [k for k in range(n + 1) if abs(2 * k - n) >= abs(wins - losses)]
+    assert sign_test(losses, wins) == pytest.approx(sum(math.comb(n, k) for k in extreme) / 2**n)
+
+
+def test_mcnemar_by_hand() -> None:
+    # 1 problem only a solves, 5 only b: 2 * (C(6,0) + C(6,1)) / 2**6
+    compared = paired(run("1" + "00000" + "1100"), run("0" + "11111" + "1100"))
+    assert (compared.a_better, compared.b_better) == (1, 5)
+    assert compared.p == pytest.approx(14 / 64)
+    assert compared.difference == pytest.approx(0.4)
+
+
+def test_a_swap_mirrors_everything() -> None:
+    generator = random.Random(1)
+    a, b = ("".join(generator.choice("01") for _ in range(60)) for _ in range(2))
+    one, other = paired(run(a), run(b)), paired(run(b), run(a))
+    assert one.p == other.p and one.difference == -other.difference
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.02)
+
+
+def test_the_bootstrap_agrees_with_the_normal_law_and_depends_on_its_seed_alone() -> None:
+    differences = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], 400, p=[0.1, 0.7, 0.2])
+    low, high = bootstrap(differences, seed=3, resamples=4000)
+    radius = 1.96 * differences.std() / math.sqrt(len(differences))
+    assert (low, high) == pytest.approx((differences.mean() - radius, differences.mean() + radius), abs=0.006)
+    assert (low, high) == bootstrap(differences, seed=3, resamples=4000)
+
+
+def test_repeated_samples_of_a_problem_make_no_interval_narrower() -> None:
+    generator = random.Random(2)
+    a, b = ("".join(generator.choice("01") for _ in range(40)) for _ in range(2))
+    one = paired(run(a), run(b))
+    four = paired(run("".join(x * 4 for x in a), samples=4), run("".join(x * 4 for x in b), samples=4))
+    assert (one.low, one.high, one.p) == (four.low, four.high, four.p)
+
+
+def test_only_common_problems_count() -> None:
+    compared = paired(run("1111"), run("00", start=2))
+    assert (compared.problems, compared.only_a, compared.only_b) == (2, 2, 0)
+    assert (compared.accuracy_a, compared.accuracy_b) == (1.0, 0.0)
+
+
+def test_runs_on_other_problems_are_refused() -> None:
+    with pytest.raises(UserError, match="4 are only in the first, 3 only in the second"):
+        paired(run("1111"), run("000", start=7))
+    other = [Prediction("p0", "another question", "1", "", correct=True)]
+    with pytest.raises(UserError, match="p0 asks something else"):
+        paired(run("1"), other)
+
+
+def test_the_verb_prints_a_table_and_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, outcomes in (("a", "1100"), ("b", "1111")):
+        (tmp_path / f"{name}.jsonl").write_text("".join(map(to_line, run(outcomes))))
+    monkeypatch.setattr(
+        sys, "argv", ["flowdpo_pl", "compare", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    )
+    main()
+    printed = capsys.readouterr().out
+    assert "4 problems in both" in printed
+    assert json.loads(printed.splitlines()[-1])["difference"] == 0.5
+    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "compare", "none.jsonl", str(tmp_path / "b.jsonl")])
+    with pytest.raises(SystemExit, match=r"none\.jsonl does not exist"):
+        main()

@@ -1,0 +1,45 @@
+"""Trace files: read back as written, refused with a place when they are something else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.traces import Trace, read_traces, to_line
+
+TRACE = Trace("a", "1 + 1 ?", "2", "it is 2", True, extracted="2", source="flow", made_by={"seed": 1})
+
+
+def test_a_file_gives_its_traces_back(tmp_path: Path) -> None:
+    other = Trace("b", "ü ?", "3", "two\nlines", False, attempts=4, generated_tokens=9)
+    file = tmp_path / "traces.jsonl"
+    file.write_text(to_line(TRACE) + to_line(other), encoding="utf-8")
+    assert read_traces(file) == [TRACE, other]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "line 1 is no JSON"),
+        ("[1]\n", "line 1 is no trace"),
+        (json.dumps({"question": "?", "answer": "2"}) + "\n", "line 1 is no trace: it has no problem_id"),
+        (to_line(TRACE) * 2, "holds problem a twice"),
+    ],
+)
+def test_another_file_is_refused_with_its_place(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "traces.jsonl"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=told):
+        read_traces(file)
+
+
+def test_a_missing_file_and_a_broken_parquet_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read_traces(tmp_path / "none.jsonl")
+    broken = tmp_path / "broken.parquet"
+    broken.write_text("no parquet", encoding="utf-8")
+    with pytest.raises(UserError, match="not a parquet file"):
+        read_traces(broken)

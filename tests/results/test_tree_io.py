@@ -1,0 +1,72 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.tree_io import read_trees, tree_from_dict, tree_to_dict
+from flowdpo_pl.types import Move, RolloutTree, Trajectory, Verdict
+from tests.example_trees import random_tree, written
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_tree_comes_back_equal_through_json(seed: int) -> None:
+    tree = random_tree(seed)
+    assert tree_from_dict(json.loads(json.dumps(tree_to_dict(tree)))) == tree
+
+
+def test_an_unknown_logprob_and_an_unjudged_answer_come_back() -> None:
+    moves = (Move("answer", (1, 2), "é\n"), written("x", logprob=-1e-17))
+    main = Trajectory(moves, "é\nx", Verdict(False, None, "timeout"))
+    tree = RolloutTree(random_tree(0).problem, main)
+    text = json.dumps(tree_to_dict(tree), allow_nan=False)
+    back = tree_from_dict(json.loads(text))
+    assert back == tree
+    assert math.isnan(back.main.moves[0].logprob) and back.main.moves[1].logprob == -1e-17
+
+
+def test_a_fork_of_another_chain_is_refused_when_written() -> None:
+    tree = next(tree for tree in map(random_tree, range(50)) if tree.forks)
+    stray = dataclasses.replace(tree.forks[0], taken_correct=not tree.main.correct)
+    with pytest.raises(ValueError, match="doesn't belong to its main chain"):
+        tree_to_dict(dataclasses.replace(tree, forks=(stray,)))
+
+
+def lines_of(trees: list[RolloutTree]) -> list[str]:
+    return [json.dumps({"problems_seen": 3, **tree_to_dict(tree)}) + "\n" for tree in trees]
+
+
+def test_a_file_is_read_in_order_and_other_keys_are_ignored(tmp_path: Path) -> None:
+    trees = [random_tree(seed) for seed in range(5)]
+    (tmp_path / "trees.jsonl").write_text("".join(lines_of(trees)))
+    assert list(read_trees(tmp_path / "trees.jsonl")) == trees
+
+
+def test_a_line_cut_off_at_the_end_is_left_out(tmp_path: Path) -> None:
+    trees = [random_tree(seed) for seed in range(3)]
+    (tmp_path / "trees.jsonl").write_text("".join(lines_of(trees))[:-40])
+    assert list(read_trees(tmp_path / "trees.jsonl")) == trees[:2]
+
+
+@pytest.mark.parametrize("bad", ["{not json\n", "{}\n", "[1]\n", '{"main": {"moves": 3}}\n'])
+def test_a_bad_line_is_named(tmp_path: Path, bad: str) -> None:
+    file = tmp_path / "trees.jsonl"
+    file.write_text(lines_of([random_tree(1)])[0] + bad)
+    with pytest.raises(UserError, match=r"trees\.jsonl, line 2: not a rollout tree"):
+        list(read_trees(file))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.jsonl: no such file"):
+        list(read_trees(tmp_path / "absent.jsonl"))
+
+
+def test_labels_come_back_and_older_files_have_none() -> None:
+    tree = random_tree(1)
+    labelled = dataclasses.replace(tree, problem=dataclasses.replace(tree.problem, labels=(("level", "2"),)))
+    data = json.loads(json.dumps(tree_to_dict(labelled)))
+    assert tree_from_dict(data) == labelled
+    del data["problem"]["labels"]
+    assert tree_from_dict(data) == tree

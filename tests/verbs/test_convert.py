@@ -1,0 +1,120 @@
+"""A GGUF file becomes a plain folder with the same weights."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.verbs.convert import convert
+
+WIDTH, HEADS, LAYERS, INNER = 16, 2, 1, 24
+TOKENS = ["<unk>", "<s>", "</s>", *"abcdefgh", "ab", "cd", "Ġ"]
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, np.ndarray]:
+    """Tensors by their names in a GGUF file, one of each shape that a Llama has."""
+    shapes = {"token_embd": (len(TOKENS), WIDTH), "output": (len(TOKENS), WIDTH), "output_norm": (WIDTH,)}
+    for layer in range(LAYERS):
+        block = f"blk.{layer}."
+        shapes |= {f"{block}attn_{name}": (WIDTH, WIDTH) for name in ("q", "k", "v", "output")}
+        shapes |= {f"{block}{name}": (WIDTH,) for name in ("attn_norm", "ffn_norm")}
+        shapes |= {f"{block}ffn_{name}": (INNER, WIDTH) for name in ("gate", "up")}
+        shapes |= {f"{block}ffn_down": (WIDTH, INNER)}
+    rng = np.random.default_rng(0)
+    return {f"{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def gguf_file(weights: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from gguf import GGUFWriter
+
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_context_length(64)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(INNER)
+    writer.add_block_count(LAYERS)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(TOKENS))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(TOKENS)
+    writer.add_token_types([3] * 3 + [1] * (len(TOKENS) - 3))
+    writer.add_token_merges(["a b", "c d"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_chat_template("{{ messages[0]['content'] }}")
+    for name, weight in weights.items():
+        writer.add_tensor(name, weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def wheel_file(gguf_file: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(gguf_file, "package/tiny.gguf")
+        archive.writestr("package/__init__.py", "")
+    return path
+
+
+@pytest.mark.parametrize("source", ["gguf_file", "wheel_file"])
+def test_the_folder_loads_plainly_and_holds_the_file_s_weights(
+    source: str, weights: dict[str, np.ndarray], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    convert(request.getfixturevalue(source), tmp_path / "out", "float32")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    held = model.state_dict()
+    for ours, theirs in {
+        "model.embed_tokens": "token_embd",
+        "model.norm": "output_norm",
+        "lm_head": "output",
+        "model.layers.0.self_attn.v_proj": "blk.0.attn_v",
+        "model.layers.0.mlp.down_proj": "blk.0.ffn_down",
+    }.items():
+        assert torch.equal(held[f"{ours}.weight"], torch.from_numpy(weights[f"{theirs}.weight"])), ours
+    assert model.dtype == torch.float32
+    assert not hasattr(model.config, "quantization_config")
+    assert tokenizer.encode("abc", add_special_tokens=False) == [TOKENS.index("ab"), TOKENS.index("c")]
+    assert tokenizer.chat_template == "{{ messages[0]['content'] }}"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out"]
+
+
+def test_weights_are_written_in_the_type_that_was_asked_for(gguf_file: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    convert(gguf_file, tmp_path / "out")
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    assert {weight.dtype for weight in written.values()} == {torch.bfloat16}
+
+
+def test_what_cannot_be_converted_is_said_in_one_sentence(gguf_file: Path, tmp_path: Path) -> None:
+    def refusal(gguf: Path, out: Path) -> str:
+        with pytest.raises(UserError) as caught:
+            convert(gguf, out)
+        return str(caught.value)
+
+    assert "no.gguf does not exist" in refusal(tmp_path / "no.gguf", tmp_path / "out")
+    assert "exists already" in refusal(gguf_file, tmp_path)
+    (tmp_path / "text.whl").write_text("no archive")
+    assert "neither a .gguf file nor a wheel" in refusal(tmp_path / "text.whl", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "empty.whl", "w"):
+        pass
+    assert "contains 0 .gguf files" in refusal(tmp_path / "empty.whl", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,119 @@
+"""A merged base is the base with its adapter, for us and for plain transformers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.packing import ScoredMove, pack_rows
+from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.output_head import OutputHead
+from flowdpo_pl.types import ANSWER
+from flowdpo_pl.verbs.merge import merge
+from tests.model.test_agents import LORA, trained
+from tests.models import FAMILIES, write_model
+from tests.oracles import PlainAgents
+from tests.runs import ROOT
+
+TOKENS = tuple(range(20, 50))
+
+
+def saved_adapter(base: Path, folder: Path) -> Path:
+    trained(base).save(folder)
+    return folder / ANSWER
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_those_of_the_base_with_its_adapter(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = write_model(tmp_path / "base", family)
+    adapter = saved_adapter(base, tmp_path / "adapters")
+    merge(str(base), adapter, tmp_path / "merged")
+    printed = capsys.readouterr().out
+    assert "in float32; logits changed by" in printed
+    assert float(printed.split("changed by ")[1].split(" at most")[0]) < 1e-3
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", attn_implementation="eager")
+    assert type(plain) is type(AutoModelForCausalLM.from_pretrained(base)) and plain.dtype == torch.float32
+    unmerged = PlainAgents(base, tmp_path / "adapters", [ANSWER])
+    with torch.no_grad():
+        merged_logits = plain(torch.tensor([TOKENS])).logits[0]
+        torch.testing.assert_close(merged_logits, unmerged.logits(ANSWER, TOKENS), atol=1e-3, rtol=1e-3)
+        assert not torch.allclose(merged_logits, unmerged.logits(None, TOKENS), atol=1e-2)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "merged")
+    assert tokenizer.chat_template == AutoTokenizer.from_pretrained(base).chat_template
+
+
+def test_the_merged_base_as_reference_is_the_initial_adapter_as_reference(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    adapter = saved_adapter(base, tmp_path / "adapters")
+    merge(str(base), adapter, tmp_path / "merged")
+    kept = Agents(BaseModel(str(base), dtype="float32").load()[0], [ANSWER], LORA)
+    kept.load_saved(ANSWER, adapter)
+    kept.freeze_reference()
+    merged = Agents(BaseModel(str(tmp_path / "merged"), dtype="float32").load()[0], [ANSWER], LORA)
+    batch = MicroBatch.of(pack_rows([ScoredMove(TOKENS[:9], TOKENS[9:], 0)]), torch.device("cpu"))
+    scores = []
+    for agents in (kept, merged):
+        head = OutputHead(agents.head_weight, None, None, (2, 3))
+        with agents.reference(ANSWER):
+            scores.append(move_logprobs(agents, batch, head) / len(TOKENS[9:]))
+    torch.testing.assert_close(*scores, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_are_rounded_once_to_the_base_s_type(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "exact")
+    adapter = saved_adapter(base, tmp_path / "adapters")
+    merge(str(base), adapter, tmp_path / "merged_exact")
+    for name in ("exact", "merged_exact"):
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / name).to(torch.bfloat16)
+        model.save_pretrained(tmp_path / f"{name}_16")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "exact_16")
+    merge(str(tmp_path / "exact_16"), adapter, tmp_path / "merged_16")
+    found = AutoModelForCausalLM.from_pretrained(tmp_path / "merged_16")
+    assert found.dtype == torch.bfloat16
+    start = AutoModelForCausalLM.from_pretrained(tmp_path / "exact").state_dict()
+    exact = AutoModelForCausalLM.from_pretrained(tmp_path / "merged_exact").state_dict()
+    for name, value in found.state_dict().items():
+        summed = start[name].to(torch.bfloat16).float() + (exact[name] - start[name])
+        torch.testing.assert_close(value.float(), summed.to(torch.bfloat16).float(), atol=1e-6, rtol=1 / 128)
+
+
+def test_what_cannot_be_merged_is_said_in_one_sentence(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    adapter = saved_adapter(base, tmp_path / "adapters")
+
+    def refusal(base: Path, adapter: Path, output: Path) -> str:
+        with pytest.raises(UserError) as caught:
+            merge(str(base), adapter, output)
+        return str(caught.value)
+
+    out = tmp_path / "out"
+    assert "exists already" in refusal(base, adapter, tmp_path)
+    assert "holds no adapter" in refusal(base, tmp_path, out)
+    assert "no model folder" in refusal(tmp_path / "adapters", adapter, out)
+    other = write_model(tmp_path / "other", hidden_size=16)
+    assert "does not fit" in refusal(other, adapter, out)
+    config = base / "config.json"
+    config.write_text(config.read_text().replace("{", '{"quantization_config": {"quant_method": "x"},', 1))
+    assert "is quantised: merge into the 16-bit model" in refusal(base, adapter, out)
+    assert not out.exists()
+
+
+def test_the_verb_merges(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    adapter = saved_adapter(base, tmp_path / "adapters")
+    options = ["--base", str(base), "--adapter", str(adapter), "--output", str(tmp_path / "merged")]
+    command = [sys.executable, "-m", "flowdpo_pl", "merge", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"wrote {tmp_path / 'merged'} in float32; logits changed by ")
+    assert (tmp_path / "merged" / "model.safetensors").is_file()

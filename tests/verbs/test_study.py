@@ -1,0 +1,150 @@
+"""The study's runner with a tiny program in place of the real verbs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.verbs import study as study_module
+from flowdpo_pl.verbs.study import study
+from flowdpo_pl.verbs.study_stage import Stage
+from tests.runs import ROOT
+
+PROGRAM = """
+import json, pathlib, sys, time
+verb, options = sys.argv[1], dict(part[2:].split("=", 1) for part in sys.argv[2:])
+here = pathlib.Path(options.get("output") or options["trainer.default_root_dir"])
+with open("calls.txt", "a") as calls:
+    calls.write(f"{here.parent.name}/{here.name}\\n")
+(here / "options.json").write_text(json.dumps(options))
+print("working at", here.name)
+if verb == "wait":
+    try:
+        pathlib.Path("waiting").touch()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pathlib.Path("interrupted").touch()
+        raise
+if pathlib.Path("broken").exists() and here.name == pathlib.Path("broken").read_text():
+    (here / "checkpoints").mkdir(exist_ok=True)
+    (here / "checkpoints" / "last.ckpt").touch()
+    sys.exit("flowdpo_pl: no such luck")
+"""
+
+
+@pytest.fixture(autouse=True)
+def fake_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("verbs.py").write_text(PROGRAM)
+    Path("a.yaml").write_text("x: 1")
+    monkeypatch.setattr(study_module, "PROGRAM", (sys.executable, "verbs.py"))
+
+
+def stages(value: int = 1) -> dict[str, Stage]:
+    return {
+        "first": Stage("fit", "a.yaml"),
+        "second": Stage("arms", arguments={"output": "{here}", "from": "{first}/x", "value": value}),
+        "apart": Stage("arms", arguments={"output": "{here}"}),
+    }
+
+
+def calls() -> list[str]:
+    """The stages that ran since the last look."""
+    file = Path("calls.txt")
+    done = file.read_text().split() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return done
+
+
+def options(stage: str) -> dict[str, str]:
+    read: dict[str, str] = json.loads((Path("out/seed0") / stage / "options.json").read_text())
+    return read
+
+
+def test_stages_run_once_for_each_seed_in_their_order() -> None:
+    study(stages(), Path("out"), seeds=[0, 1])
+    assert calls() == [f"seed{seed}/{name}" for seed in (0, 1) for name in stages()]
+    assert options("second")["from"] == "out/seed0/first/x"
+    assert options("first")["seed_everything"] == "0"
+    assert "working at first" in Path("out/seed0/first/log.txt").read_text()
+    study(stages(), Path("out"), seeds=[0, 1])
+    assert calls() == []
+    study(stages(), Path("out"), seeds=[0, 1, 2])
+    assert calls() == [f"seed2/{name}" for name in stages()]
+
+
+def test_a_change_runs_a_stage_and_its_dependents_again_and_keeps_the_old() -> None:
+    study(stages(), Path("out"))
+    calls()
+    study(stages(value=2), Path("out"))
+    assert calls() == ["seed0/second"] and options("second")["value"] == "2"
+    assert json.loads(Path("out/seed0/second.old/options.json").read_text())["value"] == "1"
+    Path("a.yaml").write_text("x: 2")
+    study(stages(value=2), Path("out"))
+    assert calls() == ["seed0/first", "seed0/second"]
+
+
+def test_a_failing_stage_ends_the_study_and_an_interrupted_fit_goes_on() -> None:
+    Path("broken").write_text("first")
+    with pytest.raises(UserError) as caught:
+        study(stages(), Path("out"))
+    assert str(caught.value) == (
+        "stage 'first' of seed 0 failed (flowdpo_pl: no such luck): see out/seed0/first/log.txt"
+    )
+    assert calls() == ["seed0/first"] and "ckpt_path" not in options("first")
+    Path("broken").unlink()
+    study(stages(), Path("out"))
+    assert calls() == [f"seed0/{name}" for name in stages()]
+    assert options("first")["ckpt_path"] == "out/seed0/first/checkpoints/last.ckpt"
+
+
+def test_only_one_stage_and_what_it_needs() -> None:
+    with pytest.raises(
+        UserError, match="stage 'second' of seed 0 needs 'first', which is new: run that first"
+    ):
+        study(stages(), Path("out"), only="second")
+    study(stages(), Path("out"), only="first")
+    study(stages(), Path("out"), only="second")
+    assert calls() == ["seed0/first", "seed0/second"]
+    with pytest.raises(UserError, match="--only third is none of the stages: first, second, apart"):
+        study(stages(), Path("out"), only="third")
+
+
+def test_a_dry_run_lists_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    study(stages(), Path("out"), only="first")
+    study(stages(), Path("out"), dry_run=True)
+    assert calls() == ["seed0/first"]
+    lines = [line.split(":")[0].split() for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert lines == [["done", "out/seed0/first"], ["new", "out/seed0/second"], ["new", "out/seed0/apart"]]
+
+
+def test_a_stage_may_name_earlier_ones_only() -> None:
+    wrong = {"first": Stage("arms", arguments={"x": "{second}/y"}), "second": Stage("arms")}
+    with pytest.raises(UserError, match=r"stage 'first' names \{second\}, which is no stage before it"):
+        study(wrong, Path("out"))
+
+
+def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
+    program = (
+        "import pathlib, sys; from flowdpo_pl.verbs import study as s;"
+        "from flowdpo_pl.verbs.study_stage import Stage;"
+        "s.PROGRAM = (sys.executable, 'verbs.py');"
+        "s.study({'slow': Stage('wait', arguments={'output': '{here}'})}, pathlib.Path('out'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not Path("waiting").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    _, said = child.communicate(timeout=120)
+    assert Path("interrupted").exists() and b"the same command goes on" in said
+    assert not json.loads(Path("out/seed0/slow/stage.json").read_text())["done"]

@@ -1,0 +1,95 @@
+"""A stage: its command line, what it needs, and when it is the same stage again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.verbs.study_stage import Stage, placeholders_filled
+
+
+def test_placeholders_become_folders_seed_and_values(tmp_path: Path) -> None:
+    stage = Stage(
+        "arms",
+        arguments={
+            "seed": "{seed}",
+            "output": "{here}",
+            "traces.flow": "{collect}/traces.jsonl",
+            "limit": 4,
+            "files": ["{collect}/a", "{fit}/b"],
+            "tokens": "{fit:summary.json:generated_tokens}",
+            "nothing": None,
+        },
+    )
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / "summary.json").write_text('{"generated_tokens": 1234}')
+    folders = {"collect": tmp_path / "collect", "fit": tmp_path / "fit"}
+    assert stage.arguments_of(folders, tmp_path / "here", 7) == [
+        "--seed=7",
+        f"--output={tmp_path / 'here'}",
+        f"--traces.flow={tmp_path / 'collect'}/traces.jsonl",
+        "--limit=4",
+        f'--files=["{tmp_path / "collect"}/a", "{tmp_path / "fit"}/b"]',
+        "--tokens=1234",
+        "--nothing=null",
+    ]
+    assert stage.needs() == {"collect", "fit"}
+
+
+def test_a_value_that_is_not_there_is_named(tmp_path: Path) -> None:
+    stage = Stage("fit", arguments={"x": "{fit:summary.json:tokens}"})
+    with pytest.raises(UserError, match=r"summary\.json has no value 'tokens', which a later stage needs"):
+        stage.arguments_of({"fit": tmp_path}, tmp_path, 0)
+
+
+def test_the_trainer_s_verbs_get_their_seed_and_run_folder(tmp_path: Path) -> None:
+    line = Stage("fit", "c.yaml", {"model.x": 1}).arguments_of({}, tmp_path, 3)
+    assert line[0] == "--config=c.yaml" and line[-1] == "--model.x=1"
+    assert "--seed_everything=3" in line and f"--trainer.logger.init_args.save_dir={tmp_path}" in line
+    assert Stage("arms").arguments_of({}, tmp_path, 3) == []
+
+
+def test_the_fingerprint_is_that_of_command_config_seed_and_needs(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("a: 1")
+    stage = Stage("fit", str(config), {"x": "{before}/y"})
+
+    def fingerprint(stage: Stage = stage, seed: int = 0, before: str = "f") -> str:
+        return stage.fingerprint(seed, {"before": before, "unrelated": "g"})
+
+    first = fingerprint()
+    assert first == fingerprint()
+    others = {
+        fingerprint(seed=1),
+        fingerprint(before="other"),
+        fingerprint(Stage("validate", str(config), {"x": "{before}/y"})),
+        fingerprint(Stage("fit", str(config), {"x": "{before}/z"})),
+    }
+    config.write_text("a: 2")
+    others.add(fingerprint())
+    assert len(others) == 5 and first not in others
+
+
+@pytest.mark.parametrize("in_config", [True, False])
+def test_the_fingerprint_is_that_of_the_files_that_are_named(tmp_path: Path, in_config: bool) -> None:
+    config, data = tmp_path / "c.yaml", tmp_path / "data.jsonl"
+    data.write_text("one")
+    config.write_text(f"data: {{train: [{data if in_config else 'a/hub_id'}]}}")
+    stage = Stage("fit", str(config), {} if in_config else {"data.train": [str(data)]})
+    first = stage.fingerprint(0, {})
+    assert first == stage.fingerprint(0, {})
+    data.write_text("two")
+    assert first != stage.fingerprint(0, {})
+
+
+def test_a_missing_config_is_named() -> None:
+    with pytest.raises(UserError, match=r"names the config none\.yaml, which does not exist"):
+        Stage("fit", "none.yaml").fingerprint(0, {})
+
+
+def test_a_path_that_names_no_stage_is_refused(tmp_path: Path) -> None:
+    assert placeholders_filled("{a}/x", {"a": tmp_path}) == f"{tmp_path}/x"
+    with pytest.raises(UserError, match="names 'b', which is none of the stages"):
+        placeholders_filled("{b}/x", {"a": tmp_path})

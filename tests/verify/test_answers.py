@@ -1,0 +1,85 @@
+from decimal import Decimal
+
+import pytest
+
+from flowdpo_pl.verify.answers import Answer, plain_number, quick_verdict, read_answer
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("42", "42"),
+        ("+7", "7"),
+        ("-3.0", "-3"),
+        ("033", "33"),
+        (".75", "0.75"),
+        ("4.", "4"),
+        ("1,234", "1234"),
+        ("1,234,567.8", "1234567.8"),
+        (r"34,\!560", "34560"),
+        ("34{,}560", "34560"),
+        ("$18", "18"),
+        (r"-\$5", "-5"),
+        ("$-5$", "-5"),
+        ("€7.50", "7.5"),
+        ("1e-05", "0.00001"),
+    ],
+)
+def test_reads_plain_numbers(text: str, value: str) -> None:
+    assert plain_number(text) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "-",
+        "$",
+        "1/2",
+        "10%",
+        "1,22",
+        "0,111",
+        "1 000",
+        "12,34,567",
+        "7 apples",
+        "x",
+        "--3",
+        "1e999",
+        "9" * 16,
+    ],
+)
+def test_leaves_everything_else_to_math_verify(text: str) -> None:
+    assert plain_number(text) is None
+
+
+def test_several_boxes_are_one_answer_in_parts() -> None:
+    text = r"\boxed{1} and \boxed{2}"
+    assert read_answer(text) == Answer(None, None, (text,))
+    assert quick_verdict(read_answer(text), read_answer("2")) is None
+
+
+def test_a_formula_is_not_read_as_prose() -> None:
+    assert read_answer("The answer is x^2 + 2x + 1.").readings[0] == "$x^2 + 2x + 1$"
+    assert read_answer("Say 12 apples and 3 pears.").readings == ("Say 12 apples and 3 pears",)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "verdict"),
+    [
+        ("The answer is 42.", "42", True),
+        ("The answer is 42.", "41", False),
+        ("3.0", "3", True),
+        ("3.5", "3", False),
+        ("3.0000001", "3", None),
+        (r"\boxed{\text{east}}", r"\text{east}", True),
+        (r"\boxed{\text{east}}", r"\text{west}", None),
+        ("10%", "10", None),
+        ("1/2", "0.5", None),
+        ("", "5", False),
+        ("...", "5", False),
+        ("I count 5", "5", None),
+    ],
+)
+def test_decides_only_what_is_certain(prediction: str, gold: str, verdict: bool | None) -> None:
+    assert quick_verdict(read_answer(prediction), read_answer(gold)) is verdict
