@@ -1,8 +1,9 @@
-"""What a user can cause and mend: the one exception, and the parser's reports as one sentence."""
+"""What a user can cause and mend: the one exception, bounds of settings, the parser's reports as one sentence."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 class UserError(ValueError):
@@ -10,6 +11,23 @@ class UserError(ValueError):
 
     The command line prints it without a traceback.
     """
+
+
+def require_at_least(least: float, **settings: float | None) -> None:
+    """Refuse the first of these settings that is below `least`; None is a setting left out.
+
+    Raises:
+        UserError: names the setting, its value and the bound.
+    """
+    for name, value in settings.items():
+        if value is not None and not value >= least:  # NaN is refused too
+            raise UserError(f"{name} is {value}: give at least {least:g}.")
+
+
+def some_of(names: Sequence[str], shown: int = 10) -> str:
+    """The first names and how many follow: "a, b and 3 more"."""
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
 _NOISE = re.compile(
