@@ -1,9 +1,9 @@
-"""What a user can cause and mend: the one exception, bounds of settings, the parser's reports as one sentence."""
+"""What a user can cause and mend: the one exception, bounds of settings, the parser's reports."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class UserError(ValueError):
@@ -13,8 +13,8 @@ class UserError(ValueError):
     """
 
 
-def require_at_least(least: float, **settings: float | None) -> None:
-    """Refuse the first of these settings that is below `least`; None is a setting left out.
+def require_at_least(least: float, settings: Mapping[str, float | None]) -> None:
+    """Refuse the first of these settings, by key, that is below `least`; None is a setting left out.
 
     Raises:
         UserError: names the setting, its value and the bound.
