@@ -43,7 +43,7 @@ def end_to_end(
     optimizer = module.configure_optimizers()
     learner = PreferenceLearner(
         module.agents,
-        module.team.head,
+        module.players.head,
         ours.prompts,
         ours.draws,
         torch.Tensor.backward,

@@ -26,10 +26,9 @@ from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
-from flowdpo_pl.play.flow import SingleFlow
+from flowdpo_pl.play.flow import ANSWER, SingleFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.results.predictions import Prediction
-from flowdpo_pl.types import ANSWER
 from flowdpo_pl.verify.verifier import MathVerifier
 
 FILTERS = ("strict-match", "flexible-extract")

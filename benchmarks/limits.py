@@ -19,7 +19,7 @@ from flowdpo_pl.learn.packing import pack
 from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.protocol import WriteRequest
-from flowdpo_pl.types import ANSWER
+from flowdpo_pl.play.flow import ANSWER
 
 
 def limits(
@@ -127,26 +127,26 @@ def _decode(module: FlowDPOModule, rows: int, prompt: int = 128, steps: int = 48
 
 
 def _score(module: FlowDPOModule, backward: bool) -> Measurement:
-    trees = pack(full_trees(module), module.team.prompts)
+    trees = pack(full_trees(module), module.players.prompts)
     tokens = sum(map(len, trees))
     agents, config = module.agents, module.agents.config
     agents.train()
-    body = _weights(module) - module.team.head.weight.numel()
+    body = _weights(module) - module.players.head.weight.numel()
     scored = sum(len(tree.scored) for tree in trees)
     attention = sum(
         4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * sum(tree.positions)
         for tree in trees
     )
-    head = 2 * scored * module.team.head.weight.numel()
+    head = 2 * scored * module.players.head.weight.numel()
     forward = 2 * tokens * body + attention + head
     started = time.perf_counter()
     for batch in micro_batches(trees, module.budget.update_tokens, agents.device):
         if backward:
             with agents.acting_as(ANSWER):
-                move_logprobs(agents, batch, module.team.head).sum().backward()
+                move_logprobs(agents, batch, module.players.head).sum().backward()
         else:
             with agents.reference(ANSWER):
-                move_logprobs(agents, batch, module.team.head)
+                move_logprobs(agents, batch, module.players.head)
     seconds = time.perf_counter() - started
     for parameter in agents.parameters():
         parameter.grad = None

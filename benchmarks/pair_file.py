@@ -13,7 +13,8 @@ from flowdpo_pl.learn.packing import pack, scored_moves
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.types import ANSWER, Move, PreferencePair, Problem
+from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.types import Move, PreferencePair, Problem
 
 
 def full_trees(
@@ -25,7 +26,7 @@ def full_trees(
     def move() -> Move:
         return Move(ANSWER, tuple(rng.integers(100, 40_000, chunk).tolist()), "")
 
-    book = module.team.prompts
+    book = module.players.prompts
     pairs = []
     for number in range(problems):
         problem = _problem_of_length(book, f"full-{number}", prompt_tokens)
@@ -44,7 +45,7 @@ def mined_trees(module: FlowDPOModule, problems: Sequence[Problem]) -> list[Pref
 
 def write_pairs(path: Path, module: FlowDPOModule, pairs: Sequence[PreferencePair]) -> dict[str, Any]:
     """Write prompt, chosen and rejected token ids and the problem of every pair; facts about them."""
-    book = module.team.prompts
+    book = module.players.prompts
     rows = [
         {
             "problem": pair.problem.id,

@@ -16,8 +16,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from flowdpo_pl.cli import main as run_verb
+from flowdpo_pl.play.flow import STOP
 from flowdpo_pl.results.tree_io import read_trees
-from flowdpo_pl.types import STOP, Trajectory
+from flowdpo_pl.types import Trajectory
 from flowdpo_pl.verify.verifier import extract_marked
 
 CONFIG = "configs/quickstart.yaml"

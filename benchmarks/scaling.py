@@ -16,7 +16,7 @@ from flowdpo_pl.types import Problem, RolloutTree
 
 def unique_tokens(module: FlowDPOModule, tree: RolloutTree) -> int:
     """Tokens that each agent has to read or write once for this tree."""
-    book = module.team.prompts
+    book = module.players.prompts
     stops = sum(move.option is not None for path in _paths(tree) for move in path)
     prompt = sum(len(book.context(agent, tree.problem, ()).prefix) for agent in book.agents)
     written = sum(len(move.token_ids) for path in _paths(tree) for move in path if move.option is None)

@@ -15,7 +15,7 @@ from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.packing import PackedTree, ScoredMove, pack_moves
 from flowdpo_pl.learn.preference_learner import pair_scores
 from flowdpo_pl.learn.scoring import MicroBatch, micro_batches, move_logprobs
-from flowdpo_pl.types import ANSWER
+from flowdpo_pl.play.flow import ANSWER
 
 
 def update_ours(
@@ -32,7 +32,7 @@ def update_ours(
         tokens: packed tokens of a micro-batch.
     """
     module = Workload(model=model, threads=threads).module()
-    agents, head = module.team.agents, module.team.head
+    agents, head = module.players.agents, module.players.head
     agents.train()
     with open(pairs, encoding="utf-8") as file:
         rows = json.load(file)["pairs"]

@@ -11,9 +11,10 @@ import yaml
 
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
-from flowdpo_pl.modules.flow_dpo_module import Budget, FlowDPOModule
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.flow import AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt
+from flowdpo_pl.play.team import Budget
 from flowdpo_pl.types import Problem
 
 CONFIG = Path("configs/smollm2/flow_dpo.yaml")

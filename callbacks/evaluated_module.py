@@ -18,16 +18,6 @@ class EvaluatedModule(Protocol):
     """A LightningModule with a result of `test` or `predict`; all ranks hold the same."""
 
     @property
-    def judged(self) -> JudgedAnswers:
-        """Of `test`, so far."""
-        ...
-
-    @property
-    def collected(self) -> CollectedTraces:
-        """Of `predict`, so far."""
-        ...
-
-    @property
     def results(self) -> JudgedAnswers | CollectedTraces:
         """Of the running verb, so far."""
         ...

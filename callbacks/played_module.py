@@ -41,7 +41,6 @@ class PlayedModule(Protocol):
         """The run's seed, of which every draw is a function."""
         ...
 
-    @property
     def identity(self) -> Mapping[str, object]:
         """What the run is, JSON-able: base model, prompts, chunks, adapters."""
         ...

@@ -13,8 +13,8 @@ from callbacks.evaluated_module import evaluated, take_up
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
-from flowdpo_pl.results.unfinished_test import header, problem_line
 
 
 class PredictionLog(Callback):
@@ -44,12 +44,13 @@ class PredictionLog(Callback):
         take_up(trainer, module, self.unfinished)
         self._following = trainer.is_global_zero
         if self._following and not (self.unfinished.exists() and self.unfinished.stat().st_size):
-            append_lines(self.unfinished, [header(module.summary()["made_by"])])
+            append_lines(self.unfinished, [unfinished_header(module.summary()["made_by"])])
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         if self._following:
-            judged = evaluated(self, pl_module).judged
-            append_lines(self.unfinished, (problem_line(judged.of(name)) for name in outputs["answered"]))
+            judged = evaluated(self, pl_module).results
+            assert isinstance(judged, JudgedAnswers)
+            append_lines(self.unfinished, (unfinished_line(judged.of(name)) for name in outputs["answered"]))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._following:
@@ -60,7 +61,8 @@ class PredictionLog(Callback):
             whole_file(self.folder / "predictions.jsonl") as partial,
             partial.open("w", encoding="utf-8") as file,
         ):
-            file.writelines(map(to_line, module.judged.predictions))
+            assert isinstance(module.results, JudgedAnswers)
+            file.writelines(map(to_line, module.results.predictions))
         summary = {"verb": "test", **module.summary(), "versions": versions()}
         write_summary(self.folder, summary)
         self.unfinished.unlink()

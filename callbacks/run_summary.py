@@ -87,7 +87,7 @@ class RunSummary(PlayCallback):
             "peak_memory_bytes": int(self._peak_memory_bytes),
             "seed": module.seed,
             "versions": versions(),
-            "identity": dict(module.identity),
+            "identity": dict(module.identity()),
         }
         told = {*summary, *self._sums, "problems", "window_full"}
         summary["latest"] = {name: value for name, value in self._latest.items() if name not in told}

@@ -100,5 +100,5 @@ class SFTSummary(Callback):
             "peak_memory_bytes": int(self._peak_memory_bytes),
             "seed": module.seed,
             "versions": versions(),
-            "identity": dict(module.identity),
+            "identity": dict(module.identity()),
         }

@@ -20,7 +20,6 @@ class TaughtModule(Protocol):
         """The run's seed."""
         ...
 
-    @property
     def identity(self) -> Mapping[str, object]:
         """What the adapter belongs to, JSON-able: base model, prompt, shape."""
         ...

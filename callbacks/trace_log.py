@@ -13,6 +13,7 @@ from callbacks.evaluated_module import evaluated, take_up
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.traces import read_traces, to_line, write_parquet
 
 
@@ -50,7 +51,9 @@ class TraceLog(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Sequence[str], *_: Any
     ) -> None:
         if self._following:
-            traces = evaluated(self, pl_module).collected.traces
+            results = evaluated(self, pl_module).results
+            assert isinstance(results, CollectedTraces)
+            traces = results.traces
             append_lines(self.path, (to_line(traces[problem_id]).rstrip("\n") for problem_id in outputs))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -15,9 +15,6 @@ from typing import TypeAlias
 Agent: TypeAlias = str
 """Name of an agent and of its LoRA adapter."""
 
-ANSWER: Agent = "answer"
-STOP: Agent = "stop"
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -17,10 +17,10 @@ from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.native import NativeEngine
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import ANSWER, STOP, Problem, Verdict
+from flowdpo_pl.types import Problem, Verdict
 from tests.models import write_model
 from tests.oracles import PlainAgents, PlainEngine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt
-from flowdpo_pl.types import ANSWER, STOP
+from flowdpo_pl.play.team import Team
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "quickstart" / "model"
@@ -28,15 +29,26 @@ PROMPTS = {
 
 
 def module(**options: Any) -> FlowDPOModule:
+    """With options of the module and of its team."""
     arguments: dict[str, Any] = {
+        "learning": Learning(lr=3e-3, loss=SigmoidLoss(beta=1.0)),
+        "max_problems": 24,
+    }
+    return FlowDPOModule(**{**arguments, **with_team(options)})
+
+
+def with_team(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, those of a team as one: the quickstart's model with short chunks unless they say else."""
+    of_team: dict[str, Any] = {
         "base": BaseModel(str(MODEL), dtype="float32"),
         "prompts": PROMPTS,
         "flow": AnswerStopFlow(chunk_tokens=12, max_chunks=4),
         "lora": LoraSettings(r=4, alpha=8, dropout=0.0),
-        "learning": Learning(lr=3e-3, loss=SigmoidLoss(beta=1.0)),
-        "max_problems": 24,
     }
-    return FlowDPOModule(**{**arguments, **options})
+    names = {field.name for field in fields(Team)}
+    of_team |= {name: value for name, value in options.items() if name in names}
+    others = {name: value for name, value in options.items() if name not in names}
+    return {"team": Team(**of_team), **others}
 
 
 def data(**options: Any) -> PromptDataModule:
@@ -77,4 +89,4 @@ class Recorder(Callback):
 
 
 def weights(run: FlowDPOModule) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in run.team.agents.adapter_state().items()}
+    return {name: value.detach().clone() for name, value in run.players.agents.adapter_state().items()}

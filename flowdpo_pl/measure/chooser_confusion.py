@@ -1,4 +1,4 @@
-"""When Stop says Yes and No, against what the partial answer already holds."""
+"""When an agent that chooses says finished, against what the partial answer already holds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from flowdpo_pl.measure.chooser_questions import PARTIAL_ANSWERS, ChooserQuestio
 
 
 class ChooserConfusion(Metric):
-    """Counts Stop's choices on the main chains by what the partial answer held at that moment.
+    """Counts a chooser's choices on the main chains by what the partial answer held at that moment.
 
-    *Early* is a Yes on none or wrong, *late* a No on right, *cut* a chain that reached the cap on chunks
-    without a Yes. Early on wrong isn't always Stop's fault: it may judge completeness, not correctness,
-    so the three kinds are given apart as well.
+    *Early* is finished on none or wrong, *late* going on at right, *cut* a chain that reached the flow's
+    limit. Early on wrong isn't always the chooser's fault: it may judge completeness, not correctness, so
+    the three kinds are given apart as well.
 
     States are int64, persistent, and add up over ranks.
     """
@@ -25,9 +25,9 @@ class ChooserConfusion(Metric):
     full_state_update = False
 
     choices: Tensor
-    """Number of Stop nodes by partial answer (none, wrong, right) and choice (No, Yes): int64 [3, 2]."""
+    """Its nodes by partial answer (none, wrong, right) and choice (go on, finished): int64 [3, 2]."""
     cut: Tensor
-    """Number of chains that ended at the cap (int64 scalar)."""
+    """Number of chains that ended at the limit (int64 scalar)."""
     chains: Tensor
     """Number of main chains (int64 scalar)."""
 
@@ -38,10 +38,10 @@ class ChooserConfusion(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum", persistent=True)
 
     def update(self, chains: Sequence[Sequence[ChooserQuestion]]) -> None:
-        """Adds main chains, each as what Stop was asked on it (`chooser_questions`)."""
+        """Adds main chains, each as what the chooser was asked on it (`chooser_questions`)."""
         choices = torch.zeros(3, 2, dtype=torch.int64)
-        for held, said_yes in (question for chain in chains for question in chain):
-            choices[PARTIAL_ANSWERS.index(held), int(said_yes)] += 1
+        for held, finished in (question for chain in chains for question in chain):
+            choices[PARTIAL_ANSWERS.index(held), int(finished)] += 1
         self.choices = self.choices + choices.to(self.choices.device)
         self.cut = self.cut + sum(not (chain and chain[-1][1]) for chain in chains)
         self.chains = self.chains + len(chains)
@@ -51,10 +51,10 @@ class ChooserConfusion(Metric):
 
         Counts: `chooser/nodes/{none,wrong,right}`, `chooser/early`, `chooser/late`, `chooser/cut`. Rates:
         `chooser/early_rate` of the nodes with none or wrong, `chooser/late_rate` of those with right,
-        `chooser/cut_rate` of the chains, `chooser/yes_rate/{none,wrong,right}` of the nodes of that kind.
+        `chooser/cut_rate` of the chains, `chooser/finished_rate/{none,wrong,right}` of that kind's nodes.
         """
-        nodes, yes = self.choices.sum(dim=1), self.choices[:, 1]
-        early, late = yes[:2].sum(), self.choices[2, 0]
+        nodes, finished = self.choices.sum(dim=1), self.choices[:, 1]
+        early, late = finished[:2].sum(), self.choices[2, 0]
         values = {f"chooser/nodes/{kind}": nodes[row] for row, kind in enumerate(PARTIAL_ANSWERS)}
         values |= {"chooser/early": early, "chooser/late": late, "chooser/cut": self.cut}
         values |= {
@@ -63,5 +63,6 @@ class ChooserConfusion(Metric):
             "chooser/cut_rate": self.cut / self.chains,
         }
         return values | {
-            f"chooser/yes_rate/{kind}": yes[row] / nodes[row] for row, kind in enumerate(PARTIAL_ANSWERS)
+            f"chooser/finished_rate/{kind}": finished[row] / nodes[row]
+            for row, kind in enumerate(PARTIAL_ANSWERS)
         }

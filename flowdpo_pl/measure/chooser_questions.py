@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, get_args
 
-from flowdpo_pl.types import STOP, Move, RolloutTree, Verdict
+from flowdpo_pl.types import Move, RolloutTree, Verdict
 from flowdpo_pl.verify.markers import extract_marked
 
 PartialAnswer: TypeAlias = Literal["none", "wrong", "right"]
@@ -26,22 +26,22 @@ def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str
 
 def chooser_questions(
     tree: RolloutTree,
+    closes: Callable[[Move], bool],
     judge: Callable[[str, str], PartialAnswer],
     text_of: Callable[[Sequence[Move]], str],
 ) -> tuple[ChooserQuestion, ...]:
-    """What Stop was asked on the main chain, in order.
+    """What agents that choose were asked on the main chain, in order.
 
     Args:
         tree: the problem and its main chain.
+        closes: says whether a choice is that the answer is finished (`Flow.closes`).
         judge: called with a partial answer's text and the gold answer; says what the text holds.
         text_of: called with written moves in order; gives the partial answer that they make.
     """
     moves = tree.main.moves
     questions: list[ChooserQuestion] = []
     for node, move in enumerate(moves):
-        if move.agent == STOP:
+        if move.option is not None:
             text = text_of([earlier for earlier in moves[:node] if earlier.option is None])
-            # A chain ends with Stop's move exactly if that was a Yes: after the last chunk nobody asks.
-            said_yes = node == len(moves) - 1
-            questions.append((judge(text, tree.problem.gold), said_yes))
+            questions.append((judge(text, tree.problem.gold), closes(move)))
     return tuple(questions)

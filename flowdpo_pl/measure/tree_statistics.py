@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from flowdpo_pl.types import ANSWER, STOP, Agent, Fork, Move, RolloutTree, Tie
+from flowdpo_pl.types import Agent, Fork, Move, RolloutTree, Tie
 
 
-def tree_statistics(trees: Sequence[RolloutTree]) -> dict[str, float]:
+def tree_statistics(trees: Sequence[RolloutTree], agents: Sequence[Agent]) -> dict[str, float]:
     """Counts and shares over the trees of one batch.
 
-    Keys, for each agent (`answer` and `stop` always, others when they moved) and each depth k that has
-    forks; depth is the number of the chunk that the node wrote or judged, from 1:
+    Keys, for each of the flow's agents and each depth k that has forks; depth is the number of the chunk that
+    the node wrote or judged, from 1:
 
     - `{agent}/pairs`, `{agent}/ties/{kind}` for each `Tie`: numbers of nodes;
     - `{agent}/flips`, `flips/depth_{k}`: share of the forks there whose endings differ in correctness;
@@ -21,14 +21,10 @@ def tree_statistics(trees: Sequence[RolloutTree]) -> dict[str, float]:
     - `same_text_alternatives`: number of forks whose two written moves read the same though their
       tokens differ.
     """
-    agents: list[Agent] = [ANSWER, STOP]
     forks: Counter[str] = Counter()
     flips: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for tree in trees:
-        for move in tree.main.moves:
-            if move.agent not in agents:
-                agents.append(move.agent)
         for fork in tree.forks:
             for place in (
                 f"{fork.taken.agent}/flips",

@@ -15,7 +15,9 @@ from flowdpo_pl.data.cursor import Cursor, share
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.data.rows import names_a_file
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.distributed import rank, ranks
+from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Problem
 
 Batch: TypeAlias = list[Problem]
@@ -78,8 +80,7 @@ class PromptDataModule(LightningDataModule):
         invalid: Literal["skip", "refuse"] = "skip",
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise UserError(f"data.batch_size is {batch_size}: give at least 1 problem")
+        require_at_least(1, {"data.batch_size": batch_size})
         if batch_size > chunk_size:
             raise UserError(
                 f"data.batch_size {batch_size} exceeds data.chunk_size {chunk_size}: "
@@ -140,16 +141,6 @@ class PromptDataModule(LightningDataModule):
         self._cursor.mark_consumed(batch)
 
     @property
-    def problems_consumed(self) -> int:
-        """Training problems consumed since the run's beginning, over all ranks and resumptions."""
-        return self._cursor.consumed
-
-    @property
-    def total_problems(self) -> int | None:
-        """At most this many training problems will come (skipped rows included); None if unknown."""
-        return self.streams["train"].total if "train" in self.streams else None
-
-    @property
     def skipped(self) -> Counter[str]:
         """Rows skipped so far, by reason, over all sources."""
         return sum((stream.skipped for stream in self.streams.values()), Counter())
@@ -159,7 +150,7 @@ class PromptDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         self._check_identity()
         stream = self.streams["train"]
-        return _loader(lambda: self._cursor.give(stream.batches(), *_rank_and_world()))
+        return _loader(lambda: self._cursor.give(stream.batches(), rank(), ranks()))
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation_loader("validation") if "validation" in self.streams else []
@@ -172,7 +163,7 @@ class PromptDataModule(LightningDataModule):
 
     def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
         stream = self.streams[name]
-        return _loader(lambda: (share(batch, *_rank_and_world()) for batch in stream.batches()))
+        return _loader(lambda: (share(batch, rank(), ranks()) for batch in stream.batches()))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Problems stay on the host (Lightning's default refuses frozen dataclasses)."""
@@ -200,31 +191,23 @@ class PromptDataModule(LightningDataModule):
 
     def _identity(self, source: ProblemSource) -> dict[str, Any]:
         return {
-            "train.path": source.path,
-            "train.name": source.name,
-            "train.split": source.split,
-            "train.question_field": source.question_field,
-            "train.grouping": type(source.grouped_by()).__name__,
-            "train.part": source.part,
-            "chunk_size": self.chunk_size,
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "seed": self.seed,
+            "data.train.path": source.path,
+            "data.train.name": source.name,
+            "data.train.split": source.split,
+            "data.train.question_field": source.question_field,
+            "data.train.grouping": type(source.grouped_by()).__name__,
+            "data.train.part": source.part,
+            "data.chunk_size": self.chunk_size,
+            "data.batch_size": self.batch_size,
+            "data.shuffle": self.shuffle,
+            "data.seed": self.seed,
         }
 
     def _check_identity(self) -> None:
         source = self.sources["train"]
         if source is None or not self._restored:
             return
-        then, now = self._restored["identity"], self._identity(source)
-        differences = [
-            f"data.{key} was {then.get(key)} and is {now[key]}" for key in now if then.get(key) != now[key]
-        ]
-        if differences:
-            raise UserError(
-                f"the checkpoint cannot be resumed on other data: {', '.join(differences)}; "
-                "set them as they were, or start a new run"
-            )
+        require_same("the checkpoint", self._restored["identity"], self._identity(source), MEND_CHECKPOINT)
 
 
 class _Batches(IterableDataset[Batch]):
@@ -244,9 +227,3 @@ def _loader(batches: Callable[[], Iterator[Batch]]) -> DataLoader[Batch]:
 
 def _unchanged(batch: Batch) -> Batch:
     return batch
-
-
-def _rank_and_world() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1

@@ -6,33 +6,27 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from flowdpo_pl.distributed import broadcast, gathered, interleaved, rank, ranks, summed
-from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.distributed import gathered, interleaved, rank, ranks, summed
+from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning
 from flowdpo_pl.measure.memory import peak_memory_bytes
-from flowdpo_pl.model.agents import Agents
-from flowdpo_pl.model.base import BaseModel, end_token_ids, fingerprint
-from flowdpo_pl.model.lora import LoraSettings
-from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
+from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
-from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
-from flowdpo_pl.play.team import require_same_identity
+from flowdpo_pl.play.players import Players
+from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.traces import Trace
-from flowdpo_pl.types import ANSWER
 
 
-class SFTModule(LightningModule):
-    """One adapter on the frozen base learns to write traces; the loss is on the traces alone.
+class SFTModule(AdapterModule):
+    """The agent that writes the answer learns to write traces; the loss is on the traces alone.
 
     An optimizer step takes the mean over all completion tokens of its traces, which are those of
     `accumulation` batches, of all ranks: two batches of 8 are one of 16, exactly.
@@ -40,74 +34,59 @@ class SFTModule(LightningModule):
 
     def __init__(
         self,
-        base: BaseModel,
-        prompt: AgentPrompt,
-        lora: LoraSettings = LoraSettings(r=16, alpha=16),  # noqa: B008 (frozen)
-        learning: SupervisedLearning = SupervisedLearning(),  # noqa: B008
+        team: Team,
+        learning: SupervisedLearning = SupervisedLearning(),  # noqa: B008 (frozen)
         accumulation: int = 2,
-        update_tokens: int = 4096,
-        activation_checkpointing: bool = False,
-        cpu_threads: int | None = None,
         seed: int = 0,
     ) -> None:
         """
         Args:
-            base: the frozen model.
-            prompt: what the model reads before it writes; the same as `answer`'s in a flow.
-            lora: shape of the adapter (paper: r 16, alpha 16, dropout 0.05).
+            team: base, the prompt of the flow's writer and the shape of its adapter (paper: r 16, alpha 16,
+                dropout 0.05); the flow's other agents are not loaded.
             learning: how it learns.
             accumulation: batches whose traces make one optimizer step.
-            update_tokens: packed tokens through the model at once; less memory, same result.
-            activation_checkpointing: recompute activations in the update (less memory, a third slower).
-            cpu_threads: threads of torch on a CPU; null: one a core. Tiny models are fastest on 1.
             seed: of dropout and of the adapter's start; linked to `seed_everything`.
         """
-        super().__init__()
-        self.automatic_optimization = False
-        self.strict_loading = False
-        if accumulation < 1:
-            raise UserError(f"model.accumulation is {accumulation}: give at least 1 batch.")
-        if prompt.options or "{partial}" in prompt.user:
+        require_at_least(1, {"model.accumulation": accumulation})
+        writer = team.flow.writer
+        if (prompt := team.prompts.get(writer)) and (prompt.options or "{partial}" in prompt.user):
             raise UserError(
-                "model.prompt is one of an agent that reads {partial} or chooses: "
-                "give the prompt of the agent that writes, with {question} alone."
+                f"team.prompts.{writer} is one of an agent that reads {{partial}} or chooses: "
+                "give the prompt of an agent that writes, with {question} alone."
             )
-        self.base_settings = base
-        self.prompt = prompt
-        self.lora = lora
+        super().__init__(team, seed)
         self.learning = learning
         self.accumulation = accumulation
-        self.update_tokens = update_tokens
-        self.activation_checkpointing = activation_checkpointing
-        self.cpu_threads = cpu_threads
-        self.seed = seed
         self._waiting: list[Trace] = []
         """This rank's traces of the batches since the last optimizer step."""
         self._updates = 0
         self._measured = [0.0, 0.0]
         """Summed validation loss of this rank, and its completion tokens."""
-        self._learner: SupervisedLearner | None = None
 
     @property
+    def agent(self) -> str:
+        """Who learns."""
+        return self.team.flow.writer
+
+    @cached_property
     def learner(self) -> SupervisedLearner:
-        """The loaded model with its adapter; loads it when first asked."""
-        self.configure_model()
-        assert self._learner is not None
-        return self._learner
+        players, tokens = self.players, self.team.budget.update_tokens
+        return SupervisedLearner(
+            players.agents,
+            self.agent,
+            players.head,
+            players.prompts,
+            self.draws,
+            self.manual_backward,
+            tokens,
+        )
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint of this module belongs to."""
-        return {
-            "base": fingerprint(self.learner.agents.base),
-            "lora": asdict(self.lora),
-            "prompts": self.learner.prompts.identity(),
-        }
+    def load(self) -> Players:
+        return self.team.load_writer(self.seed)
 
-    @property
-    def context_limit(self) -> int:
-        """Longest trace with its question, in tokens."""
-        return self.learner.agents.context_limit
+    def longest(self) -> int:
+        """Longest trace with its question that the model reads, in tokens; the data module asks."""
+        return self.players.agents.context_limit
 
     def tokens_of(self, trace: Trace) -> int:
         """Length of the trace with its question; the data module asks."""
@@ -117,32 +96,24 @@ class SFTModule(LightningModule):
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format to `folder`, which does not exist yet."""
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".partial") as scratch:
-            self.learner.agents.save(Path(scratch))
-            (Path(scratch) / ANSWER).rename(folder)
+            self.players.agents.save(Path(scratch))
+            (Path(scratch) / self.agent).rename(folder)
+
+    def saved(self) -> dict[str, Any]:
+        """What waits for the next step is in it, over all ranks."""
+        return {
+            "updates": self._updates,
+            "waiting": interleaved(gathered([asdict(trace) for trace in self._waiting])),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        self._updates = saved["updates"]
+        self._waiting = [Trace(**values) for values in saved["waiting"][rank() :: ranks()]]
 
     # What Lightning asks for.
 
-    def configure_model(self) -> None:
-        if self._learner is not None:
-            return
-        if self.cpu_threads is not None:
-            torch.set_num_threads(self.cpu_threads)
-        model, tokenizer = self.base_settings.load()
-        prompts = PromptBook({ANSWER: self.prompt}, tokenizer, end_token_ids(model, tokenizer))
-        self.agents = Agents(model, [ANSWER], self.lora, self.seed, self.activation_checkpointing)
-        head = OutputHead(
-            self.agents.head_weight, self.agents.head_bias, self.agents.head_softcap, prompts.end_ids
-        )
-        self._learner = SupervisedLearner(
-            self.agents, ANSWER, head, prompts, Draws(self.seed), self.manual_backward, self.update_tokens
-        )
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.agents.parameters_of(ANSWER), lr=self.learning.lr)
-
-    def on_fit_start(self) -> None:
-        refuse_wrapping(self.trainer.strategy)
-        broadcast(self.agents.parameters_of(ANSWER))
+        return torch.optim.Adam(self.agents.parameters_of(self.agent), lr=self.learning.lr)
 
     def training_step(self, batch: Sequence[Trace], batch_idx: int) -> dict[str, float] | None:
         """Keeps the batch until there are `accumulation` of them, or the epoch ends; then learns."""
@@ -170,32 +141,6 @@ class SFTModule(LightningModule):
         loss, tokens = summed(self._measured, self.device)
         self.log("validation/loss", loss / tokens if tokens else math.nan, prog_bar=True)
         self.log("step", float(self._updates))  # Lightning's own would count batches
-
-    # Checkpoints hold the adapter, optimizer and what waits for the next step, never the base.
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        return dict(self.learner.agents.adapter_state())
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        self.learner.agents.load_adapter_state(dict(state_dict))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["sft"] = {
-            "identity": self.identity,
-            "seed": self.seed,
-            "updates": self._updates,
-            "waiting": interleaved(gathered([asdict(trace) for trace in self._waiting])),
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        saved = checkpoint.get("sft")
-        if saved is None:
-            raise UserError("the checkpoint is not one of SFT: give one that `fit` with SFTModule wrote.")
-        require_same_identity(saved["identity"], self.identity)
-        self._updates = saved["updates"]
-        self._waiting = [Trace(**values) for values in saved["waiting"][rank() :: ranks()]]
 
     # The parts of a step.
 

@@ -17,7 +17,8 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 
 from flowdpo_pl.distributed import rank, ranks
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import UserError, require_at_least, some_of
+from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.results.traces import Trace, read_traces
 
 Batch: TypeAlias = list[Trace]
@@ -27,9 +28,8 @@ Batch: TypeAlias = list[Trace]
 class ReadsTraces(Protocol):
     """A LightningModule that knows how long a trace is for its model."""
 
-    @property
-    def context_limit(self) -> int:
-        """Longest trace with its question, in tokens."""
+    def longest(self) -> int:
+        """Longest trace with its question that the model reads, in tokens."""
         ...
 
     def tokens_of(self, trace: Trace) -> int:
@@ -67,9 +67,9 @@ class TraceDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("max_tokens", max_tokens), ("limit", limit)):
-            if value is not None and value < 1:
-                raise UserError(f"data.{name} is {value}: give at least 1.")
+        require_at_least(
+            1, {"data.batch_size": batch_size, "data.max_tokens": max_tokens, "data.limit": limit}
+        )
         if not train:
             raise UserError("data.train names no file: give at least one trace file.")
         self.files = {"train": train, "validation": validation or []}
@@ -156,24 +156,15 @@ class TraceDataModule(LightningDataModule):
         text = "\x1e".join(f"{trace.question}\x1f{trace.trace}" for trace in traces)
         digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
         return {
-            "train": f"{len(traces)} traces with digest {digest}",
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "seed": self.seed,
+            "data.train": f"{len(traces)} traces with digest {digest}",
+            "data.batch_size": self.batch_size,
+            "data.shuffle": self.shuffle,
+            "data.seed": self.seed,
         }
 
     def _check_identity(self) -> None:
-        if not self._restored:
-            return
-        then, now = self._restored["identity"], self._identity()
-        differences = [
-            f"data.{key} was {then.get(key)} and is {now[key]}" for key in now if then.get(key) != now[key]
-        ]
-        if differences:
-            raise UserError(
-                f"the checkpoint cannot be resumed on other data: {', '.join(differences)}; "
-                "set them as they were, or start a new run"
-            )
+        if self._restored:
+            require_same("the checkpoint", self._restored["identity"], self._identity(), MEND_CHECKPOINT)
 
     # Which traces count.
 
@@ -191,7 +182,7 @@ class TraceDataModule(LightningDataModule):
     def _short(self, name: str, traces: Sequence[Trace], module: object) -> list[Trace]:
         if not isinstance(module, ReadsTraces):
             return list(traces)
-        longest = min(self.max_tokens or module.context_limit, module.context_limit)
+        longest = min(self.max_tokens or module.longest(), module.longest())
         short = [trace for trace in traces if module.tokens_of(trace) <= longest]
         if traces and not short:
             raise UserError(
@@ -208,10 +199,9 @@ def _require_disjoint(train: Sequence[Trace], validation: Sequence[Trace]) -> No
     questions = {_plain(trace.question) for trace in train}
     both = [t.problem_id for t in validation if t.problem_id in ids or _plain(t.question) in questions]
     if both:
-        named = ", ".join(both[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
         raise UserError(
-            f"{len(both)} problems of data.validation are in data.train too, by id or by question: {named}; "
-            "take them out of one of the two."
+            f"{len(both)} problems of data.validation are in data.train too, by id or by question: "
+            f"{some_of(both)}; take them out of one of the two."
         )
 
 

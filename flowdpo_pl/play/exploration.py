@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import require_at_least
 from flowdpo_pl.types import Problem
 
 
@@ -34,8 +34,7 @@ class NodeAlternatives(Exploration):
     the flow's possible nodes."""
 
     def __post_init__(self) -> None:
-        if self.alternatives is not None and self.alternatives < 1:
-            raise UserError(f"exploration.alternatives is {self.alternatives}: give at least 1, or null.")
+        require_at_least(1, {"exploration.alternatives": self.alternatives})
 
     def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
         if self.alternatives is None or self.alternatives >= max_moves:
@@ -49,8 +48,8 @@ class WholeTrajectories(Exploration):
     """A second, independent sample of the whole flow: the usual way to get pairs, as a control.
 
     A pair needs a common prefix, and two paths have none beyond the first node where they differ. So a
-    problem gives at most one pair, of the agent that moves there: Answer if the chunks differ, Stop if it
-    judged the same draft in two ways. Two equal paths have no such node.
+    problem gives at most one pair, of the agent that moves there: the one that writes if the chunks differ,
+    the one that chooses if it judged the same draft in two ways. Two equal paths have no such node.
     """
 
     further_paths: ClassVar[int] = 1

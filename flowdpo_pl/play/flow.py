@@ -1,21 +1,23 @@
 """The rules of a flow: whose turn it is and when it is over. Rules hold no weights.
 
-Another kind of flow (another agent, another order of turns) is another subclass
-of `Flow`; nothing else in the project names Answer or Stop as a rule.
+Another kind of flow (another agent, another order of turns) is another subclass of `Flow`. The names of
+agents are a flow's own: everything else asks it who plays, who writes the answer, and which move closes it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from flowdpo_pl.errors import UserError
-from flowdpo_pl.types import ANSWER, STOP, Agent, Move
+from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.types import Agent, Move
 
+ANSWER: Agent = "answer"
+STOP: Agent = "stop"
 FINISHED = 0
-"""Index of Stop's verdict "finished" among its two options; the other one goes on."""
+"""Index of Stop's word for "finished" among its two options; the other one goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """The agent's turn to choose one of its two option words."""
+    """The agent's turn to choose one of its two words."""
 
     agent: Agent
 
@@ -37,9 +39,12 @@ Turn = Write | Choose
 
 
 class Flow(ABC):
-    """What rollouts need to know of a flow."""
+    """What the rest of the project needs to know of a flow."""
 
     agents: ClassVar[tuple[Agent, ...]]
+    """Who plays. An agent is called so everywhere: its adapter, its prompt, its numbers in logs."""
+    writer: ClassVar[Agent]
+    """Whose words are the answer."""
 
     @property
     @abstractmethod
@@ -55,6 +60,18 @@ class Flow(ABC):
     def turn(self, moves: Sequence[Move]) -> Turn | None:
         """Whose turn follows these moves; None when the flow is over."""
 
+    @abstractmethod
+    def closes(self, move: Move) -> bool:
+        """Whether this choice says that the answer is finished."""
+
+    def require_known(self, key: str, agents: Iterable[Agent]) -> None:
+        """
+        Raises:
+            UserError: the setting `key` names an agent that this flow has not.
+        """
+        if unknown := sorted(set(agents) - set(self.agents)):
+            raise UserError(f"{key} names '{unknown[0]}', but the flow's agents are {list(self.agents)}.")
+
 
 @dataclass(frozen=True)
 class AnswerStopFlow(Flow):
@@ -69,11 +86,10 @@ class AnswerStopFlow(Flow):
     """Chunks an answer has at most."""
 
     agents: ClassVar[tuple[Agent, ...]] = (ANSWER, STOP)
+    writer: ClassVar[Agent] = ANSWER
 
     def __post_init__(self) -> None:
-        for name in ("chunk_tokens", "max_chunks"):
-            if getattr(self, name) < 1:
-                raise UserError(f"flow.{name} is {getattr(self, name)}: give at least 1.")
+        require_at_least(1, {"flow.chunk_tokens": self.chunk_tokens, "flow.max_chunks": self.max_chunks})
 
     @property
     def max_moves(self) -> int:
@@ -88,9 +104,12 @@ class AnswerStopFlow(Flow):
             return Write(ANSWER, self.chunk_tokens)
         last = moves[-1]
         if last.agent == STOP:
-            return None if last.option == FINISHED else Write(ANSWER, self.chunk_tokens)
+            return None if self.closes(last) else Write(ANSWER, self.chunk_tokens)
         chunks = sum(move.agent == ANSWER for move in moves)
         return Choose(STOP) if chunks < self.max_chunks else None
+
+    def closes(self, move: Move) -> bool:
+        return move.agent == STOP and move.option == FINISHED
 
 
 @dataclass(frozen=True)
@@ -101,10 +120,10 @@ class SingleFlow(Flow):
     """Tokens an answer has at most."""
 
     agents: ClassVar[tuple[Agent, ...]] = (ANSWER,)
+    writer: ClassVar[Agent] = ANSWER
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise UserError(f"flow.max_tokens is {self.max_tokens}: give at least 1.")
+        require_at_least(1, {"flow.max_tokens": self.max_tokens})
 
     @property
     def max_moves(self) -> int:
@@ -116,3 +135,6 @@ class SingleFlow(Flow):
 
     def turn(self, moves: Sequence[Move]) -> Turn | None:
         return None if moves else Write(ANSWER, self.max_tokens)
+
+    def closes(self, move: Move) -> bool:
+        return False

@@ -1,116 +1,136 @@
-"""The agents, ready to play: base, adapters, prompts and flow, checked against each other once."""
+"""What is loaded for a run: one base, an adapter and a prompt an agent, the rules they play by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from flowdpo_pl.errors import UserError
+import torch
+
+from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.model.agents import Agents
-from flowdpo_pl.model.base import BaseModel, end_token_ids, fingerprint
+from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
-from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.play.flow import Flow
+from flowdpo_pl.play.flow import AnswerStopFlow, Flow
+from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
-from flowdpo_pl.types import Agent, Problem
+from flowdpo_pl.types import Agent
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the agents begin, and what they are compared with."""
+
+    adapters: dict[str, str] = field(default_factory=dict)
+    """Folders of adapters in PEFT's format, by agent; agents not named begin as the base."""
+    reference: Literal["base", "initial"] = "base"
+    """What the agents are compared with: the base alone, or a frozen copy of these adapters."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How the machine is used; no draw and no result depends on it, rounding aside."""
+
+    decode_tokens: int = 65_536
+    """Cached tokens (rows times length) of one decoding micro-batch; out of memory halves it."""
+    update_tokens: int = 4096
+    """Packed tokens of one scoring micro-batch; a tree is never split; out of memory halves it."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the update (less memory, a third slower)."""
+    compile_decoding: bool = False
+    """Compile the decoder for play; for GPUs, where it takes a minute at the start."""
+    cpu_threads: int | None = None
+    """Threads of torch on a CPU; null: one a core. Tiny models are fastest on 1."""
+
+    def __post_init__(self) -> None:
+        require_at_least(
+            1,
+            {
+                "budget.decode_tokens": self.decode_tokens,
+                "budget.update_tokens": self.update_tokens,
+                "budget.cpu_threads": self.cpu_threads,
+            },
+        )
 
 
 @dataclass(frozen=True)
 class Team:
-    """Who plays by which rules with which prompts."""
+    """The recipe of a team; nothing is loaded yet."""
 
-    agents: Agents
-    prompts: PromptBook
-    flow: Flow
-    lora: LoraSettings
+    base: BaseModel
+    """The frozen model that all agents and the reference share."""
+    prompts: dict[str, AgentPrompt]
+    """Each agent's prompt, by agent (`answer`, `stop`)."""
+    flow: Flow = field(default_factory=AnswerStopFlow)
+    """The rules: whose turn, when over; flowdpo_pl.SingleFlow is one model that writes in one go."""
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    """Shape of every agent's adapter."""
+    start: Start = field(default_factory=Start)
+    budget: Budget = field(default_factory=Budget)
 
-    @staticmethod
-    def assemble(
-        base: BaseModel,
-        lora: LoraSettings,
-        flow: Flow,
-        prompts: Mapping[Agent, AgentPrompt],
-        seed: int,
-        activation_checkpointing: bool = False,
-        compile_decoding: bool = False,
-        initial_adapters: Mapping[Agent, str] | None = None,
-        reference: Literal["base", "initial"] = "base",
-    ) -> Team:
-        """Load the base, add an adapter per agent, bind the prompts.
-
-        Adapters start at zero or, by agent, as what `initial_adapters` holds in PEFT's format; with the
-        reference `initial` a frozen copy of that start is what the agents are compared with.
-
-        Raises:
-            UserError: a prompt is missing, a option word is no single token, the longest answer leaves
-                no room for a question in the model's context, or an initial adapter does not fit.
-        """
-        initial = {agent: Path(folder) for agent, folder in (initial_adapters or {}).items()}
-        if unknown := sorted(initial.keys() - set(flow.agents)):
+    def __post_init__(self) -> None:
+        self.flow.require_known("team.start.adapters", self.start.adapters)
+        if self.start.reference == "initial" and not self.start.adapters:
             raise UserError(
-                f"model.initial_adapters names '{unknown[0]}', but the flow's agents are {list(flow.agents)}."
-            )
-        if reference == "initial" and not initial:
-            raise UserError(
-                "model.reference is 'initial' without model.initial_adapters: name their folders by agent, "
+                "team.start.reference is 'initial' without team.start.adapters: name their folders by agent, "
                 "or compare with the base."
             )
-        if missing := [agent for agent in flow.agents if agent not in prompts]:
-            raise UserError(f"no prompt for agent '{missing[0]}': set model.prompts.{missing[0]}.")
-        model, tokenizer = base.load()
-        book = PromptBook(
-            {agent: prompts[agent] for agent in flow.agents}, tokenizer, end_token_ids(model, tokenizer)
-        )
-        agents = Agents(model, flow.agents, lora, seed, activation_checkpointing)
-        if compile_decoding:
-            agents.compile_decoding()
-        for agent, folder in initial.items():
-            agents.load_saved(agent, folder)
-        if reference == "initial":
-            agents.freeze_reference()
-        team = Team(agents, book, flow, lora)
-        team._check_room()
-        return team
 
-    @cached_property
-    def head(self) -> OutputHead:
-        agents = self.agents
-        return OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, self.prompts.end_ids)
+    def shaped_by_start(self) -> Team:
+        """The same team with adapters of the shape that its start has, for play alone: without dropout.
 
-    def admit(self, problem: Problem) -> str | None:
-        """Why the problem can't be played, or None: its longest context must fit the model's."""
-        longest = self.prompts.longest(problem, self.flow.max_written_tokens)
-        return "too long" if longest > self.agents.context_limit else None
+        Without a start, the adapters are as small as they can be, and do nothing.
 
-    def identity(self) -> dict[str, Any]:
-        """What weights of this team belong to, JSON-able; crews of equal identity are exchangeable."""
-        return {
-            "base": fingerprint(self.agents.base),
-            "flow": {"class": type(self.flow).__name__, **asdict(self.flow)},  # type: ignore[call-overload]
-            "lora": asdict(self.lora),
-            "prompts": self.prompts.identity(),
-            "reference": self.agents.reference_name,
+        Raises:
+            UserError: a folder holds no adapter, or the adapters have different shapes.
+        """
+        shapes = {
+            agent: replace(LoraSettings.of_saved(Path(folder)), dropout=0.0)
+            for agent, folder in self.start.adapters.items()
         }
+        (first, shape), *others = shapes.items() or [("", LoraSettings(r=1, alpha=1, dropout=0.0))]
+        for agent, other in others:
+            if other != shape:
+                raise UserError(
+                    f"team.start.adapters.{first} and team.start.adapters.{agent} have other shapes "
+                    f"({shape} and {other}): give adapters of one run."
+                )
+        return replace(self, lora=shape)
 
-    def _check_room(self) -> None:
-        empty = Problem(id="", question="", gold="")
-        needed, limit = self.prompts.longest(empty, self.flow.max_written_tokens), self.agents.context_limit
-        if needed >= limit:
-            raise UserError(
-                f"the flow needs {needed} tokens beside the question but the model's context is {limit}: "
-                "set fewer or shorter chunks."
-            )
+    def load(self, seed: int) -> Players:
+        """Load the base, add an adapter for every agent of the flow, bind the prompts.
 
+        Args:
+            seed: of the adapters' start.
 
-def require_same_identity(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Refuse weights that belong to something else, saying what differs."""
-    differing = sorted(name for name in own if saved.get(name) != own[name])
-    if differing:
-        name = differing[0]
-        raise UserError(
-            f"the checkpoint belongs to another {name}: it has {saved.get(name)}, this run has {own[name]}; "
-            f"use the {name} it was made with, or start anew."
-        )
+        Raises:
+            UserError: a prompt is missing, a word to choose is no single token, an adapter of the start does
+                not fit, or the longest answer leaves no room for a question in the model's context.
+        """
+        players = self._loaded(self.flow.agents, seed)
+        players.require_room()
+        return players
+
+    def load_writer(self, seed: int) -> Players:
+        """Load the agent alone who writes the answer, to learn from whole answers: it plays no flow."""
+        return self._loaded([self.flow.writer], seed)
+
+    def _loaded(self, agents: Sequence[Agent], seed: int) -> Players:
+        if missing := [agent for agent in agents if agent not in self.prompts]:
+            raise UserError(f"no prompt for agent '{missing[0]}': set team.prompts.{missing[0]}.")
+        if self.budget.cpu_threads is not None:
+            torch.set_num_threads(self.budget.cpu_threads)
+        model, tokenizer = self.base.load()
+        prompts = {agent: self.prompts[agent] for agent in agents}
+        book = PromptBook(prompts, tokenizer, end_token_ids(model, tokenizer))
+        loaded = Agents(model, agents, self.lora, seed, self.budget.activation_checkpointing)
+        if self.budget.compile_decoding:
+            loaded.compile_decoding()
+        for agent, folder in self.start.adapters.items():
+            if agent in agents:
+                loaded.load_saved(agent, Path(folder))
+        if self.start.reference == "initial":
+            loaded.freeze_reference()
+        return Players(loaded, book, self.flow, self.lora, self.budget.decode_tokens)

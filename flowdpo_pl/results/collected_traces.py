@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.results.provenance import require_same_provenance
+from flowdpo_pl.distributed import gathered, interleaved
+from flowdpo_pl.play.main_chains import MainChains
+from flowdpo_pl.results.provenance import MEND_FILE, require_same
 from flowdpo_pl.results.traces import Trace, read_traces
+from flowdpo_pl.types import Problem, Trajectory, answer_tokens
 
 
 class CollectedTraces:
     """Grows by problems; what an interrupted run has collected counts from the start.
 
     Args:
+        attempts: at most so many a problem, until one is right.
         max_generated_tokens: what may be spent, that of the interrupted run included; None: no bound.
+        source: name of the arm that the traces are for.
     """
 
-    def __init__(self, max_generated_tokens: int | None = None) -> None:
+    def __init__(self, attempts: int = 1, max_generated_tokens: int | None = None, source: str = "") -> None:
+        self.settings = {"attempts": attempts}
+        """What the traces depend on besides how they are played."""
         self._max_generated_tokens = max_generated_tokens
+        self._source = source
+        self.seconds = 0.0
+        """Of play, in this run."""
         self.traces: dict[str, Trace] = {}
         """By problem."""
         self.resumed = 0
@@ -43,6 +53,32 @@ class CollectedTraces:
         limit = self._max_generated_tokens
         return limit is not None and self.generated_tokens >= limit
 
+    def step(self, problems: Sequence[Problem], chains: MainChains) -> list[str]:
+        """Try a batch, every rank its share; ids of the problems, of all ranks, that have a trace now.
+
+        Raises:
+            StopIteration: the tokens are spent (Lightning's way to end the loop from inside a step).
+        """
+        if self.out_of_tokens:
+            raise StopIteration
+        tried: dict[str, list[Trajectory]] = {}
+        unsolved = [problem for problem in problems if problem.id not in self.traces]
+        for attempt in range(self.settings["attempts"]):
+            if not unsolved:
+                break
+            play = chains.play(unsolved, attempt)
+            self.seconds += play.seconds
+            for tree in play.trees:
+                tried.setdefault(tree.problem.id, []).append(tree.main)
+            unsolved = [tree.problem for tree in play.trees if not tree.main.correct]
+        made_by = {**chains.made_by, **self.settings}
+        mine = [
+            self._trace(problem, tried[problem.id], made_by) for problem in problems if problem.id in tried
+        ]
+        traces = interleaved(gathered(mine))
+        self.traces |= {trace.problem_id: trace for trace in traces}
+        return [trace.problem_id for trace in traces]
+
     def resume_from(self, path: Path, made_by: dict[str, Any]) -> None:
         """Take the traces of an earlier run as done.
 
@@ -51,12 +87,9 @@ class CollectedTraces:
         """
         traces = read_traces(path)
         for trace in traces:
-            require_same_provenance(path, trace.made_by, made_by)
+            require_same(str(path), trace.made_by, made_by, MEND_FILE)
         self.traces = {trace.problem_id: trace for trace in traces}
         self.resumed = len(traces)
-
-    def add(self, traces: Iterable[Trace]) -> None:
-        self.traces |= {trace.problem_id: trace for trace in traces}
 
     def summary(self) -> dict[str, Any]:
         """The result as plain values (docs/evaluation.md)."""
@@ -72,3 +105,18 @@ class CollectedTraces:
     @property
     def _right(self) -> int:
         return sum(trace.correct for trace in self.traces.values())
+
+    def _trace(self, problem: Problem, tried: Sequence[Trajectory], made_by: dict[str, Any]) -> Trace:
+        last = tried[-1]
+        return Trace(
+            problem_id=problem.id,
+            question=problem.question,
+            gold=problem.gold,
+            trace=last.answer,
+            correct=last.correct,
+            extracted=last.verdict.extracted,
+            source=self._source,
+            attempts=len(tried),
+            generated_tokens=sum(answer_tokens(trajectory.moves) for trajectory in tried),
+            made_by=made_by,
+        )

@@ -1,21 +1,40 @@
-"""The result of `test` so far: every problem's samples, and what they add up to."""
+"""The result of `test` so far: every problem's samples, on disk while the test is under way.
+
+The file of an unfinished test is JSONL: first `{"made_by": …}`, then a list of `Prediction`s a line, all
+samples of one problem, so that a problem is there whole or not at all.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.distributed import gathered, interleaved
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
-from flowdpo_pl.results.predictions import Prediction, accuracies, accuracies_by_label
-from flowdpo_pl.results.unfinished_test import read_unfinished
-from flowdpo_pl.types import Problem
+from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
+from flowdpo_pl.play.main_chains import MainChains
+from flowdpo_pl.results.predictions import Prediction, accuracies, accuracies_by_label, prediction_of
+from flowdpo_pl.results.provenance import MEND_FILE, require_same
+from flowdpo_pl.types import Problem, RolloutTree, answer_tokens
 
 
 class JudgedAnswers:
-    """Grows by problems. An interrupted run's answers count once their problem comes again."""
+    """Grows by problems. An interrupted run's answers count once their problem comes again.
 
-    def __init__(self) -> None:
+    Args:
+        samples: answers a problem.
+    """
+
+    def __init__(self, samples: int = 1) -> None:
+        self.settings = {"samples": samples}
+        """What the answers depend on besides how they are played."""
+        self.seconds = 0.0
+        """Of play, in this run."""
         self._samples: dict[str, list[Prediction]] = {}
         self._earlier: dict[str, list[Prediction]] = {}
 
@@ -42,6 +61,20 @@ class JudgedAnswers:
         """All samples of one problem."""
         return self._samples[problem_id]
 
+    def step(self, problems: Sequence[Problem], chains: MainChains) -> list[str]:
+        """Answer a batch, every rank its share; ids of the problems, of all ranks, that were answered now."""
+        new = [problem for problem in problems if self._answered_before(problem) is None]
+        plays = [chains.play(new, sample) for sample in range(self.settings["samples"])] if new else []
+        self.seconds += sum(play.seconds for play in plays)
+        answered = {
+            problem.id: [prediction(play.trees[place], n, chains) for n, play in enumerate(plays)]
+            for place, problem in enumerate(new)
+        }
+        mine = [(p.id in answered, answered.get(p.id) or self._answered_before(p) or []) for p in problems]
+        everyones = interleaved(gathered(mine))
+        self._samples |= {samples[0].problem_id: samples for _, samples in everyones}
+        return [samples[0].problem_id for fresh, samples in everyones if fresh]
+
     def resume_from(self, path: Path, made_by: dict[str, Any]) -> None:
         """Keep what an interrupted run has answered, for when its problems come.
 
@@ -50,35 +83,95 @@ class JudgedAnswers:
         """
         self._earlier = read_unfinished(path, made_by)
 
-    def earlier(self, problem: Problem) -> list[Prediction] | None:
-        """What the interrupted run answered to just this problem, or None."""
-        samples = self._earlier.get(problem.id)
-        if not samples:
-            return None
-        first, asked = samples[0], (problem.question, problem.gold, dict(problem.labels))
-        return samples if (first.question, first.gold, first.labels) == asked else None
-
-    def add(self, problems: Sequence[Sequence[Prediction]]) -> None:
-        """Add problems, each as all its samples."""
-        self._samples |= {samples[0].problem_id: list(samples) for samples in problems}
-
     def summary(self) -> dict[str, Any]:
         """The result as plain values (docs/evaluation.md)."""
         rows = self.predictions
         return {
             **accuracies(rows),
             "by_label": accuracies_by_label(rows),
-            "chooser": self.chooser_statistics(),
+            "chooser": self._chooser(),
             "cut_rate": sum(row.cut for row in rows) / len(rows) if rows else None,
             "chunks_per_answer": sum(row.chunks for row in rows) / len(rows) if rows else None,
             "judging_errors": sum(row.error is not None for row in rows),
         }
 
-    def chooser_statistics(self) -> dict[str, float]:
-        """The chooser's words against what the partial answers held; empty if it was never asked."""
-        asked = [row.chooser_questions for row in self.predictions]
-        if not any(asked):
+    def measured(self) -> dict[str, float]:
+        """What the trainer logs at the end."""
+        values = accuracies(self.predictions)
+        measured = {name: float(values[name]) for name in ("accuracy", "low", "high")}
+        if "majority" in values:
+            measured["majority_accuracy"] = values["majority"]["accuracy"]
+        return measured
+
+    def _chooser(self) -> dict[str, float]:
+        """The chooser's words against what the partial answers held; empty if none was ever asked."""
+        questions = [row.chooser_questions for row in self.predictions]
+        if not any(questions):
             return {}
         confusion = ChooserConfusion(sync_on_compute=False)  # every rank holds all predictions already
-        confusion.update(asked)
+        confusion.update(questions)
         return {name.removeprefix("chooser/"): value.item() for name, value in confusion.compute().items()}
+
+    def _answered_before(self, problem: Problem) -> list[Prediction] | None:
+        """What the interrupted run answered to just this problem, or None."""
+        samples = self._earlier.get(problem.id)
+        if not samples:
+            return None
+        first, same = samples[0], (problem.question, problem.gold, dict(problem.labels))
+        return samples if (first.question, first.gold, first.labels) == same else None
+
+
+def prediction(tree: RolloutTree, sample: int, chains: MainChains) -> Prediction:
+    """A main chain as one attempt at its problem."""
+    main, prompts, flow = tree.main, chains.players.prompts, chains.players.flow
+    judge = partial(partial_answer, chains.verifier)
+    last = main.moves[-1]
+    return Prediction(
+        problem_id=tree.problem.id,
+        question=tree.problem.question,
+        gold=tree.problem.gold,
+        text=main.answer,
+        correct=main.correct,
+        sample=sample,
+        extracted=main.verdict.extracted,
+        error=main.verdict.error,
+        chunks=sum(move.option is None for move in main.moves),
+        tokens=answer_tokens(main.moves),
+        cut=last.option is None and last.token_ids[-1] != prompts.end_ids[0],
+        labels=dict(tree.problem.labels),
+        chooser_questions=chooser_questions(tree, flow.closes, judge, prompts.text),
+    )
+
+
+def unfinished_header(made_by: dict[str, Any]) -> str:
+    """The first line of an unfinished test, without its line break."""
+    return json.dumps({"made_by": made_by}, ensure_ascii=False)
+
+
+def unfinished_line(samples: Sequence[Prediction]) -> str:
+    """One problem's line, without its line break."""
+    return json.dumps([asdict(sample) for sample in samples], ensure_ascii=False)
+
+
+def read_unfinished(path: Path, made_by: dict[str, Any]) -> dict[str, list[Prediction]]:
+    """All samples of every problem of the file, by problem; nothing if the file has not got its header.
+
+    Raises:
+        UserError: the answers were made in another way, or a line is of another form.
+    """
+    done: dict[str, list[Prediction]] = {}
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                if number == 1:
+                    then = dict(json.loads(line)["made_by"])
+                else:
+                    samples = [prediction_of(values) for values in json.loads(line)]
+                    done[samples[0].problem_id] = samples
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+                raise UserError(
+                    f"{path}, line {number} is not from an unfinished test ({error!r}): remove the file."
+                ) from error
+            if number == 1:
+                require_same(str(path), then, made_by, MEND_FILE)
+    return done

@@ -1,18 +1,38 @@
-"""How answers were made: the values that a run of `test` or `predict` must share with one that it resumes."""
+"""How things were made: what a run must share with the checkpoint or the file that it takes up."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowdpo_pl.errors import UserError
 
+MEND_FILE = "set it as it was, give the run another folder, or remove the file"
+"""What to do about a file of an earlier run."""
+MEND_CHECKPOINT = "set it as it was, or start a new run"
+"""What to do about a checkpoint."""
 
-def require_same_provenance(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse a file that was made in another way, saying what differs."""
-    for name in now:
-        if then.get(name) != now[name]:
-            raise UserError(
-                f"{path} was made with another {name}: it has {then.get(name)}, this run has {now[name]}; "
-                "set it as it was, give the run another folder, or remove the file."
-            )
+
+def require_same(what: str, then: Mapping[str, Any], now: Mapping[str, Any], mend: str) -> None:
+    """Refuse what was made otherwise.
+
+    Args:
+        what: such as "the checkpoint", or a file's path.
+        then: how it was made.
+        now: how this run makes it; what `then` holds beyond that is not compared.
+        mend: what the user can do.
+
+    Raises:
+        UserError: names every value that differs, then and now.
+    """
+    if differences := list(_differences(then, now)):
+        raise UserError(f"{what} was made otherwise: {', '.join(differences)}; {mend}.")
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    for name, value in now.items():
+        was = then.get(name)
+        if isinstance(was, Mapping) and isinstance(value, Mapping) and was.keys() == value.keys():
+            yield from _differences(was, value, f"{place}{name}.")
+        elif was != value:
+            yield f"{place}{name} was {was} and is {value}"

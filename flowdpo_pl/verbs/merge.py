@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_folder
-from flowdpo_pl.types import ANSWER
+
+_ADAPTER = "merged"  # what the one adapter is called while it is loaded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,13 +38,13 @@ def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> Non
 
     lora = LoraSettings.of_saved(adapter)
     model, tokenizer = BaseModel(base, dtype=_dtype(base, revision), revision=revision).load()
-    agents = Agents(model, [ANSWER], lora)
+    agents = Agents(model, [_ADAPTER], lora)
     agents.eval()
-    agents.load_saved(ANSWER, adapter)
-    with agents.acting_as(ANSWER):
+    agents.load_saved(_ADAPTER, adapter)
+    with agents.acting_as(_ADAPTER):
         before = _logits(agents)
     _merge(agents)
-    with agents.reference(ANSWER):
+    with agents.reference(_ADAPTER):
         after = _logits(agents)
     plain: Any = agents.peft.unload()
     with whole_folder(output) as folder:
@@ -80,7 +81,7 @@ def _merge(agents: Agents) -> None:
             if isinstance(layer, LoraLayer):
                 weight = layer.get_base_layer().weight
                 assert isinstance(weight, torch.Tensor)
-                delta: torch.Tensor = layer.get_delta_weight(ANSWER)  # type: ignore[operator]
+                delta: torch.Tensor = layer.get_delta_weight(_ADAPTER)  # type: ignore[operator]
                 weight.copy_(weight.float() + delta.float())
 
 

@@ -6,6 +6,7 @@ import torch
 
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion, PartialAnswer, chooser_questions
+from flowdpo_pl.play.flow import AnswerStopFlow
 from flowdpo_pl.types import Move, RolloutTree
 from tests.example_trees import NO, YES, choice, main_only, written
 
@@ -41,7 +42,7 @@ def confusion(trees: Sequence[RolloutTree] = ()) -> ChooserConfusion:
 
 
 def chains(trees: Sequence[RolloutTree]) -> list[tuple[ChooserQuestion, ...]]:
-    return [chooser_questions(tree, marked, joined) for tree in trees]
+    return [chooser_questions(tree, AnswerStopFlow().closes, marked, joined) for tree in trees]
 
 
 def test_verdicts_are_counted_by_what_the_partial_answer_held() -> None:
@@ -57,9 +58,9 @@ def test_verdicts_are_counted_by_what_the_partial_answer_held() -> None:
             "chooser/early_rate": 2 / 4,
             "chooser/late_rate": 1 / 2,
             "chooser/cut_rate": 1 / 4,
-            "chooser/yes_rate/none": 1 / 2,
-            "chooser/yes_rate/wrong": 1 / 2,
-            "chooser/yes_rate/right": 1 / 2,
+            "chooser/finished_rate/none": 1 / 2,
+            "chooser/finished_rate/wrong": 1 / 2,
+            "chooser/finished_rate/right": 1 / 2,
         }
     )
 

@@ -1,9 +1,11 @@
 import pytest
 
 from flowdpo_pl.measure.tree_statistics import tree_statistics
+from flowdpo_pl.play.flow import AnswerStopFlow
 from flowdpo_pl.types import Problem, RolloutTree
 from tests.example_trees import NO, YES, choice, fork, main_only, path, random_tree, written
 
+AGENTS = AnswerStopFlow.agents
 PROBLEM = Problem("p", "2 + 2?", "4")
 
 
@@ -23,7 +25,7 @@ def test_forks_are_counted_by_agent_outcome_and_depth() -> None:
     second = RolloutTree(
         PROBLEM, wrong, (fork(wrong, 1, choice(NO), [written("z")], False),), nodes_without_alternative=(0,)
     )
-    assert tree_statistics([first, second]) == pytest.approx(
+    assert tree_statistics([first, second], AGENTS) == pytest.approx(
         {
             "answer/pairs": 1,
             "answer/ties/both_right": 1,
@@ -45,7 +47,7 @@ def test_forks_are_counted_by_agent_outcome_and_depth() -> None:
 
 def test_every_node_that_was_tried_is_counted_once() -> None:
     trees = [random_tree(seed) for seed in range(30)]
-    values = tree_statistics(trees)
+    values = tree_statistics(trees, AGENTS)
     tried = sum(len(tree.forks) + len(tree.nodes_without_alternative) for tree in trees)
     assert sum(number for key, number in values.items() if "/ties/" in key or key.endswith("/pairs")) == tried
 
@@ -53,10 +55,10 @@ def test_every_node_that_was_tried_is_counted_once() -> None:
 def test_same_text_from_other_tokens_is_counted() -> None:
     main = path([written("12", 1, 2), choice(YES)], correct=True)
     same = fork(main, 0, written("12", 12), [choice(YES)], correct=True)
-    assert tree_statistics([RolloutTree(PROBLEM, main, (same,))])["same_text_alternatives"] == 1
+    assert tree_statistics([RolloutTree(PROBLEM, main, (same,))], AGENTS)["same_text_alternatives"] == 1
 
 
 def test_without_trees_and_without_forks_nothing_divides_by_zero() -> None:
-    assert set(tree_statistics([]).values()) == {0.0}
-    values = tree_statistics([main_only(True, written("4"))])
+    assert set(tree_statistics([], AGENTS).values()) == {0.0}
+    values = tree_statistics([main_only(True, written("4"))], AGENTS)
     assert values["chunks_per_answer"] == 1 and "flips/depth_1" not in values

@@ -23,8 +23,9 @@ from flowdpo_pl.model.quantization import Quantization, follow_weights, loading_
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
-from flowdpo_pl.play.flow import AnswerStopFlow
-from flowdpo_pl.types import ANSWER, STOP, Verdict
+from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.team import Team
+from flowdpo_pl.types import Verdict
 from tests.conftest import PROMPTS, CoinJudge
 from tests.models import FAMILIES, write_model
 from tests.runs import MODEL, ROOT, Recorder, data, module, trainer, weights
@@ -148,7 +149,9 @@ def test_both_agents_learn_in_every_family(
 
 def frozen(run: FlowDPOModule) -> list[Tensor]:
     """The base's weights as they are stored."""
-    return stored(parameter for parameter in run.team.agents.base.parameters() if not parameter.requires_grad)
+    return stored(
+        parameter for parameter in run.players.agents.base.parameters() if not parameter.requires_grad
+    )
 
 
 @pytest.mark.parametrize("family", ["llama", "phi3"])
@@ -216,10 +219,10 @@ def test_a_checkpoint_holds_adapters_alone_and_reloads_to_the_same(
     again = flow_dpo(wide("llama"), "nf4", max_problems=24)
     trainer(tmp_path / "again").validate(again, data(), ckpt_path=path)
     for agent in (ANSWER, STOP):
-        with run.team.agents.decoding_as(agent), again.team.agents.decoding_as(agent):
-            logits = [r.team.head.logits(r.team.agents.hidden(**reading())) for r in (run, again)]
+        with run.players.agents.decoding_as(agent), again.players.agents.decoding_as(agent):
+            logits = [r.players.head.logits(r.players.agents.hidden(**reading())) for r in (run, again)]
         assert torch.equal(*logits)
-    assert run.identity == flow_dpo(wide("llama"), None).identity  # adapters may move to the 16-bit base
+    assert run.identity() == flow_dpo(wide("llama"), None).identity()  # adapters may move to the 16-bit base
 
 
 def test_fine_tuning_saves_adapters_alone_and_reloads_to_the_same(
@@ -229,7 +232,7 @@ def test_fine_tuning_saves_adapters_alone_and_reloads_to_the_same(
         base = BaseModel(str(wide("llama")), quantization="nf4")
         learning = SupervisedLearning(lr=1e-2)
         lora = LoraSettings(r=4, alpha=8)
-        return SFTModule(base, PROMPTS[ANSWER], lora, learning, accumulation=1, seed=seed)
+        return SFTModule(Team(base, PROMPTS, lora=lora), learning, accumulation=1, seed=seed)
 
     traces = TraceDataModule([write_traces(tmp_path / "traces.jsonl", world_traces(8))], batch_size=4)
     run, fitting = sft(seed=0), trainer(tmp_path, max_steps=2)

@@ -22,10 +22,11 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.flow import AnswerStopFlow, SingleFlow
+from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, SingleFlow
+from flowdpo_pl.play.team import Budget, Start
 from flowdpo_pl.results.predictions import read_predictions
 from flowdpo_pl.results.traces import Trace, read_traces
-from flowdpo_pl.types import ANSWER, STOP, RolloutTree
+from flowdpo_pl.types import RolloutTree
 from tests import runs
 from tests.two_ranks import run_program
 
@@ -35,12 +36,8 @@ VALID = runs.ROOT / "quickstart/problems/valid.jsonl"
 
 
 def module(**options: Any) -> EvaluationModule:
-    arguments: dict[str, Any] = {
-        "base": BaseModel(str(runs.MODEL), dtype="float32"),
-        "prompts": runs.PROMPTS,
-        "flow": FLOW,
-    }
-    return EvaluationModule(**{**arguments, **options})
+    """With options of the module and of its team."""
+    return EvaluationModule(**runs.with_team({"flow": FLOW, **options}))
 
 
 def data(batch_size: int = 8, limit: int = 16, **options: Any) -> PromptDataModule:
@@ -63,7 +60,7 @@ def judged(
 def collected(
     folder: Path, *callbacks: Callback, problems: PromptDataModule | None = None, **options: Any
 ) -> Any:
-    run = module(**{"sampling": HOT, "samples": 3, **options})
+    run = module(**{"sampling": HOT, "attempts": 3, **options})
     runs.trainer(folder, *callbacks).predict(run, problems or to_collect())
     return run
 
@@ -99,12 +96,12 @@ def test_a_test_plays_what_validate_plays(
 ) -> None:
     trainee, trees = runs.module(sampling=sampling), Trees()
     for agent, folder in adapters.items():
-        trainee.team.agents.load_saved(agent, Path(folder))
+        trainee.players.agents.load_saved(agent, Path(folder))
     trainer = runs.trainer(tmp_path, trees, limit_val_batches=1.0)
     trainer.validate(trainee, runs.data(), verbose=False)
-    run = judged(tmp_path, adapters=adapters, sampling=sampling)
-    assert [p.text for p in run.judged.predictions] == [tree.main.answer for tree in trees.trees]
-    assert [p.correct for p in run.judged.predictions] == [tree.main.correct for tree in trees.trees]
+    run = judged(tmp_path, start=Start(adapters), sampling=sampling)
+    assert [p.text for p in run.results.predictions] == [tree.main.answer for tree in trees.trees]
+    assert [p.correct for p in run.results.predictions] == [tree.main.correct for tree in trees.trees]
     assert run.summary()["chooser"]["cut"] == int(trainer.callback_metrics["validation/chooser/cut"])
     assert run.summary()["accuracy"] == pytest.approx(
         float(trainer.callback_metrics["validation/progressive_accuracy"])
@@ -114,12 +111,12 @@ def test_a_test_plays_what_validate_plays(
 def test_agents_without_an_adapter_play_the_base(tmp_path: Path, adapters: dict[str, str]) -> None:
     from transformers import AutoModelForCausalLM
 
-    base, moved = judged(tmp_path), judged(tmp_path, adapters={ANSWER: adapters[ANSWER]})
-    assert [p.text for p in base.judged.predictions] != [p.text for p in moved.judged.predictions]
+    base, moved = judged(tmp_path), judged(tmp_path, start=Start({ANSWER: adapters[ANSWER]}))
+    assert [p.text for p in base.results.predictions] != [p.text for p in moved.results.predictions]
     single = judged(tmp_path, flow=SingleFlow(30), problems=data(limit=4))
     plain = AutoModelForCausalLM.from_pretrained(runs.MODEL, dtype=torch.float32)
-    for prediction in single.judged.predictions:
-        book = single.team.prompts
+    for prediction in single.results.predictions:
+        book = single.players.prompts
         prompt = book._render(ANSWER, prediction.question)[0]
         written = plain.generate(torch.tensor([prompt]), max_new_tokens=30, do_sample=False)[0, len(prompt) :]
         assert prediction.text == book.decode(written.tolist())
@@ -127,22 +124,22 @@ def test_agents_without_an_adapter_play_the_base(tmp_path: Path, adapters: dict[
 
 def test_predictions_do_not_depend_on_batches(tmp_path: Path) -> None:
     options: dict[str, Any] = {"sampling": HOT, "samples": 2}
-    one = judged(tmp_path, problems=data(batch_size=1, limit=6), decode_tokens=1, **options)
+    one = judged(tmp_path, problems=data(batch_size=1, limit=6), budget=Budget(decode_tokens=1), **options)
     all_at_once = judged(tmp_path, problems=data(batch_size=6, limit=6), **options)
-    assert one.judged.predictions == all_at_once.judged.predictions
+    assert one.results.predictions == all_at_once.results.predictions
 
 
 def test_samples_differ_and_the_first_ones_stay(tmp_path: Path) -> None:
     two, three = (judged(tmp_path, sampling=HOT, samples=n) for n in (2, 3))
-    assert [p for p in three.judged.predictions if p.sample < 2] == two.judged.predictions
-    texts = {n: [p.text for p in three.judged.predictions if p.sample == n] for n in range(3)}
+    assert [p for p in three.results.predictions if p.sample < 2] == two.results.predictions
+    texts = {n: [p.text for p in three.results.predictions if p.sample == n] for n in range(3)}
     assert texts[0] != texts[1] != texts[2] != texts[0]
-    assert judged(tmp_path, sampling=HOT, samples=3).judged.predictions == three.judged.predictions
+    assert judged(tmp_path, sampling=HOT, samples=3).results.predictions == three.results.predictions
 
 
 def test_attempts_are_the_samples_until_one_is_right(tmp_path: Path) -> None:
-    samples = judged(tmp_path, sampling=HOT, samples=3).judged.predictions
-    traces = collected(tmp_path).collected.traces
+    samples = judged(tmp_path, sampling=HOT, samples=3).results.predictions
+    traces = collected(tmp_path).results.traces
     assert len(traces) == 16
     assert len({trace.attempts for trace in traces.values()}) > 1, "some are solved later than others"
     for problem, trace in traces.items():
@@ -159,7 +156,7 @@ def test_what_test_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     file.write_text("".join(json.dumps({**row, "level": n % 2}) + "\n" for n, row in enumerate(rows)))
     problems = PromptDataModule(test=ProblemSource(str(file), label_fields=["level"]), batch_size=4)
     run = judged(tmp_path, PredictionLog(), problems=problems, sampling=HOT, samples=2)
-    assert read_predictions(tmp_path / "predictions.jsonl") == run.judged.predictions
+    assert read_predictions(tmp_path / "predictions.jsonl") == run.results.predictions
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["problems"], summary["samples"]) == (6, 12)
     levels = summary["by_label"]["level"]
@@ -167,7 +164,7 @@ def test_what_test_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert levels["0"]["correct"] + levels["1"]["correct"] == summary["correct"]
     assert summary["majority"]["low"] <= summary["majority"]["accuracy"] <= summary["majority"]["high"]
     assert summary["chooser"]["nodes/none"] > 0 and 0 <= summary["cut_rate"] <= 1
-    assert summary["generated_tokens"] == sum(p.tokens for p in run.judged.predictions) > 0
+    assert summary["generated_tokens"] == sum(p.tokens for p in run.results.predictions) > 0
     assert summary["made_by"]["samples"] == 2 and summary["versions"]["torch"]
     printed = capsys.readouterr().out
     assert "level: 1" in printed and "majority" in printed
@@ -188,7 +185,7 @@ def test_a_test_that_was_killed_goes_on(
     tmp_path: Path, adapters: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options: dict[str, Any] = {"sampling": HOT, "samples": 2, "adapters": adapters}
+    options: dict[str, Any] = {"sampling": HOT, "samples": 2, "start": Start(adapters)}
     judged(whole, PredictionLog(), **options)
     with pytest.raises(RuntimeError, match="killed"):
         judged(parts, PredictionLog(), Killed(1), **options)
@@ -220,7 +217,7 @@ def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Pa
         judged(tmp_path, PredictionLog(), Killed(1))
     unfinished = tmp_path / "predictions.unfinished.jsonl"
     own_header = unfinished.read_text().splitlines()[0]
-    with pytest.raises(UserError, match=r"unfinished\.jsonl was made with another flow"):
+    with pytest.raises(UserError, match=r"unfinished\.jsonl was made otherwise: flow was"):
         judged(tmp_path, PredictionLog(), flow=SingleFlow(12))
     rows = [json.loads(line) for line in VALID.read_text().splitlines()[:16]]
     (tmp_path / "other.jsonl").write_text(
@@ -231,7 +228,7 @@ def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Pa
     judged(tmp_path, PredictionLog(), played, problems=problems)
     assert played.problems == 16
     unfinished.write_text('{"made_by": {}}\n[{}]\n')
-    with pytest.raises(UserError, match="made with another base"):
+    with pytest.raises(UserError, match="made otherwise: base was None"):
         judged(tmp_path, PredictionLog())
     for header in ('"no header"', '{"made_by": 1}', '["made_by"]'):
         unfinished.write_text(f"{header}\n")
@@ -268,12 +265,12 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     with (parts / "traces.jsonl").open("a") as file:
         file.write(lines(whole)[8][:50])  # killed while writing
     run = collected(parts, TraceLog())
-    assert run.collected.resumed == 8
+    assert run.results.resumed == 8
     assert lines(parts) == lines(whole)
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (whole, parts)]
     for name in ("problems", "accepted", "acceptance", "attempts", "generated_tokens", "made_by"):
         assert summaries[0][name] == summaries[1][name], name
-    assert collected(parts, TraceLog()).collected.resumed == 16
+    assert collected(parts, TraceLog()).results.resumed == 16
     assert lines(parts) == lines(whole), "nothing is written twice"
 
 
@@ -288,19 +285,19 @@ from tests.modules.test_evaluation_module import HOT, data, module, to_collect
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    run, options = module(sampling=HOT, samples=2), {"devices": 2}
+    run, options = module(sampling=HOT, samples=2, attempts=2), {"devices": 2}
     options["strategy"] = AdapterStrategy(process_group_backend="gloo")
     trainer = runs.trainer(folder, PredictionLog(), TraceLog(), **options)
     trainer.test(run, data(batch_size=3, limit=14), verbose=False)
-    (folder / f"{trainer.global_rank}.json").write_text(json.dumps(run.judged.summary()))
+    (folder / f"{trainer.global_rank}.json").write_text(json.dumps(run.results.summary()))
     trainer.predict(run, to_collect(batch_size=3, limit=14))
 """
 
 
 def test_two_ranks_write_what_one_writes(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    tested = judged(one, PredictionLog(), problems=data(limit=14), sampling=HOT, samples=2).judged.summary()
-    collected(one, TraceLog(), problems=to_collect(limit=14), samples=2)
+    tested = judged(one, PredictionLog(), problems=data(limit=14), sampling=HOT, samples=2).results.summary()
+    collected(one, TraceLog(), problems=to_collect(limit=14), attempts=2)
     two.mkdir()
     run_program(TWO_RANKS, two)
     for name in ("predictions.jsonl", "traces.jsonl"):
@@ -315,21 +312,21 @@ def test_a_run_made_otherwise_is_not_resumed(tmp_path: Path, adapters: dict[str,
     for name, options in {
         "seed": {"seed": 1},
         "sampling": {"sampling": Sampling(temperature=0.5)},
-        "samples": {"samples": 2},
-        "adapters": {"adapters": adapters},
+        "attempts": {"attempts": 2},
+        "adapters": {"start": Start(adapters)},
     }.items():
-        with pytest.raises(UserError, match=f"was made with another {name}"):
+        with pytest.raises(UserError, match=rf"was made otherwise: {name}"):
             collected(tmp_path, TraceLog(), **options)
 
 
 def test_the_token_budget_ends_the_run_between_batches(tmp_path: Path) -> None:
     whole = collected(tmp_path / "whole", TraceLog())
-    spent = sum(trace.generated_tokens for trace in list(whole.collected.traces.values())[:8])
+    spent = sum(trace.generated_tokens for trace in list(whole.results.traces.values())[:8])
     part = collected(tmp_path / "part", TraceLog(), max_generated_tokens=spent)
-    assert list(part.collected.traces) == list(whole.collected.traces)[:8]
-    assert part.collected.generated_tokens == spent and part.summary()["out_of_tokens"]
+    assert list(part.results.traces) == list(whole.results.traces)[:8]
+    assert part.results.generated_tokens == spent and part.summary()["out_of_tokens"]
     again = collected(tmp_path / "part", TraceLog(), max_generated_tokens=spent)
-    assert again.collected.traces == part.collected.traces
+    assert again.results.traces == part.results.traces
     collected(tmp_path / "part", TraceLog(), max_generated_tokens=10**6)
     assert lines(tmp_path / "part") == lines(tmp_path / "whole")
 
@@ -337,7 +334,7 @@ def test_the_token_budget_ends_the_run_between_batches(tmp_path: Path) -> None:
 def test_traces_are_read_back_from_both_formats(tmp_path: Path) -> None:
     run = collected(tmp_path, TraceLog(parquet=True), source="flow", problems=to_collect(limit=4))
     traces = read_traces(tmp_path / "traces.jsonl")
-    assert traces == list(run.collected.traces.values()) == read_traces(tmp_path / "traces.parquet")
+    assert traces == list(run.results.traces.values()) == read_traces(tmp_path / "traces.parquet")
     assert {trace.source for trace in traces} == {"flow"}
     assert all(isinstance(trace, Trace) and trace.made_by["seed"] == 0 for trace in traces)
 
@@ -359,11 +356,14 @@ def test_progress_is_told_in_problems(tmp_path: Path, verb: str, capsys: pytest.
         ({"samples": 0}, "model.samples is 0"),
         ({"samples": 2}, "temperature 0 all are the same"),
         ({"max_generated_tokens": 0}, "model.max_generated_tokens is 0"),
-        ({"adapters": {"critic": "x"}}, "names 'critic', but the flow's agents are"),
-        ({"adapters": {ANSWER: "no/where"}}, "no/where holds no adapter"),
+        ({"attempts": 0}, "model.attempts is 0"),
+        ({"start": {"adapters": {"critic": "x"}}}, "names 'critic', but the flow's agents are"),
+        ({"start": {"adapters": {ANSWER: "no/where"}}}, "no/where holds no adapter"),
     ],
 )
 def test_impossible_arguments_are_refused_at_once(options: dict[str, Any], told: str) -> None:
+    if "start" in options:
+        options = {"start": Start(**options["start"])}
     with pytest.raises(UserError, match=told):
         module(**options)
 
@@ -371,8 +371,10 @@ def test_impossible_arguments_are_refused_at_once(options: dict[str, Any], told:
 def test_adapters_of_other_shapes_are_refused(tmp_path: Path, adapters: dict[str, str]) -> None:
     model, _ = BaseModel(str(runs.MODEL), dtype="float32").load()
     Agents(model, (ANSWER,), LoraSettings(r=2)).save(tmp_path)
-    with pytest.raises(UserError, match=r"adapters\.answer and model\.adapters\.stop have other shapes"):
-        module(adapters={ANSWER: str(tmp_path / ANSWER), STOP: adapters[STOP]})
+    with pytest.raises(
+        UserError, match=r"adapters\.answer and team\.start\.adapters\.stop have other shapes"
+    ):
+        module(start=Start({ANSWER: str(tmp_path / ANSWER), STOP: adapters[STOP]}))
 
 
 def test_a_checkpoint_is_no_adapter(tmp_path: Path) -> None:

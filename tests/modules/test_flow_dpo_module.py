@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -12,9 +12,8 @@ import torch
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.learn.preference_learner import Learning
-from flowdpo_pl.modules.flow_dpo_module import Budget
-from flowdpo_pl.play.flow import AnswerStopFlow
-from flowdpo_pl.types import ANSWER, STOP
+from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.team import Budget, Start
 from tests.runs import Recorder, data, module, trainer, weights
 
 
@@ -38,9 +37,9 @@ def test_first_loss_is_ln_2_for_both_agents(tmp_path: Path) -> None:
 
 def test_both_agents_learn_and_the_base_stays_bit_identical(tmp_path: Path) -> None:
     run = module()
-    before = {name: p.detach().clone() for name, p in run.team.agents.named_parameters()}
+    before = {name: p.detach().clone() for name, p in run.players.agents.named_parameters()}
     trainer(tmp_path).fit(run, data())
-    moved = {name for name, p in run.team.agents.named_parameters() if not torch.equal(p, before[name])}
+    moved = {name for name, p in run.players.agents.named_parameters() if not torch.equal(p, before[name])}
     assert all("lora_" in name for name in moved)
     for agent in (ANSWER, STOP):
         assert any(f".{agent}." in name for name in moved)
@@ -82,7 +81,7 @@ def test_batch_shapes_do_not_matter(tmp_path: Path) -> None:
 
 def test_activation_checkpointing_changes_nothing(tmp_path: Path) -> None:
     plain, _ = fit(tmp_path)
-    checkpointed, _ = fit(tmp_path, activation_checkpointing=True)
+    checkpointed, _ = fit(tmp_path, budget=Budget(activation_checkpointing=True))
     for name, value in weights(plain).items():
         torch.testing.assert_close(weights(checkpointed)[name], value, atol=1e-6, rtol=1e-5)
 
@@ -125,7 +124,9 @@ def test_a_checkpoint_of_another_flow_is_refused(tmp_path: Path) -> None:
     fitted = trainer(tmp_path)
     fitted.fit(run, data())
     fitted.save_checkpoint(tmp_path / "c.ckpt")
-    with pytest.raises(UserError, match="belongs to another flow"):
+    with pytest.raises(
+        UserError, match=r"the checkpoint was made otherwise: flow\.chunk_tokens was 12 and is 6"
+    ):
         fit(tmp_path, ckpt_path=tmp_path / "c.ckpt", flow=AnswerStopFlow(chunk_tokens=6, max_chunks=4))
 
 
@@ -269,33 +270,33 @@ def initial_adapters(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("reference", ["base", "initial"])
 def test_a_run_starts_from_adapters_and_is_compared_with_its_reference(
-    reference: str, tmp_path: Path
+    reference: Literal["base", "initial"], tmp_path: Path
 ) -> None:
-    warm = {"initial_adapters": initial_adapters(tmp_path), "reference": reference}
-    run, recorder = fit(tmp_path, max_problems=8, **warm)
-    assert run.identity["reference"].startswith(reference)
+    start = Start(initial_adapters(tmp_path), reference)
+    run, recorder = fit(tmp_path, max_problems=8, start=start)
+    assert run.identity()["reference"].startswith(reference)
     for agent in (ANSWER, STOP):
         margin = recorder.values[0][f"{agent}/margin"]
         assert (margin == 0.0) == (reference == "initial")
 
 
 def test_a_warm_run_resumes_only_with_its_reference(tmp_path: Path) -> None:
-    warm: dict[str, Any] = {"initial_adapters": initial_adapters(tmp_path), "reference": "initial"}
-    whole, _ = fit(tmp_path, **warm)
-    part = module(max_problems=8, **warm)
+    start = Start(initial_adapters(tmp_path), "initial")
+    whole, _ = fit(tmp_path, start=start)
+    part = module(max_problems=8, start=start)
     stopped = trainer(tmp_path)
     stopped.fit(part, data())
     stopped.save_checkpoint(tmp_path / "part.ckpt")
-    resumed, _ = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", **warm)
+    resumed, _ = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", start=start)
     assert_same_weights(whole, resumed)
-    with pytest.raises(UserError, match="belongs to another reference"):
-        fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", initial_adapters=warm["initial_adapters"])
+    with pytest.raises(UserError, match="the checkpoint was made otherwise: reference was initial"):
+        fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", start=Start(start.adapters))
 
 
 def test_a_reference_without_adapters_and_adapters_of_nobody_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'initial' without model.initial_adapters"):
-        module(reference="initial").configure_model()
-    with pytest.raises(UserError, match="initial_adapters names 'reader'"):
-        module(initial_adapters={"reader": "x"}).configure_model()
+    with pytest.raises(UserError, match=r"'initial' without team\.start\.adapters"):
+        module(start=Start(reference="initial"))
+    with pytest.raises(UserError, match=r"start\.adapters names 'reader'"):
+        module(start=Start({"reader": "x"}))
     with pytest.raises(UserError, match="x holds no adapter"):
-        module(initial_adapters={STOP: "x"}).configure_model()
+        module(start=Start({STOP: "x"})).configure_model()

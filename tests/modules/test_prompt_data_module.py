@@ -107,7 +107,7 @@ def test_stopped_and_resumed_equals_uninterrupted(saved: str, path: str, tmp_pat
     resumed, data = OnePassPlayer(), data_of(path)
     trainer(tmp_path, max_epochs=-1).fit(resumed, datamodule=data, ckpt_path=checkpoint)
     assert stopped.seen[:15] + resumed.seen == whole.seen
-    assert data.problems_consumed == 29
+    assert data.state_dict()["consumed"] == 29
 
 
 def test_no_problem_is_seen_twice_in_further_epochs(path: str, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_the_loader_has_no_length_and_gives_lists_of_problems(path: str) -> None
         len(loader)
     batch = next(iter(loader))
     assert isinstance(batch, list) and all(isinstance(problem, Problem) for problem in batch)
-    assert data.total_problems == 29
+    assert data.streams["train"].total == 29
 
 
 def test_reading_ahead_does_not_move_the_cursor(path: str) -> None:
@@ -216,7 +216,8 @@ def test_unplayable_problems_are_refused_by_line(path: str, tmp_path: Path) -> N
 
 def test_a_share_of_each_batch_for_every_rank(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def questions(rank: int, world: int) -> list[list[str]]:
-        monkeypatch.setattr("flowdpo_pl.modules.prompt_data_module._rank_and_world", lambda: (rank, world))
+        monkeypatch.setattr("flowdpo_pl.modules.prompt_data_module.rank", lambda: rank)
+        monkeypatch.setattr("flowdpo_pl.modules.prompt_data_module.ranks", lambda: world)
         data = data_of(path, batch_size=5)
         data.setup("fit")
         return [[problem.question for problem in batch] for batch in data.train_dataloader()]

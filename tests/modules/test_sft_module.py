@@ -13,26 +13,24 @@ from lightning.pytorch import Callback, Trainer
 from callbacks import SFTCheckpoint, SFTSummary
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.supervised_learner import SupervisedLearning
-from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
+from flowdpo_pl.play.flow import ANSWER
 from flowdpo_pl.play.prompts import AgentPrompt
+from flowdpo_pl.play.team import Budget
 from flowdpo_pl.results.traces import Trace
-from flowdpo_pl.types import ANSWER
-from tests.runs import MODEL
+from tests.runs import MODEL, with_team
 from tests.trace_files import world_traces, write_traces
 from tests.two_ranks import run_program
 
 
 def module(**options: Any) -> SFTModule:
     arguments: dict[str, Any] = {
-        "base": BaseModel(str(MODEL), dtype="float32"),
-        "prompt": AgentPrompt("{question}"),
-        "lora": LoraSettings(r=4, alpha=8, dropout=0.0),
+        "prompts": {ANSWER: AgentPrompt("{question}")},
         "learning": SupervisedLearning(lr=1e-2),
     }
-    return SFTModule(**{**arguments, **options})
+    return SFTModule(**with_team({**arguments, **options}))
 
 
 def data(folder: Path, **options: Any) -> TraceDataModule:
@@ -148,7 +146,7 @@ def test_training_is_that_of_plain_transformers(tmp_path: Path) -> None:
 
 def test_packed_in_rows_or_one_trace_a_row_learns_the_same(tmp_path: Path) -> None:
     packed, values = fit(tmp_path)
-    alone, other = fit(tmp_path, update_tokens=1)
+    alone, other = fit(tmp_path, budget=Budget(update_tokens=1))
     for a, b in zip(values.values, other.values, strict=True):
         assert a["train/loss"] == pytest.approx(b["train/loss"], rel=1e-4)
     assert_same_weights(packed, alone, atol=1e-4, rtol=1e-3)
@@ -167,7 +165,7 @@ def test_accumulation_is_a_batch_that_is_larger_also_with_dropout(tmp_path: Path
 
 def test_activation_checkpointing_changes_nothing(tmp_path: Path) -> None:
     plain, _ = fit(tmp_path, max_epochs=1)
-    checkpointed, _ = fit(tmp_path, max_epochs=1, activation_checkpointing=True)
+    checkpointed, _ = fit(tmp_path, max_epochs=1, budget=Budget(activation_checkpointing=True))
     assert_same_weights(plain, checkpointed, atol=1e-6, rtol=1e-5)
 
 
@@ -228,7 +226,7 @@ def test_a_checkpoint_holds_the_adapter_only_and_the_folder_is_peft_s(tmp_path: 
     assert_same_weights(run, fit(tmp_path)[0])  # the callbacks only watch
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["state_dict"] and all(".lora_" in name for name in saved["state_dict"])
-    assert saved["sft"]["updates"] == 6 and saved["sft"]["waiting"] == []
+    assert saved["SFTModule"]["updates"] == 6 and saved["SFTModule"]["waiting"] == []
     written = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     for name, value in weights(run).items():
         assert torch.equal(written[name.replace(f".{ANSWER}.", ".").removeprefix("peft.")], value)
@@ -248,7 +246,7 @@ def test_an_interrupted_run_is_saved_between_batches_and_goes_on(tmp_path: Path)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         trainer(tmp_path, Stop(), SFTCheckpoint(), enable_checkpointing=True).fit(module(), data(tmp_path))
     file = tmp_path / "checkpoints" / "last.ckpt"
-    assert torch.load(file, weights_only=True)["sft"]["updates"] == 2
+    assert torch.load(file, weights_only=True)["SFTModule"]["updates"] == 2
     resumed = module()
     trainer(tmp_path).fit(resumed, data(tmp_path), ckpt_path=file, weights_only=True)
     assert_same_weights(fit(tmp_path)[0], resumed)
@@ -258,18 +256,18 @@ def test_checkpoints_of_something_else_are_refused(tmp_path: Path) -> None:
     fitted = trainer(tmp_path, max_epochs=1)
     fitted.fit(module(), data(tmp_path))
     fitted.save_checkpoint(tmp_path / "c.ckpt")
-    other = module(prompt=AgentPrompt("{question} Think."))
-    with pytest.raises(UserError, match="belongs to another prompts"):
+    other = module(prompts={ANSWER: AgentPrompt("{question} Think.")})
+    with pytest.raises(UserError, match=r"made otherwise: prompts\.answer"):
         trainer(tmp_path).fit(other, data(tmp_path), ckpt_path=tmp_path / "c.ckpt", weights_only=True)
-    with pytest.raises(UserError, match="not one of SFT"):
+    with pytest.raises(UserError, match="not one of SFTModule"):
         module().on_load_checkpoint({"flowdpo": {}})
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model.accumulation is 0"):
         module(accumulation=0)
-    with pytest.raises(UserError, match=r"model.prompt is one of an agent that reads"):
-        module(prompt=AgentPrompt("{question} {partial} ?", options=("Yes", "No")))
+    with pytest.raises(UserError, match=r"team.prompts.answer is one of an agent that reads"):
+        module(prompts={ANSWER: AgentPrompt("{question} {partial} ?", options=("Yes", "No"))})
     with pytest.raises(UserError, match="say how long to train"):
         fit(tmp_path, max_epochs=-1)
 

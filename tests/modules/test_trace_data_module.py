@@ -20,13 +20,14 @@ from tests.trace_files import world_traces, write_traces
 class Reader(LightningModule):
     """Writes down which traces each epoch saw; a trace is as long as it has words."""
 
-    context_limit = 1000
-
     def __init__(self) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.seen: list[list[str]] = []
         self.validated: list[str] = []
+
+    def longest(self) -> int:
+        return 1000
 
     def tokens_of(self, trace: Trace) -> int:
         return len(f"{trace.question} {trace.trace}".split())
@@ -143,5 +144,5 @@ def test_a_position_on_other_traces_is_refused(file: str, tmp_path: Path) -> Non
     changed = TraceDataModule([file], batch_size=2, limit=7)
     changed.setup()
     changed.load_state_dict(state)
-    with pytest.raises(UserError, match=r"other data: data.train was 8 traces .* data.batch_size was 3"):
+    with pytest.raises(UserError, match=r"made otherwise: data.train was 8 traces .* data.batch_size was 3"):
         changed.train_dataloader()

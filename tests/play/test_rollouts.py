@@ -12,10 +12,10 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
-from flowdpo_pl.play.flow import FINISHED, AnswerStopFlow
+from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import ANSWER, STOP, Problem, RolloutTree, Tie
+from flowdpo_pl.types import Problem, RolloutTree, Tie
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
 
 PROMPTS = {

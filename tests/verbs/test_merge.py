@@ -16,7 +16,7 @@ from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.types import ANSWER
+from flowdpo_pl.play.flow import ANSWER
 from flowdpo_pl.verbs.merge import merge
 from tests.model.test_agents import LORA, trained
 from tests.models import FAMILIES, write_model

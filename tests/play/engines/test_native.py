@@ -15,7 +15,8 @@ from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.protocol import WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.types import ANSWER, Problem, RolloutTree
+from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.types import Problem, RolloutTree
 from tests.conftest import World
 from tests.models import FAMILIES
 

@@ -1,0 +1,83 @@
+"""What the LightningModules share: a team that is loaded once, and a state that is its adapters alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import LightningModule
+
+from flowdpo_pl.distributed import broadcast
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
+from flowdpo_pl.play.players import Players
+from flowdpo_pl.play.team import Team
+from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
+
+
+class AdapterModule(LightningModule):
+    """A LightningModule around a team. Checkpoints hold adapters, what the subclass adds, never the base."""
+
+    def __init__(self, team: Team, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.strict_loading = False
+        self.team = team
+        self.seed = seed
+        self.draws = Draws(seed)
+        self._players: Players | None = None
+
+    @property
+    def players(self) -> Players:
+        """The loaded team; loads it when first asked."""
+        self.configure_model()
+        assert self._players is not None
+        return self._players
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint of this module belongs to, JSON-able."""
+        return self.players.identity()
+
+    # What a subclass says.
+
+    def load(self) -> Players:
+        """The team, or the part of it that the module needs."""
+        return self.team.load(self.seed)
+
+    def saved(self) -> dict[str, Any]:
+        """Plain values of a checkpoint besides the adapters and the identity."""
+        return {}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Inverse of `saved`."""
+
+    # What Lightning asks for.
+
+    def configure_model(self) -> None:
+        if self._players is None:
+            self._players = self.load()
+            self.agents = self._players.agents  # its parameters are the module's
+
+    def on_fit_start(self) -> None:
+        refuse_wrapping(self.trainer.strategy)
+        for agent in self.agents.names:
+            broadcast(self.agents.parameters_of(agent))
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        return dict(self.players.agents.adapter_state())
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        self.players.agents.load_adapter_state(dict(state_dict))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[type(self).__name__] = {"identity": self.identity(), "seed": self.seed, **self.saved()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        name = type(self).__name__
+        if name not in checkpoint:
+            raise UserError(f"the checkpoint is not one of {name}: give one that `fit` with {name} wrote.")
+        require_same("the checkpoint", checkpoint[name]["identity"], self.identity(), MEND_CHECKPOINT)
+        self.restore(checkpoint[name])

@@ -1,0 +1,71 @@
+"""A loaded team: agents with their weights and prompts, ready to play by the rules."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.base import fingerprint
+from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.model.output_head import OutputHead
+from flowdpo_pl.play.engines.native import NativeEngine
+from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.flow import Flow
+from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.play.rollouts import Judge, Rollouts
+from flowdpo_pl.types import Problem
+
+
+@dataclass(frozen=True)
+class Players:
+    """Who plays, with which prompts, by which rules."""
+
+    agents: Agents
+    prompts: PromptBook
+    flow: Flow
+    lora: LoraSettings
+    """Shape of the agents' adapters."""
+    decode_tokens: int
+    """Cached tokens of one decoding micro-batch."""
+
+    @cached_property
+    def head(self) -> OutputHead:
+        agents = self.agents
+        return OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, self.prompts.end_ids)
+
+    def rollouts(self, sampling: Sampling, judge: Judge, draws: Draws) -> Rollouts:
+        """What grows trees with these agents, by our own engine."""
+        engine = NativeEngine(self.agents, self.head, draws, sampling, self.decode_tokens)
+        return Rollouts(self.flow, self.prompts, engine, judge, draws)
+
+    def admit(self, problem: Problem) -> str | None:
+        """Why the problem can't be played, or None: its longest context must fit the model's."""
+        longest = self.prompts.longest(problem, self.flow.max_written_tokens)
+        return "too long" if longest > self.agents.context_limit else None
+
+    def require_room(self) -> None:
+        """
+        Raises:
+            UserError: the longest answer leaves no room for a question.
+        """
+        empty = Problem(id="", question="", gold="")
+        needed = self.prompts.longest(empty, self.flow.max_written_tokens)
+        if needed >= (limit := self.agents.context_limit):
+            raise UserError(
+                f"the flow needs {needed} tokens beside the question but the model's context is {limit}: "
+                "set fewer or shorter chunks."
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """What weights of these agents belong to, JSON-able; players of equal identity are exchangeable."""
+        return {
+            "base": fingerprint(self.agents.base),
+            "flow": {"class": type(self.flow).__name__, **asdict(self.flow)},  # type: ignore[call-overload]
+            "lora": asdict(self.lora),
+            "prompts": self.prompts.identity(),
+            "reference": self.agents.reference_name,
+        }
