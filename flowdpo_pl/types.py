@@ -34,7 +34,7 @@ class Move:
     """One utterance of one agent.
 
     A written move ends with the end token if the agent ended it, otherwise it has exactly the
-    chunk's length. A chosen move (Stop's verdict) has one token and an `option`.
+    chunk's length. A chosen move has one token and an `option`.
     """
 
     agent: Agent

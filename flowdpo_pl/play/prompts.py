@@ -30,7 +30,7 @@ class AgentPrompt:
     system: str = ""
     """System message; empty for none."""
     options: tuple[str, ...] = ()
-    """The two option words of an agent that chooses, each one token; the first means "finished"."""
+    """The two words that an agent chooses from, each one token; the flow says what each means."""
     template_arguments: dict[str, Any] = field(default_factory=dict)
     """Extra arguments of the chat template, for example `enable_thinking: false`."""
 
@@ -38,7 +38,7 @@ class AgentPrompt:
         if "{question}" not in self.user:
             raise UserError(f"prompt {self.user!r} has no {{question}}: say where the problem goes.")
         if len(self.options) not in (0, 2):
-            raise UserError(f"prompt options {list(self.options)} must be two option words, or none.")
+            raise UserError(f"prompt options {list(self.options)} must be two words, or none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class PromptBook:
         """`end_ids`: every token that ends a turn; they count as one symbol, the first of them.
 
         Raises:
-            UserError: the tokenizer has no chat template, or a option word is not one token of its own.
+            UserError: the tokenizer has no chat template, or an option word is not one token of its own.
         """
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(

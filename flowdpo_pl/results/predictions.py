@@ -38,10 +38,11 @@ class Prediction:
     tokens: int = 0
     """Tokens of the text, end tokens included."""
     cut: bool = False
-    """Whether the text stands at the flow's limit, ended neither by an end token nor by Stop."""
+    """Whether the text stands at the flow's limit, ended neither by an end token nor by a choice."""
     labels: dict[str, str] = field(default_factory=dict)
     chooser_questions: tuple[ChooserQuestion, ...] = ()
-    """What Stop was asked while the text grew: what it held (none, wrong, right), whether Stop said Yes."""
+    """What an agent that chooses was asked while the text grew: what it held then (none, wrong, right), and
+    whether the agent said finished."""
 
 
 def prediction_of(values: dict[str, Any]) -> Prediction:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -12,9 +14,10 @@ import torch
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.learn.preference_learner import Learning
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, Turn
 from flowdpo_pl.play.team import Budget, Start
-from tests.runs import Recorder, data, module, trainer, weights
+from flowdpo_pl.types import Move
+from tests.runs import PROMPTS, Recorder, data, module, trainer, weights
 
 
 def fit(folder: Path, ckpt_path: Path | None = None, **options: Any) -> tuple[Any, Recorder]:
@@ -259,6 +262,42 @@ def test_a_single_agent_learns_online(tmp_path: Path) -> None:
     trainer(tmp_path, recorder).fit(run, data())
     assert sum(values["answer/pairs"] for values in recorder.values) > 0
     assert sum(values["generated_tokens"] for values in recorder.values[:-1]) < 300
+
+
+@dataclass(frozen=True)
+class SolverCheckerFlow(AnswerStopFlow):
+    """The paper's flow with other names."""
+
+    agents: ClassVar[tuple[str, ...]] = ("solver", "checker")
+    writer: ClassVar[str] = "solver"
+
+    def turn(self, moves: Sequence[Move]) -> Turn | None:
+        turn = super().turn([replace(move, agent=CALLED[move.agent]) for move in moves])
+        return None if turn is None else replace(turn, agent=NAMES[turn.agent])
+
+    def closes(self, move: Move) -> bool:
+        return super().closes(replace(move, agent=CALLED.get(move.agent, move.agent)))
+
+
+NAMES = {ANSWER: "solver", STOP: "checker"}
+CALLED = {name: agent for agent, name in NAMES.items()}
+
+
+def test_a_flow_of_other_names_learns_the_same(tmp_path: Path) -> None:
+    ours, recorder = fit(tmp_path)
+    prompts = {NAMES[agent]: prompt for agent, prompt in PROMPTS.items()}
+    theirs, other = fit(tmp_path, flow=SolverCheckerFlow(chunk_tokens=12, max_chunks=4), prompts=prompts)
+    renamed = {
+        name.replace(".solver.", f".{ANSWER}.").replace(".checker.", f".{STOP}."): value
+        for name, value in weights(theirs).items()
+    }
+    for name, value in weights(ours).items():
+        assert torch.equal(renamed[name], value), name
+    for own, its in zip(recorder.values, other.values, strict=True):
+        for key, value in own.items():
+            agent, _, rest = key.partition("/")
+            same = its[f"{NAMES[agent]}/{rest}" if agent in NAMES else key]
+            assert same == pytest.approx(value, nan_ok=True) or "second" in key or "memory" in key, key
 
 
 def initial_adapters(folder: Path) -> dict[str, str]:
