@@ -90,12 +90,11 @@ def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., W
                     parameter.data.normal_(std=0.15)
         agents.save(tmp_path / "adapters")
         end_ids = end_token_ids(model, tokenizer)
-        head = OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, end_ids)
         return World(
             folder=folder,
             agents=agents,
             prompts=PromptBook(PROMPTS, tokenizer, end_ids),
-            head=head,
+            head=agents.head(end_ids),
             plain=PlainAgents(folder, tmp_path / "adapters", agents.names),
             draws=Draws(seed),
             flow=AnswerStopFlow(chunk_tokens=5, max_chunks=3),
