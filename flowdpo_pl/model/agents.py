@@ -4,6 +4,8 @@ PEFT finds the layers, initialises and saves the adapters. Which adapter a forwa
 here: every adapted layer asks its owner, so no `requires_grad` is ever flipped (peft#2832), the
 reference is nobody acting (or the agent's frozen start), and the recomputation of activation
 checkpointing sees the same agent as long as backward runs inside `acting_as`.
+
+Shapes: B sequences, N tokens, E hidden size, r rank.
 """
 
 from __future__ import annotations
