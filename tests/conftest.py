@@ -17,6 +17,7 @@ from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.native import NativeEngine
+from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
@@ -53,8 +54,8 @@ class World:
     draws: Draws
     flow: AnswerStopFlow
 
-    def rollouts(self, **options: int) -> Rollouts:
-        engine = NativeEngine(self.agents, self.head, self.draws, **options)
+    def rollouts(self, token_budget: int = 65_536) -> Rollouts:
+        engine = NativeEngine(self.agents, self.head, self.draws, Sampling(), token_budget)
         return Rollouts(self.flow, self.prompts, engine, CoinJudge(), self.draws)
 
     def plain_rollouts(self) -> Rollouts:

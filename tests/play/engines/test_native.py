@@ -74,7 +74,7 @@ def test_greedy_equals_transformers_generate(
     world = make_world(family)
     end_id = world.prompts.end_ids[0]  # `generate` can't merge several end tokens into one symbol
     head = replace(world.head, end_ids=(end_id,))
-    engine = NativeEngine(world.agents, head, world.draws, Sampling(temperature=0))
+    engine = NativeEngine(world.agents, head, world.draws, Sampling(temperature=0), token_budget=65_536)
     requests = [
         WriteRequest(ANSWER, p.id, "", 0, world.prompts.context(ANSWER, p, ()).prefix, max_tokens=24)
         for p in problems
