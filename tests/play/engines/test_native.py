@@ -1,4 +1,7 @@
-"""The native engine is the plain engine, faster: same moves, same log-probabilities, any batch shape."""
+"""The native engine is the plain engine, faster: same moves, same log-probabilities, any batch shape.
+
+Also tests `play.engines.protocol`: both engines take its requests and give its results.
+"""
 
 from __future__ import annotations
 
