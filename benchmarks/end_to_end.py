@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from jsonargparse import auto_cli
 
+from benchmarks.contenders.stitched_engine import StitchedEngine
 from benchmarks.repeat import Measurement, report, side_by_side
-from benchmarks.stitched_engine import StitchedEngine
 from benchmarks.workload import Workload
 from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.packing import pack_moves, scored_moves

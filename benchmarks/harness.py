@@ -143,9 +143,10 @@ def scores(python: str, rows: list[dict[str, Any]], *options: str) -> list[dict[
     with tempfile.TemporaryDirectory() as folder:
         given, written = Path(folder) / "rows.jsonl", Path(folder) / "scores.jsonl"
         given.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        program = [python, "-m", "benchmarks.harness_scores", f"--rows={given}", f"--output={written}"]
+        program = [python, "-m", "benchmarks.contenders.harness_scores"]
         offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": folder}
-        subprocess.run([*program, *options], check=True, stdout=sys.stderr, env=offline)
+        files = [f"--rows={given}", f"--output={written}"]
+        subprocess.run([*program, *files, *options], check=True, stdout=sys.stderr, env=offline)
         return read(written)
 
 

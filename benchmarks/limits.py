@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from jsonargparse import auto_cli
 
-from benchmarks.pair_file import full_trees
+from benchmarks.contenders.pair_file import full_trees
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.workload import Workload
 from flowdpo_pl.learn.packing import pack

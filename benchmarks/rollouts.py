@@ -14,9 +14,9 @@ from pathlib import Path
 
 from jsonargparse import auto_cli
 
+from benchmarks.contenders.stitched_engine import StitchedEngine
+from benchmarks.contenders.stitched_loop import StitchedLoop
 from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_side
-from benchmarks.stitched_engine import StitchedEngine
-from benchmarks.stitched_loop import StitchedLoop
 from benchmarks.workload import Workload, prompts
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.exploration import NodeAlternatives
@@ -89,7 +89,8 @@ def _vllm(
         }
         path = Path(folder) / "setting.json"
         path.write_text(json.dumps(setting))
-        command = [python, "-m", "benchmarks.vllm_rollouts", f"--setting={path}", f"--rounds={rounds}"]
+        command = [python, "-m", "benchmarks.contenders.vllm_rollouts"]
+        command += [f"--setting={path}", f"--rounds={rounds}"]
         if lora:
             module.save_adapters(Path(folder) / "adapters")
             command.append(f"--adapters={folder}/adapters")

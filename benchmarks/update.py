@@ -13,7 +13,7 @@ from typing import Literal
 
 from jsonargparse import auto_cli
 
-from benchmarks.pair_file import full_trees, mined_trees, write_pairs
+from benchmarks.contenders.pair_file import full_trees, mined_trees, write_pairs
 from benchmarks.repeat import in_its_own_process, report, side_by_side
 from benchmarks.workload import Workload
 
@@ -40,13 +40,12 @@ def update(
         found = full_trees(module) if pairs == "full" else mined_trees(module, workload.read())
         facts = write_pairs(path, module, found)
         print(facts, file=sys.stderr)
-        runs = {"tree_packed": [sys.executable, "-m", "benchmarks.update_ours", "--packed=true"]}
+        ours = [sys.executable, "-m", "benchmarks.contenders.update_ours"]
+        runs = {"tree_packed": [*ours, "--packed=true"]}
         for size in micro_batches:
-            runs[f"padded_{size}"] = [
-                sys.executable, "-m", "benchmarks.update_ours", "--packed=false", f"--pairs_at_once={size}",
-            ]  # fmt: skip
+            runs[f"padded_{size}"] = [*ours, "--packed=false", f"--pairs_at_once={size}"]
         if trl_python is not None:
-            runs["trl"] = [trl_python, "-m", "benchmarks.update_trl"]
+            runs["trl"] = [trl_python, "-m", "benchmarks.contenders.update_trl"]
         common = [f"--pairs={path}", f"--model={workload.model}", f"--threads={workload.threads}"]
         results = side_by_side(
             {

@@ -17,6 +17,7 @@ from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.native import NativeEngine
+from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
@@ -53,8 +54,8 @@ class World:
     draws: Draws
     flow: AnswerStopFlow
 
-    def rollouts(self, **options: int) -> Rollouts:
-        engine = NativeEngine(self.agents, self.head, self.draws, **options)
+    def rollouts(self, token_budget: int = 65_536) -> Rollouts:
+        engine = NativeEngine(self.agents, self.head, self.draws, Sampling(), token_budget)
         return Rollouts(self.flow, self.prompts, engine, CoinJudge(), self.draws)
 
     def plain_rollouts(self) -> Rollouts:
@@ -90,12 +91,11 @@ def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., W
                     parameter.data.normal_(std=0.15)
         agents.save(tmp_path / "adapters")
         end_ids = end_token_ids(model, tokenizer)
-        head = OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, end_ids)
         return World(
             folder=folder,
             agents=agents,
             prompts=PromptBook(PROMPTS, tokenizer, end_ids),
-            head=head,
+            head=agents.head(end_ids),
             plain=PlainAgents(folder, tmp_path / "adapters", agents.names),
             draws=Draws(seed),
             flow=AnswerStopFlow(chunk_tokens=5, max_chunks=3),

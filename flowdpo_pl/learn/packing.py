@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import PreferencePair
@@ -37,24 +37,22 @@ class ScoredMove:
 
 @dataclass(frozen=True)
 class PackedTree:
-    """Sequences that share prefixes, as one. Lists of ints, so that packing needs no torch."""
+    """Sequences that share prefixes, as one. Ints in tuples, so that packing needs no torch."""
 
-    token_ids: list[int]
+    token_ids: tuple[int, ...]
     """[T] the trunk, then branch after branch."""
-    positions: list[int]
+    positions: tuple[int, ...]
     """[T] position of each token in its own sequence."""
-    segments: list[int]
+    segments: tuple[int, ...]
     """[T] 0 for the trunk, then 1, 2, … per branch."""
-    attached: list[int]
+    attached: tuple[int, ...]
     """[T] how many trunk tokens a branch's token sees (0 for the trunk itself, which is causal)."""
-    scored: list[tuple[int, int]]
+    scored: tuple[tuple[int, int], ...]
     """[S] (packed index whose output predicts it, token id), each once."""
-    options: list[tuple[int, ...]]
+    options: tuple[tuple[int, ...], ...]
     """[S] the token ids the softmax runs over; empty: the whole vocabulary."""
-    moves: list[tuple[int, ...]]
+    moves: tuple[tuple[int, ...], ...]
     """[M] indices into `scored` whose log-probabilities a move sums."""
-    pairs: tuple[PreferencePair, ...] = ()
-    """[M / 2] the pairs behind the moves, where they are pairs."""
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -62,15 +60,10 @@ class PackedTree:
 
 def pack(pairs: Iterable[PreferencePair], prompts: PromptBook) -> list[PackedTree]:
     """One packed tree for each problem among the pairs of one agent, in order of first appearance."""
-    by_problem: defaultdict[str, list[PreferencePair]] = defaultdict(list)
+    by_problem: defaultdict[str, list[ScoredMove]] = defaultdict(list)
     for pair in pairs:
-        by_problem[pair.problem.id].append(pair)
-    return [
-        replace(
-            pack_moves([move for pair in group for move in scored_moves(pair, prompts)]), pairs=tuple(group)
-        )
-        for group in by_problem.values()
-    ]
+        by_problem[pair.problem.id].extend(scored_moves(pair, prompts))
+    return [pack_moves(moves) for moves in by_problem.values()]
 
 
 def scored_moves(pair: PreferencePair, prompts: PromptBook) -> tuple[ScoredMove, ScoredMove]:
@@ -88,43 +81,13 @@ def pack_moves(moves: Sequence[ScoredMove]) -> PackedTree:
     """Pack moves of one problem; `PackedTree.moves` has their order."""
     deepest = max(move.depth for move in moves)
     trunk = max((move.inputs for move in moves if move.depth == deepest), key=len)
-    zeros = [0] * len(trunk)
-    tree = PackedTree(list(trunk), list(range(len(trunk))), zeros, [*zeros], [], [], [])
-    places_of: dict[tuple[int, ...], list[int]] = {}
-    index_of: dict[tuple[int, int], int] = {}
-    for scored in moves:
-        if scored.inputs not in places_of:  # a chooser's two moves read the very same tokens
-            places_of[scored.inputs] = _insert(tree, trunk, scored.inputs)
-        sources = places_of[scored.inputs][-len(scored.move) :]
-        indices = []
-        for source, target in zip(sources, scored.move, strict=True):
-            if (source, target) not in index_of:
-                index_of[source, target] = len(tree.scored)
-                tree.scored.append((source, target))
-                tree.options.append(scored.options)
-            indices.append(index_of[source, target])
-        tree.moves.append(tuple(indices))
-    return tree
-
-
-def _insert(tree: PackedTree, trunk: tuple[int, ...], token_ids: tuple[int, ...]) -> list[int]:
-    """Add what `token_ids` does not share with the trunk as a branch; the packed index of each token."""
-    shared = _common_prefix(trunk, token_ids)
-    start, rest = len(tree.token_ids), len(token_ids) - shared
-    if rest:
-        segment = tree.segments[-1] + 1
-        tree.token_ids.extend(token_ids[shared:])
-        tree.positions.extend(range(shared, len(token_ids)))
-        tree.segments.extend([segment] * rest)
-        tree.attached.extend([shared] * rest)
-    return [*range(shared), *range(start, start + rest)]
-
-
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    for index, (left, right) in enumerate(zip(a, b, strict=False)):
-        if left != right:
-            return index
-    return min(len(a), len(b))
+    builder = _Builder()
+    places = {trunk: builder.segment(trunk)}
+    for move in moves:
+        if move.inputs not in places:  # a chooser's two moves read the very same tokens
+            places[move.inputs] = builder.segment(move.inputs, _common_prefix(trunk, move.inputs))
+        builder.score(move, places[move.inputs])
+    return builder.tree()
 
 
 def pack_rows(sequences: Sequence[ScoredMove]) -> list[PackedTree]:
@@ -134,23 +97,64 @@ def pack_rows(sequences: Sequence[ScoredMove]) -> list[PackedTree]:
     positions start at 0.
     """
     ordered = sorted(sequences, key=lambda sequence: len(sequence.inputs), reverse=True)
-    rows: list[PackedTree] = []
+    rows: list[_Builder] = []
     for sequence in ordered:
-        size = len(sequence.inputs)
-        row = next((row for row in rows if len(row) + size <= len(ordered[0].inputs)), None)
+        room = len(ordered[0].inputs) - len(sequence.inputs)
+        row = next((row for row in rows if len(row.token_ids) <= room), None)
         if row is None:
-            row = PackedTree([], [], [], [], [], [], [])
+            row = _Builder()
             rows.append(row)
-        _append(row, sequence)
-    return rows
+        row.score(sequence, row.segment(sequence.inputs))
+    return [row.tree() for row in rows]
 
 
-def _append(row: PackedTree, sequence: ScoredMove) -> None:
-    size, first = len(sequence.inputs), len(row) + len(sequence.before) - 1
-    row.token_ids.extend(sequence.inputs)
-    row.positions.extend(range(size))
-    row.segments.extend([len(row.moves)] * size)
-    row.attached.extend([0] * size)
-    row.moves.append(tuple(range(len(row.scored), len(row.scored) + len(sequence.move))))
-    row.scored.extend((first + offset, token) for offset, token in enumerate(sequence.move))
-    row.options.extend([sequence.options] * len(sequence.move))
+class _Builder:
+    """A packed tree while it grows; see there for the fields."""
+
+    def __init__(self) -> None:
+        self.token_ids: list[int] = []
+        self._positions: list[int] = []
+        self._segments: list[int] = []
+        self._attached: list[int] = []
+        self._scored: dict[tuple[int, int], int] = {}
+        """The place of each."""
+        self._options: list[tuple[int, ...]] = []
+        self._moves: list[tuple[int, ...]] = []
+
+    def segment(self, token_ids: Sequence[int], shared: int = 0) -> Sequence[int]:
+        """Add what a sequence doesn't share with the trunk; the packed index of each of its tokens."""
+        start, rest = len(self.token_ids), len(token_ids) - shared
+        number = self._segments[-1] + 1 if self._segments else 0
+        self.token_ids.extend(token_ids[shared:])
+        self._positions.extend(range(shared, len(token_ids)))
+        self._segments.extend([number] * rest)
+        self._attached.extend([shared] * rest)
+        return [*range(shared), *range(start, start + rest)]
+
+    def score(self, move: ScoredMove, places: Sequence[int]) -> None:
+        """Score the tokens of a move, whose inputs are at these packed indices."""
+        indices = []
+        for scored in zip(places[-len(move.move) :], move.move, strict=True):
+            if scored not in self._scored:
+                self._scored[scored] = len(self._scored)
+                self._options.append(move.options)
+            indices.append(self._scored[scored])
+        self._moves.append(tuple(indices))
+
+    def tree(self) -> PackedTree:
+        return PackedTree(
+            tuple(self.token_ids),
+            tuple(self._positions),
+            tuple(self._segments),
+            tuple(self._attached),
+            tuple(self._scored),
+            tuple(self._options),
+            tuple(self._moves),
+        )
+
+
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    for index, (left, right) in enumerate(zip(a, b, strict=False)):
+        if left != right:
+            return index
+    return min(len(a), len(b))

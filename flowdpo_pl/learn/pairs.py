@@ -1,12 +1,11 @@
-"""Mining: forks whose endings differ in correctness become preference pairs, the rest are counted."""
+"""Mining: forks whose endings differ in correctness become preference pairs; ties are never trained on."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flowdpo_pl.types import Agent, Fork, PreferencePair, RolloutTree, Tie
+from flowdpo_pl.types import Agent, Fork, PreferencePair, RolloutTree
 
 
 @dataclass(frozen=True)
@@ -14,8 +13,6 @@ class Mined:
     """What a batch of rollout trees taught."""
 
     pairs: tuple[PreferencePair, ...]
-    ties: Counter[tuple[Agent, Tie]]
-    """Nodes that gave no pair, by agent and reason; ties are never trained on."""
 
     def of(self, agent: Agent) -> tuple[PreferencePair, ...]:
         """The pairs of one agent, in stream order."""
@@ -23,18 +20,8 @@ class Mined:
 
 
 def mine(trees: Iterable[RolloutTree]) -> Mined:
-    """Pairs and ties of these trees (arXiv 2410.22304, section 3: the better of two moves)."""
-    pairs: list[PreferencePair] = []
-    ties: Counter[tuple[Agent, Tie]] = Counter()
-    for tree in trees:
-        for fork in tree.forks:
-            if fork.tie is None:
-                pairs.append(_pair(tree, fork))
-            else:
-                ties[fork.taken.agent, fork.tie] += 1
-        for node in tree.nodes_without_alternative:
-            ties[tree.main.moves[node].agent, Tie.NO_ALTERNATIVE] += 1
-    return Mined(tuple(pairs), ties)
+    """Pairs of these trees (arXiv 2410.22304, section 3: the better of two moves)."""
+    return Mined(tuple(_pair(tree, fork) for tree in trees for fork in tree.forks if fork.flipped))
 
 
 def _pair(tree: RolloutTree, fork: Fork) -> PreferencePair:

@@ -1,4 +1,7 @@
-"""One agent's update from its preference pairs: packed forward, reference, loss, gradients, step."""
+"""One agent's update from its preference pairs: packed forward, reference, loss, gradients, step.
+
+Shapes: M moves, two a pair.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ class PreferenceLearner:
         prompts: PromptBook,
         draws: Draws,
         backward: Callable[[Tensor], None],
-        token_budget: int = 8192,
+        token_budget: int,
     ) -> None:
         """`token_budget`: padded tokens in one forward; `backward`: the trainer's."""
         self.agents = agents

@@ -61,8 +61,8 @@ class MicroBatch:
             targets.extend(target for _, target in tree.scored)
             options.extend(tree.options)
 
-        def rows(values: list[list[int]], fill: int) -> Tensor:
-            return torch.tensor([v + [fill] * (length - len(v)) for v in values], device=device)
+        def rows(values: list[tuple[int, ...]], fill: int) -> Tensor:
+            return torch.tensor([v + (fill,) * (length - len(v)) for v in values], device=device)
 
         return MicroBatch(
             trees=tuple(trees),

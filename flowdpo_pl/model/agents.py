@@ -4,12 +4,14 @@ PEFT finds the layers, initialises and saves the adapters. Which adapter a forwa
 here: every adapted layer asks its owner, so no `requires_grad` is ever flipped (peft#2832), the
 reference is nobody acting (or the agent's frozen start), and the recomputation of activation
 checkpointing sees the same agent as long as backward runs inside `acting_as`.
+
+Shapes: B sequences, N tokens, E hidden size, r rank.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.acting import Acting, Decoding, Mode, Nobody
 from flowdpo_pl.model.adapter_product import Matrices
 from flowdpo_pl.model.attention import TreeView, View
 from flowdpo_pl.model.base import context_limit, decoder_of, no_unknown_head
-from flowdpo_pl.model.fused_layers import FusedLayers, Group, TrainedAdapter, reading_together, trained
-from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.model.fused_layers import Adapter, FusedLayers, Group, reading_together
+from flowdpo_pl.model.lora import LoraSettings, saved_weights
+from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.model.quantization import follow_weights
 from flowdpo_pl.types import Agent
 
@@ -44,35 +48,24 @@ class Agents(nn.Module):
     ) -> None:
         """Adapters start at the base (B = 0); their A is drawn from `seed` and the agent's place alone."""
         super().__init__()
-        from peft import LoraConfig, get_peft_model
+        from peft import get_peft_model
         from peft.tuners.lora import LoraLayer
 
         no_unknown_head(base)
-        config: dict[str, Any] = {
-            "r": lora.r,
-            "lora_alpha": lora.alpha,
-            "lora_dropout": lora.dropout,
-            "target_modules": lora.target_modules,
-            "task_type": "CAUSAL_LM",
-        }
         self.names = tuple(names)
         with torch.random.fork_rng():
             for index, name in enumerate(self.names):
                 torch.manual_seed(seed * len(self.names) + index)
                 if index == 0:
-                    self.peft = get_peft_model(base, LoraConfig(**config), adapter_name=name)
+                    self.peft = get_peft_model(base, lora.peft_config(), adapter_name=name)
                 else:
-                    self.peft.add_adapter(name, LoraConfig(**config))
+                    self.peft.add_adapter(name, lora.peft_config())
         self._base = base
         self._dropout = lora.dropout
-        self._acting: Agent | None = None
-        self._decoding = False
-        self._as_reference = False
+        self._mode: Mode = Nobody()
         self._compiled = self._hidden
         self._starts = nn.ModuleDict()
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
-        self._start_matrices: dict[Agent, list[Matrices]] = {}
-        """The same parameters in pairs."""
         self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
         self._fused = FusedLayers(
@@ -81,7 +74,7 @@ class Agents(nn.Module):
             room=lora.r,
             dtype=self.dtype,
         )
-        for layer, forward in zip(self._layers, self._fused.forwards(self._through), strict=True):
+        for layer, forward in zip(self._layers, self._fused.forwards(self._outputs), strict=True):
             setattr(layer, "forward", forward)  # noqa: B010
         for name in self.names:
             for parameter in self.parameters_of(name):
@@ -103,7 +96,7 @@ class Agents(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.head_weight.device
+        return self._base.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -116,7 +109,7 @@ class Agents(nn.Module):
 
     def hidden(self, token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
         """Last hidden states `[B, N, E]` of `[B, N]` token ids for whoever acts, seen through `view`."""
-        one_token = self._decoding and token_ids.shape[1] == 1
+        one_token = isinstance(self._mode, Decoding) and token_ids.shape[1] == 1
         return (self._compiled if one_token else self._hidden)(token_ids, positions, view)
 
     def _hidden(self, token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
@@ -132,21 +125,12 @@ class Agents(nn.Module):
         """
         self._compiled = torch.compile(self._hidden, dynamic=True)
 
-    @property
-    def head_weight(self) -> Tensor:
-        """Output embedding `[V, E]`, frozen."""
-        weight = self._base.get_output_embeddings().weight
-        assert isinstance(weight, Tensor)
-        return weight
-
-    @property
-    def head_bias(self) -> Tensor | None:
-        return getattr(self._base.get_output_embeddings(), "bias", None)
-
-    @property
-    def head_softcap(self) -> float | None:
-        """Gemma's bound on final logits, or None."""
-        return getattr(self.config, "final_logit_softcapping", None)
+    def head(self, end_ids: Sequence[int]) -> OutputHead:
+        """The frozen output layer, with these end tokens as one symbol."""
+        layer = self._base.get_output_embeddings()
+        assert isinstance(layer.weight, Tensor)
+        softcap = getattr(self.config, "final_logit_softcapping", None)
+        return OutputHead(layer.weight, getattr(layer, "bias", None), softcap, tuple(end_ids))
 
     def train(self, mode: bool = True) -> Agents:
         """Training mode is the adapters' alone: the frozen base never drops anything out."""
@@ -156,9 +140,7 @@ class Agents(nn.Module):
         self.training = mode
         for module in self._base.modules():
             if isinstance(module, GradientCheckpointingLayer):
-                module.training = (
-                    mode  # the layer checkpoints only in training mode; its children stay in eval
-                )
+                module.training = mode  # only then it checkpoints; its children stay in eval
         return self
 
     def parameters_of(self, agent: Agent) -> list[nn.Parameter]:
@@ -177,9 +159,7 @@ class Agents(nn.Module):
             raise KeyError(
                 f"adapter weights differ: missing {sorted(missing)[:3]}, unexpected {sorted(unexpected)[:3]}"
             )
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(state[name])
+        _fill(own, state)
 
     def load_saved(self, agent: Agent, folder: Path) -> None:
         """Take an agent's weights from an adapter in PEFT's format, of the shape these agents have.
@@ -187,31 +167,24 @@ class Agents(nn.Module):
         Raises:
             UserError: `folder` holds no adapter, or one of another shape or base.
         """
-        from safetensors.torch import load_file
-
-        file = folder / "adapter_model.safetensors"
-        if not file.is_file():
-            raise UserError(f"{folder} holds no adapter: it has no adapter_model.safetensors.")
         saved = {
-            name.replace(".weight", f".{agent}.weight"): value for name, value in load_file(file).items()
+            name.replace(".weight", f".{agent}.weight"): value
+            for name, value in saved_weights(folder).items()
         }
         own = {name: p for name, p in self.adapter_state().items() if f".{agent}." in name}
         wrong = [name for name, p in own.items() if name not in saved or saved[name].shape != p.shape]
-        if wrong or saved.keys() - own.keys():
-            name = (wrong or sorted(saved.keys() - own.keys()))[0]
+        if wrong := wrong or sorted(saved.keys() - own.keys()):
             raise UserError(
-                f"the adapter in {folder} does not fit agent '{agent}' at {name}: "
+                f"the adapter in {folder} does not fit agent '{agent}' at {wrong[0]}: "
                 "use the base and the lora settings that it was trained with."
             )
         shape = LoraSettings.of_saved(folder)
-        if shape.r * self._layers[0].scaling[agent] != shape.alpha:
+        if shape.r * self._scale(agent) != shape.alpha:
             raise UserError(
                 f"the adapter in {folder} has alpha {shape.alpha} and agent '{agent}' another: "
                 f"set model.lora.alpha to {shape.alpha}."
             )
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(saved[name])
+        _fill(own, saved)
 
     def save(self, directory: Path) -> None:
         """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
@@ -222,14 +195,20 @@ class Agents(nn.Module):
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._mode(agent):
+        with self._in(Acting(self._adapter(agent, dropout=self._dropout if self.training else 0.0))):
             yield
 
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
         self._fused.load(self._adapter(agent))
-        with self._mode(agent, decoding=True), torch.inference_mode():
+        with self._in(Decoding()), torch.inference_mode():
+            yield
+
+    @contextmanager
+    def reference(self, agent: Agent) -> Iterator[None]:
+        """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
+        with self._in(self._start(agent)), torch.no_grad():
             yield
 
     def freeze_reference(self) -> None:
@@ -237,7 +216,6 @@ class Agents(nn.Module):
         for name in self.names:
             frozen = [nn.Parameter(p.detach().clone(), requires_grad=False) for p in self.parameters_of(name)]
             self._starts[name] = nn.ParameterList(frozen)
-            self._start_matrices[name] = list(zip(frozen[0::2], frozen[1::2], strict=True))
 
     @property
     def reference_name(self) -> str:
@@ -250,37 +228,29 @@ class Agents(nn.Module):
         return f"initial adapters {digest.hexdigest()[:16]}"
 
     @contextmanager
-    def reference(self, agent: Agent) -> Iterator[None]:
-        """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
-        with self._mode(agent if agent in self._starts else None, as_reference=True), torch.no_grad():
-            yield
-
-    @contextmanager
-    def _mode(
-        self, agent: Agent | None, decoding: bool = False, as_reference: bool = False
-    ) -> Iterator[None]:
-        before = self._acting, self._decoding, self._as_reference
-        self._acting, self._decoding, self._as_reference = agent, decoding, as_reference
+    def _in(self, mode: Mode) -> Iterator[None]:
+        before, self._mode = self._mode, mode
         try:
             yield
         finally:
-            self._acting, self._decoding, self._as_reference = before
+            self._mode = before
 
-    def _through(self, group: Group, x: Tensor) -> Tensor:
-        """Outputs of layers that read `x`, for whoever acts."""
-        if self._decoding:
-            return group.decoding(x)
-        if self._acting is None:
-            return group.frozen(x)
-        return trained(group, x, self._adapter(self._acting))
+    def _outputs(self, group: Group, x: Tensor) -> Tensor:
+        return self._mode.outputs(group, x)
 
-    def _adapter(self, agent: Agent) -> TrainedAdapter:
-        """What acts for `agent`; all layers of an adapter have the same scale."""
-        return TrainedAdapter(
-            matrices=(self._start_matrices if self._as_reference else self._matrices)[agent],
-            scale=self._layers[0].scaling[agent],
-            dropout=self._dropout if self.training and not self._as_reference else 0.0,
-        )
+    def _adapter(self, agent: Agent, dropout: float = 0.0) -> Adapter:
+        return Adapter(self._matrices[agent], self._scale(agent), dropout)
+
+    def _start(self, agent: Agent) -> Mode:
+        if agent not in self._starts:
+            return Nobody()
+        frozen = list(self._starts[agent].parameters())
+        matrices = list(zip(frozen[0::2], frozen[1::2], strict=True))
+        return Acting(Adapter(matrices, self._scale(agent)))
+
+    def _scale(self, agent: Agent) -> float:
+        """alpha / r, the same in all layers of an adapter."""
+        return float(self._layers[0].scaling[agent])
 
     @torch.no_grad()
     def _one_token(self) -> None:
@@ -299,3 +269,9 @@ def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
     assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)
     return down, up
+
+
+def _fill(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])

@@ -19,18 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flowdpo_pl.model.adapter_product import Matrices, add_adapter_product
+from flowdpo_pl.model.adapter_product import Matrices
 
 
 @dataclass(frozen=True)
-class TrainedAdapter:
-    """An agent's adapter with gradients."""
+class Adapter:
+    """An agent's adapter in all layers."""
 
     matrices: Sequence[Matrices]
     """By layer."""
     scale: float
     """alpha / r"""
-    dropout: float
+    dropout: float = 0.0
     """Rate; 0 while not training."""
 
 
@@ -69,7 +69,7 @@ class FusedLayers:
                 forwards[index] = partial(shared.output, place)
         return forwards
 
-    def load(self, adapter: TrainedAdapter) -> None:
+    def load(self, adapter: Adapter) -> None:
         """Take a copy of an adapter, in the compute dtype, for decoding."""
         for group in self._groups:
             group.load(adapter)
@@ -105,7 +105,7 @@ class Group(Protocol):
         """Outputs `[N, O]` of the frozen layers."""
         ...
 
-    def load(self, adapter: TrainedAdapter) -> None:
+    def load(self, adapter: Adapter) -> None:
         """Copy an adapter for `decoding`, in place: what a captured graph reads stays where it is."""
         ...
 
@@ -114,12 +114,6 @@ class Group(Protocol):
         ...
 
     def forget(self) -> None: ...
-
-
-def trained(group: Group, x: Tensor, adapter: TrainedAdapter) -> Tensor:
-    """Outputs `[N, O]` of a group with an adapter that learns."""
-    matrices = [adapter.matrices[member] for member in group.members]
-    return add_adapter_product(group.frozen(x), x, matrices, adapter.scale, adapter.dropout)
 
 
 class _OneProduct:
@@ -161,7 +155,7 @@ class _OneProduct:
         weight, bias, _ = self._laid()
         return F.linear(x, weight[: self._outputs], None if bias is None else bias[: self._outputs])
 
-    def load(self, adapter: TrainedAdapter) -> None:
+    def load(self, adapter: Adapter) -> None:
         weight, _, ups = self._laid()
         with torch.no_grad():
             _copy(adapter, self.members, weight[self._outputs :], ups)
@@ -192,7 +186,7 @@ class _OwnProduct:
         output: Tensor = self._layer(x)
         return output
 
-    def load(self, adapter: TrainedAdapter) -> None:
+    def load(self, adapter: Adapter) -> None:
         down, up = adapter.matrices[self.members[0]]
         if self._adapter is None:
             self._adapter = (
@@ -210,7 +204,7 @@ class _OwnProduct:
         return output
 
 
-def _copy(adapter: TrainedAdapter, members: Sequence[int], downs: Tensor, ups: Tensor) -> None:
+def _copy(adapter: Adapter, members: Sequence[int], downs: Tensor, ups: Tensor) -> None:
     """All A of `members` into `[G * r, in]`, each scaled B into its rows and columns of `[G * r, O]`."""
     row = column = 0
     for member in members:

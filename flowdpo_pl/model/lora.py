@@ -6,8 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowdpo_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,18 @@ class LoraSettings:
     target_modules: str | list[str] = "all-linear"
     """`all-linear`: every linear layer but the output head; or module names."""
 
+    def peft_config(self) -> LoraConfig:
+        """The same in PEFT's words, for one adapter."""
+        from peft import LoraConfig
+
+        return LoraConfig(
+            r=self.r,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=self.target_modules,
+            task_type="CAUSAL_LM",
+        )
+
     @staticmethod
     def of_saved(folder: Path) -> LoraSettings:
         """The shape of an adapter that was saved in PEFT's format.
@@ -30,10 +47,7 @@ class LoraSettings:
         Raises:
             UserError: `folder` holds no adapter.
         """
-        file = folder / "adapter_config.json"
-        if not file.is_file():
-            raise UserError(f"{folder} holds no adapter: it has no adapter_config.json.")
-        saved = json.loads(file.read_text(encoding="utf-8"))
+        saved = json.loads(_part(folder, "adapter_config.json").read_text(encoding="utf-8"))
         return LoraSettings(
             r=saved["r"],
             alpha=saved["lora_alpha"],
@@ -42,6 +56,23 @@ class LoraSettings:
         )
 
 
+def saved_weights(folder: Path) -> dict[str, Tensor]:
+    """Weights of an adapter that was saved in PEFT's format, by PEFT's names, which leave the adapter's out.
+
+    Raises:
+        UserError: `folder` holds no adapter.
+    """
+    from safetensors.torch import load_file
+
+    return load_file(_part(folder, "adapter_model.safetensors"))
+
+
 def adapter_fingerprint(folder: Path) -> str:
     """Of an adapter's weights, wherever they lie."""
     return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]
+
+
+def _part(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise UserError(f"{folder} holds no adapter: it has no {name}.")
+    return folder / name

@@ -34,8 +34,7 @@ class Players:
 
     @cached_property
     def head(self) -> OutputHead:
-        agents = self.agents
-        return OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, self.prompts.end_ids)
+        return self.agents.head(self.prompts.end_ids)
 
     def rollouts(self, sampling: Sampling, judge: Judge, draws: Draws) -> Rollouts:
         """What grows trees with these agents, by our own engine."""

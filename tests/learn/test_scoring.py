@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
@@ -35,10 +36,16 @@ def every_fork(world: World, problems: list[Problem], agent: Agent) -> tuple[Pre
 def packed_logprobs(
     world: World, pairs: tuple[PreferencePair, ...], budget: int
 ) -> dict[tuple[str, int], Tensor]:
+    """By problem and node, of the chosen and the rejected move."""
+    by_problem: defaultdict[str, list[PreferencePair]] = defaultdict(list)
+    for pair in pairs:
+        by_problem[pair.problem.id].append(pair)
+    trees = pack(pairs, world.prompts)
+    pairs_of = dict(zip(trees, by_problem.values(), strict=True))
     scores = {}
-    for batch in micro_batches(pack(pairs, world.prompts), budget, torch.device("cpu")):
+    for batch in micro_batches(trees, budget, torch.device("cpu")):
         values = move_logprobs(world.agents, batch, world.head)
-        ordered = [pair for tree in batch.trees for pair in tree.pairs]
+        ordered = [pair for tree in batch.trees for pair in pairs_of[tree]]
         for index, pair in enumerate(ordered):
             scores[pair.problem.id, pair.node] = values[2 * index : 2 * index + 2]
     return scores

@@ -1,7 +1,11 @@
-"""Adapters on disk: what was saved plays the same when it is loaded, and nothing else is taken."""
+"""Exactly one acts; and what was saved plays the same when it is loaded, and nothing else is taken.
+
+Also tests `model.acting`: each mode against stock PEFT.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.attention import TreeView
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
+from tests.conftest import World
 from tests.models import write_model
 
 LORA = LoraSettings(r=4, alpha=8, dropout=0.0)
@@ -83,3 +88,58 @@ def test_a_frozen_start_stays_the_reference_while_the_adapter_moves(tmp_path: Pa
     assert [name for name, _ in agents.peft.named_parameters()] == names
     agents.save(tmp_path / "adapters")
     assert {path.name for path in (tmp_path / "adapters").iterdir()} == {"answer", "stop"}
+
+
+def test_who_acts_is_peft_s_adapter_in_every_mode_and_nobody_outside(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    ids = [7, 20, 21, 22, 30]
+    tokens, positions = torch.tensor([ids]), torch.arange(len(ids))[None]
+    view = TreeView(positions, torch.zeros_like(tokens), torch.zeros_like(tokens))
+
+    def shows(agent: str | None) -> None:
+        hidden = world.agents.hidden(tokens, positions, view)[0]
+        logits = world.head.logits(hidden)
+        torch.testing.assert_close(logits, world.plain.logits(agent, ids), atol=1e-4, rtol=1e-4)
+        assert hidden.requires_grad == (agent is not None and not torch.is_inference_mode_enabled())
+
+    shows(None)
+    for agent in world.agents.names:
+        with world.agents.acting_as(agent):
+            shows(agent)
+            with world.agents.reference(agent):
+                shows(None)
+            shows(agent)  # a mode inside leaves the one outside as it was
+        with world.agents.decoding_as(agent):
+            shows(agent)
+        shows(None)
+    with pytest.raises(KeyError), world.agents.acting_as("answer"):
+        raise KeyError
+    shows(None)
+
+
+def test_dropout_is_the_learner_s_alone(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"), LoraSettings(r=4, alpha=8, dropout=0.5))
+    agents.freeze_reference()
+    agents.train()
+    tokens, positions = torch.arange(20, 40)[None], torch.arange(20)[None]
+    view = TreeView(positions, torch.zeros_like(tokens), torch.zeros_like(tokens))
+    draws = {}
+    for mode in (agents.acting_as, agents.decoding_as, agents.reference):
+        with mode("answer"):
+            first, second = (agents.hidden(tokens, positions, view) for _ in range(2))
+        draws[mode.__name__] = not torch.equal(first, second)
+    assert draws == {"acting_as": True, "decoding_as": False, "reference": False}
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_the_head_gives_the_model_s_logits(family: str, make_world: Callable[..., World]) -> None:
+    world = make_world(family)
+    hidden = torch.randn(3, world.agents.config.hidden_size)
+    head = world.agents.head([2, 3])
+    logits = world.agents.base.get_output_embeddings()(hidden)
+    if family == "gemma2":
+        logits = 5 * torch.tanh(logits / 5)
+    torch.testing.assert_close(head.logits(hidden), logits)
+    assert head.end_ids == (2, 3)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import Problem, RolloutTree, Tie
+from flowdpo_pl.types import Problem, RolloutTree
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
 
 PROMPTS = {
@@ -85,24 +83,11 @@ def test_every_node_gets_one_alternative_played_to_its_end() -> None:
     ]
 
 
-def test_pairs_come_from_flipped_forks_and_ties_are_counted() -> None:
-    script = Counting(stop_at=3)
-    mined = mine([grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), NodeAlternatives())])
-    stops = mined.of(STOP)
-    assert [(pair.node, pair.chosen.text, pair.rejected.text) for pair in stops] == [
-        (1, "No", "Yes"),
-        (3, "No", "Yes"),
-        (5, "Yes", "No"),
-    ]
-    assert mined.of(ANSWER) == () and mined.ties == Counter({(ANSWER, Tie.BOTH_RIGHT): 3})
-
-
 def test_a_node_without_an_alternative_is_counted_not_forked() -> None:
     script = Counting(stop_at=1)
     silent = ScriptedEngine(lambda request: (script.write(request)[0], None), script.choose)
     tree = grow(silent, script.tokenizer, AnswerStopFlow(2, 2), NodeAlternatives())
     assert tree.nodes_without_alternative == (0,) and [fork.node for fork in tree.forks] == [1]
-    assert mine([tree]).ties[ANSWER, Tie.NO_ALTERNATIVE] == 1
 
 
 def test_breadth_first_needs_one_wave_more_than_chunks() -> None:

@@ -2,6 +2,8 @@
 
 Waves are split into micro-batches by a token budget. Draws are functions of (seed, problem, branch,
 turn, position), so no split, retry or order of rows changes a move.
+
+Shapes: B rows (requests of a micro-batch), N new tokens, T tokens written at most, E hidden size.
 """
 
 from __future__ import annotations
@@ -56,14 +58,14 @@ class NativeEngine:
         agents: Agents,
         head: OutputHead,
         draws: Draws,
-        sampling: Sampling | None = None,
-        token_budget: int = 65_536,
+        sampling: Sampling,
+        token_budget: int,
     ) -> None:
         """`token_budget`: columns times rows that one micro-batch's cache may hold."""
         self.agents = agents
         self.head = head
         self.draws = draws
-        self.sampling = sampling or Sampling()
+        self.sampling = sampling
         self.token_budget = token_budget
         self._cache = PrefixCache()
 
@@ -239,7 +241,7 @@ class NativeEngine:
 
 
 class _Writing:
-    """The decode loop of one micro-batch of B requests, at most T tokens each."""
+    """The decode loop of one micro-batch; what it collects is `[B, T]`."""
 
     def __init__(
         self, engine: NativeEngine, agent: Agent, requests: Sequence[WriteRequest], rows: Sequence[_Row]

@@ -1,4 +1,7 @@
-"""The native engine is the plain engine, faster: same moves, same log-probabilities, any batch shape."""
+"""The native engine is the plain engine, faster: same moves, same log-probabilities, any batch shape.
+
+Also tests `play.engines.protocol`: both engines take its requests and give its results.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ def test_greedy_equals_transformers_generate(
     world = make_world(family)
     end_id = world.prompts.end_ids[0]  # `generate` can't merge several end tokens into one symbol
     head = replace(world.head, end_ids=(end_id,))
-    engine = NativeEngine(world.agents, head, world.draws, Sampling(temperature=0))
+    engine = NativeEngine(world.agents, head, world.draws, Sampling(temperature=0), token_budget=65_536)
     requests = [
         WriteRequest(ANSWER, p.id, "", 0, world.prompts.context(ANSWER, p, ()).prefix, max_tokens=24)
         for p in problems

@@ -24,7 +24,7 @@ def update_ours(
     """Print seconds and peak memory of forward, backward and reference as JSON.
 
     Args:
-        pairs: file of `benchmarks.pair_file`.
+        pairs: file of `benchmarks.contenders.pair_file`.
         model: folder of the base model.
         packed: a tree per problem, or each pair's two sequences padded to one length.
         threads: of torch.

@@ -11,7 +11,7 @@ from statistics import median
 
 from transformers import AutoConfig, AutoTokenizer
 
-from benchmarks.vllm_engine import VllmEngine
+from benchmarks.contenders.vllm_engine import VllmEngine
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.flow import AnswerStopFlow

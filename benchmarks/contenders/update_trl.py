@@ -30,7 +30,7 @@ class TokenIdsTrainer(DPOTrainer):  # type: ignore[misc]
 def main() -> None:
     """Print seconds and peak memory above the idle trainer as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", required=True, help="file of benchmarks.pair_file")
+    parser.add_argument("--pairs", required=True, help="file of benchmarks.contenders.pair_file")
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--pairs_at_once", type=int, default=8, help="pairs of a micro-batch (TRL's default)")

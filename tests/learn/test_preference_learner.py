@@ -1,0 +1,101 @@
+"""An agent's update from pairs is plain DPO: stock transformers and PEFT, padded pairs, one step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.packing import pack_rows, scored_moves
+from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged, pair_scores
+from flowdpo_pl.learn.scoring import MicroBatch
+from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.types import Agent, Problem
+from tests.conftest import World
+from tests.learn.test_scoring import every_fork
+from tests.oracles import padded_scores
+
+LEARNING = Learning(loss=SigmoidLoss(beta=0.5), max_grad_norm=0.05)
+
+
+def learner_of(world: World, token_budget: int) -> PreferenceLearner:
+    return PreferenceLearner(
+        world.agents, world.head, world.prompts, world.draws, torch.Tensor.backward, token_budget
+    )
+
+
+@pytest.mark.parametrize("token_budget", [1, 10_000])
+@pytest.mark.parametrize("agent", [ANSWER, STOP])
+def test_an_update_is_that_of_plain_dpo(
+    agent: Agent, token_budget: int, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    pairs = every_fork(world, problems, agent)
+    plain = {name: p for name, p in world.plain.model.named_parameters() if f".{agent}." in name}
+    scores = padded_scores(pairs, world.prompts, world.plain)
+    losses = LEARNING.loss(scores)
+    losses.mean().backward()
+    grad_norm = torch.nn.utils.clip_grad_norm_(plain.values(), LEARNING.max_grad_norm)
+    torch.optim.SGD(plain.values(), lr=1.0).step()
+
+    optimizer = torch.optim.SGD(world.agents.parameters_of(agent), lr=1.0)
+    learnt = learner_of(world, token_budget).learn(agent, pairs, LEARNING, optimizer, update=0)
+    assert learnt.pairs == len(pairs) and not learnt.set_aside
+    assert learnt.loss == pytest.approx(float(losses.detach().mean()), abs=1e-5)
+    assert learnt.grad_norm == pytest.approx(float(grad_norm), rel=1e-3)
+    assert learnt.margin == pytest.approx(float(scores.margin.detach().mean()), abs=1e-4)
+    assert learnt.chosen_logprob == pytest.approx(float(scores.policy_chosen.detach().mean()), abs=1e-4)
+    assert learnt.rejected_logprob == pytest.approx(float(scores.policy_rejected.detach().mean()), abs=1e-4)
+    assert learnt.preferred == pytest.approx(float((scores.margin > 0).float().mean()))
+    for own, (name, expected) in zip(world.agents.parameters_of(agent), plain.items(), strict=True):
+        torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_without_pairs_there_is_no_step(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    before = [parameter.detach().clone() for parameter in world.agents.parameters_of(ANSWER)]
+    optimizer = torch.optim.Adam(world.agents.parameters_of(ANSWER))
+    learnt = learner_of(world, 100).learn(ANSWER, [], LEARNING, optimizer, update=0)
+    assert learnt.pairs == learnt.tokens == 0 and math.isnan(learnt.loss) and not learnt.set_aside
+    assert not optimizer.state
+    for parameter, old in zip(world.agents.parameters_of(ANSWER), before, strict=True):
+        assert torch.equal(parameter, old) and parameter.grad is None
+
+
+def test_pair_scores_take_the_moves_in_turn_with_their_lengths(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    pairs = every_fork(world, problems, ANSWER)[:3]
+    moves = [move for pair in pairs for move in scored_moves(pair, world.prompts)]
+    batch = MicroBatch.of([tree for move in moves for tree in pack_rows([move])], torch.device("cpu"))
+    scores = pair_scores(torch.arange(6.0), -torch.arange(6.0), batch)
+    assert scores.policy_chosen.tolist() == [0, 2, 4] and scores.policy_rejected.tolist() == [1, 3, 5]
+    assert scores.reference_chosen.tolist() == [0, -2, -4] and scores.reference_rejected.tolist() == [
+        -1,
+        -3,
+        -5,
+    ]
+    assert scores.chosen_tokens.tolist() == [len(pair.chosen.token_ids) for pair in pairs]
+    assert scores.rejected_tokens.tolist() == [len(pair.rejected.token_ids) for pair in pairs]
+
+
+def test_several_updates_count_by_their_pairs(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    optimizer = torch.optim.SGD(world.agents.parameters_of(ANSWER), lr=0.0)
+    some = learner_of(world, 10_000).learn(
+        ANSWER, every_fork(world, problems, ANSWER)[:1], LEARNING, optimizer, update=0
+    )
+    more = replace(some, pairs=3, loss=some.loss + 4, tokens=7, set_aside=True)
+    none = replace(some, pairs=0, loss=math.nan, margin=math.nan, grad_norm=math.nan, tokens=0)
+    numbers = averaged([some, none, more])
+    assert numbers["loss"] == pytest.approx(some.loss + 3)
+    assert numbers["margin"] == pytest.approx(some.margin)
+    assert numbers["tokens"] == some.tokens + 7 and numbers["updates_set_aside"] == 1
+    assert math.isnan(averaged([none])["loss"])

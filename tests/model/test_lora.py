@@ -1,0 +1,45 @@
+"""The adapters' shape in our words and in PEFT's; loading into agents is tested in test_agents.py."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig
+from safetensors.torch import save_file
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.lora import LoraSettings, adapter_fingerprint, saved_weights
+
+
+def test_settings_are_read_back_from_what_peft_saves(tmp_path: Path) -> None:
+    settings = LoraSettings(r=3, alpha=12, dropout=0.25, target_modules=["q_proj", "up_proj"])
+    settings.peft_config().save_pretrained(str(tmp_path))
+    assert LoraSettings.of_saved(tmp_path) == settings
+
+
+def test_the_defaults_are_those_of_the_paper_and_all_linear_is_peft_s_word() -> None:
+    config = LoraSettings().peft_config()
+    assert isinstance(config, LoraConfig)
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (8, 8, 0.05)
+    assert config.target_modules == "all-linear" and config.task_type == "CAUSAL_LM"
+    assert not config.use_rslora and config.bias == "none"
+
+
+def test_weights_are_read_and_their_fingerprint_is_theirs_alone(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        (tmp_path / name).mkdir()
+        save_file({"lora_A.weight": torch.full((2, 3), value)}, tmp_path / name / "adapter_model.safetensors")
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    assert saved_weights(tmp_path / "two")["lora_A.weight"].tolist() == [[2.0] * 3] * 2
+    assert adapter_fingerprint(tmp_path / "one") == adapter_fingerprint(tmp_path / "copy")
+    assert adapter_fingerprint(tmp_path / "one") != adapter_fingerprint(tmp_path / "two")
+
+
+def test_a_folder_without_an_adapter_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no adapter: it has no adapter_config\.json"):
+        LoraSettings.of_saved(tmp_path)
+    with pytest.raises(UserError, match=r"holds no adapter: it has no adapter_model\.safetensors"):
+        saved_weights(tmp_path)
