@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
 
@@ -136,7 +136,7 @@ def _times_table(folders: Folders) -> str:
 def _write_csv(path: Path, shares: Sequence[Measured], differences: Sequence[Measured]) -> None:
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["kind", "table", "row", "seed", "problems", "value", "low", "high", "p"])
+        writer.writerow(["kind", *(column.name for column in fields(Measured))])
         for kind, numbers in (("accuracy", shares), ("difference", differences)):
             for n in numbers:
-                writer.writerow([kind, n.table, n.row, n.seed, n.problems, n.value, n.low, n.high, n.p])
+                writer.writerow([kind, *astuple(n)])
