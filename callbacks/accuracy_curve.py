@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from callbacks.batch_log import append_lines, cut_to
@@ -10,9 +9,8 @@ from callbacks.batch_values import BatchValues, pairs_by_agent
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
 from callbacks.played_module import PlayedModule
-from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.curves import CURVES, draw_curves, read_curve
 
-CURVES = ("progressive", "window")
 _ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))
 
 
@@ -62,28 +60,7 @@ class AccuracyCurve(PlayCallback):
 
 def draw_curve(table: Path, picture: Path) -> None:
     """Draws the CSV of an `AccuracyCurve` as a PNG: both accuracies with their intervals."""
-    from matplotlib.figure import Figure
-
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    problems = [int(row["problems"]) for row in rows]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    labels = {
-        "progressive": ("all problems so far (95 % at all times together)", "tab:blue"),
-        "window": ("latest problems (95 %, Wilson)", "tab:orange"),
-    }
-    for curve, (label, color) in labels.items():
-        accuracy, low, high = (
-            [100 * float(row[f"{curve}_{part}"]) for row in rows] for part in ("accuracy", "low", "high")
-        )
-        axes.fill_between(problems, low, high, color=color, alpha=0.15, linewidth=0)
-        axes.plot(problems, accuracy, color=color, label=label, marker="o" if len(rows) == 1 else None)
-    axes.set(xlabel="problems", ylabel="right answers, %", title="Progressive accuracy", ylim=(0, 100))
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best", frameon=False)
-    with whole_file(picture) as partial:
-        figure.savefig(partial, format="png", dpi=120)
+    draw_curves([read_curve(table, "this run", seed=0)], picture)
 
 
 def _position(line: str) -> int:

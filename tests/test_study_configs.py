@@ -18,7 +18,8 @@ from flowdpo_pl.verbs.study_report import Report
 from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
 from tests.runs import ROOT
 
-STUDIES = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")
+WITH_ARMS = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")
+STUDIES = (*WITH_ARMS, "configs/quickstart_gain.yaml")
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "merge": merge}
 
 
@@ -86,7 +87,7 @@ def test_the_stages_are_in_order(path: str, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_arms_differ_in_their_traces_alone() -> None:
-    for path in STUDIES:
+    for path in WITH_ARMS:
         stages = parsed(path).stages
         sft = [stages[f"sft_{arm}"] for arm in ("ground_truth", "unfiltered", "self", "flow")]
         assert len({stage.config for stage in sft}) == 1

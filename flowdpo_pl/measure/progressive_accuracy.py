@@ -1,17 +1,15 @@
 """Progressive accuracy: how often the flow was right, each problem judged before its update.
 
-Legend: B problems of a batch, W length of the window, R ranks.
+Legend: B problems of a batch, W length of the window.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import require_at_least
 from flowdpo_pl.measure.intervals import time_uniform, wilson
 
 
@@ -21,16 +19,12 @@ class ProgressiveAccuracy(Metric):
     The cumulative value has a time-uniform interval (its target drifts as the agents learn, and it is
     looked at after every batch); the window has Wilson's.
 
-    All states are integer tensors, persistent (they are in `state_dict`) and reducible over ranks:
-    sums are added; the windows of R ranks that played equal shares of each batch are interleaved,
-    newest last, and cut to the newest W, which is then the stream's window.
+    Several ranks each feed the outcomes of all of them, in stream order: nothing is left to synchronise.
 
     Args:
         window: Number of latest problems in the window (W).
         confidence: Coverage of both intervals, in (0, 1).
     """
-
-    full_state_update = True
 
     correct: Tensor
     """Number of right problems so far (int64 scalar)."""
@@ -43,17 +37,16 @@ class ProgressiveAccuracy(Metric):
     recent_sizes: Tensor
     """Sizes of the groups that those problems belong to, 0 where there was none yet (int64 [W])."""
 
-    def __init__(self, window: int = 160, confidence: float = 0.95, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if window < 1:
-            raise UserError(f"window is {window} problems: give at least 1")
+    def __init__(self, window: int = 160, confidence: float = 0.95) -> None:
+        # without a cache, no value of before outlives the loading of a checkpoint
+        super().__init__(sync_on_compute=False, compute_with_cache=False)
+        require_at_least(1, {"model.window": window})
         self.window = window
         self.confidence = confidence
         for name in ("correct", "seen", "squared_sizes"):
-            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum", persistent=True)
+            self.add_state(name, torch.zeros((), dtype=torch.int64), persistent=True)
         for name in ("recent_correct", "recent_sizes"):
-            zeros = torch.zeros(window, dtype=torch.int64)
-            self.add_state(name, zeros, dist_reduce_fx=newest_of_ranks, persistent=True)
+            self.add_state(name, torch.zeros(window, dtype=torch.int64), persistent=True)
 
     def update(self, correct: Tensor, groups: Tensor | None = None) -> None:
         """Adds a batch in stream order.
@@ -101,15 +94,3 @@ class ProgressiveAccuracy(Metric):
         counts = {"problems": seen, "window_full": int(in_window == self.window)}
         result = {name: self.seen.new_tensor(value, dtype=torch.float32) for name, value in values.items()}
         return result | {name: self.seen.new_tensor(count) for name, count in counts.items()}
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        # torchmetrics takes over the checkpoint's own tensors, on the device they were loaded to.
-        super()._load_from_state_dict(*args, **kwargs)
-        for name in self._defaults:
-            setattr(self, name, getattr(self, name).to(self.device, copy=True))
-        self._computed = None
-
-
-def newest_of_ranks(windows_RW: Tensor) -> Tensor:
-    """Merges the windows of R ranks, each newest last, into the newest W outcomes of all ([R, W] -> [W])."""
-    return windows_RW.T.reshape(-1)[-windows_RW.shape[1] :]

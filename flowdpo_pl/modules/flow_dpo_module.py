@@ -90,9 +90,8 @@ class FlowDPOModule(AdapterModule):
         self.max_generated_tokens = max_generated_tokens
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
-        # fed with all ranks' outcomes in stream order, so never synchronised again
-        self.accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
-        self.validation_accuracy = ProgressiveAccuracy(window, sync_on_compute=False)
+        self.accuracy = ProgressiveAccuracy(window)
+        self.validation_accuracy = ProgressiveAccuracy(window)
         self.chooser_confusion = ChooserConfusion()
         self._seen = {"train": 0, "validation": 0}
         self._generated_tokens = 0

@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.results.traces import Trace
 
 _CHANCES = {"samples", "sampling", "verifier"}
@@ -77,8 +77,7 @@ def fair_arms(
         raise UserError(f"traces names {len(arms)} arms: give at least two to compare.")
     if unfiltered not in arms:
         raise UserError(f"unfiltered is '{unfiltered}', but the arms are {list(arms)}.")
-    if limit is not None and limit < 1:
-        raise UserError(f"limit is {limit}: give at least 1 prompt, or null.")
+    require_at_least(1, {"limit": limit})
     _require_same_tries(arms)
     questions: dict[str, tuple[str, str]] = {}
     for name, traces in arms.items():

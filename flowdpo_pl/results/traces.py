@@ -91,13 +91,8 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
 def _trace(values: Any, where: str) -> Trace:
     if not isinstance(values, dict):
         raise UserError(f"{where} is no trace: give a trace file that `predict` wrote.")
-    for name, kind in (
-        ("problem_id", str),
-        ("question", str),
-        ("gold", str),
-        ("trace", str),
-        ("correct", bool),
-    ):
+    texts = dict.fromkeys(("problem_id", "question", "gold", "trace"), str)
+    for name, kind in {**texts, "correct": bool}.items():
         if not isinstance(values.get(name), kind):
             raise UserError(f"{where} is no trace: it has no {name} ({kind.__name__}).")
     known = {known.name for known in fields(Trace)}

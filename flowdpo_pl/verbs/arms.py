@@ -10,7 +10,7 @@ from typing import Any
 
 from flowdpo_pl.data.problem_source import ProblemSource, content_id
 from flowdpo_pl.data.problem_stream import ProblemStream
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.fair_arms import FairArms, fair_arms
 from flowdpo_pl.results.traces import Trace, read_traces, to_line
@@ -43,7 +43,9 @@ def arms(
     fair = fair_arms(read, unfiltered, limit, seed)
     written = {**fair.arms, f"{unfiltered}_unfiltered": fair.unfiltered}
     if test is not None and (ids := among(written, test, "test")):
-        raise UserError(f"prompts of the arms are in the test set {test.path}: {named(ids)}; leave them out.")
+        raise UserError(
+            f"prompts of the arms are in the test set {test.path}: {some_of(ids)}; leave them out."
+        )
     overlap = among(written, stream, "stream") if stream is not None else None
     for name, rows in written.items():
         with whole_file(output / f"{name}.jsonl") as partial:
@@ -99,9 +101,3 @@ def among(written: Mapping[str, Sequence[Trace]], source: ProblemSource, key: st
         if content_id(trace.question.strip()) in questions
     }
     return list(found)
-
-
-def named(ids: Sequence[str]) -> str:
-    """The ids, at most ten of them."""
-    more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
-    return ", ".join(ids[:10]) + more

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import whole_folder
 
 
 def convert(gguf: Path, out: Path, dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16") -> None:
@@ -30,9 +31,8 @@ def convert(gguf: Path, out: Path, dtype: Literal["bfloat16", "float16", "float3
         raise UserError(f"{out} exists already: remove it or choose another folder.")
     with tempfile.TemporaryDirectory() as scratch:
         source = gguf if gguf.suffix == ".gguf" else _unpacked(gguf, Path(scratch))
-        partial = out.with_name(out.name + ".partial")
-        _write(source, partial, dtype)
-    partial.rename(out)
+        with whole_folder(out) as partial:
+            _write(source, partial, dtype)
     print(f"wrote {out}")
 
 

@@ -90,14 +90,13 @@ def _logits(agents: Agents) -> Tensor:
     import torch
 
     from flowdpo_pl.model.attention import TreeView
-    from flowdpo_pl.model.output_head import OutputHead
 
     generator = torch.Generator().manual_seed(0)
     shape = 4, min(64, agents.context_limit)
     token_ids = torch.randint(agents.config.vocab_size, shape, generator=generator)
     positions = torch.arange(shape[1]).expand(shape)
     nothing = torch.zeros(shape, dtype=torch.long)
-    head = OutputHead(agents.head_weight, agents.head_bias, agents.head_softcap, ())
+    head = agents.head(())
     with torch.no_grad():
         hidden = agents.hidden(token_ids, positions, TreeView(positions, nothing, nothing))
         return head.logits(hidden.flatten(0, 1))

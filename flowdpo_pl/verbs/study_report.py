@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.measure.intervals import Interval, wilson
 from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.curves import CURVES, Curve, draw_curves, read_curve, write_curves
 from flowdpo_pl.results.paired import paired
-from flowdpo_pl.results.predictions import Prediction, by_problem, read_predictions
-from flowdpo_pl.verbs.report_curves import CURVES, Curve, draw_curves, read_curve, write_curves
+from flowdpo_pl.results.predictions import Prediction, accuracies, read_predictions
 from flowdpo_pl.verbs.report_tables import Measured, arms_table, seeds_table, table
 from flowdpo_pl.verbs.study_stage import placeholders_filled
 
@@ -50,14 +49,14 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
     Raises:
         UserError: a file that the report names is not there or of another format.
     """
-    accuracies, differences = measured(report, folders)
+    shares, differences = measured(report, folders)
     curves = [
         read_curve(Path(placeholders_filled(path, stages)), name, seed)
         for name, path in report.curves.items()
         for seed, stages in folders.items()
     ]
-    _write_csv(output / "tables.csv", accuracies, differences)
-    sections = [_accuracy_section(name, accuracies, differences) for name in report.tables]
+    _write_csv(output / "tables.csv", shares, differences)
+    sections = [_accuracy_section(name, shares, differences) for name in report.tables]
     if curves:
         write_curves(output / "curves.csv", curves)
         draw_curves(curves, output / "curves.png")
@@ -73,27 +72,24 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
 
 def measured(report: Report, folders: Folders) -> tuple[list[Measured], list[Measured]]:
     """Accuracies of all rows, and the paired differences, seed by seed."""
-    accuracies: list[Measured] = []
+    shares: list[Measured] = []
     differences: list[Measured] = []
     for name, rows in report.tables.items():
         for seed, stages in folders.items():
             read = {row: read_predictions(placeholders_filled(path, stages)) for row, path in rows.items()}
-            accuracies += [accuracy(name, row, seed, predictions) for row, predictions in read.items()]
+            shares += [accuracy(name, row, seed, predictions) for row, predictions in read.items()]
             differences += [
                 difference(name, seed, (one, read[one]), (two, read[two]))
                 for one, two in report.differences
                 if {one, two} <= rows.keys()
             ]
-    return accuracies, differences
+    return shares, differences
 
 
 def accuracy(table: str, row: str, seed: int, predictions: Sequence[Prediction]) -> Measured:
-    """Mean accuracy with Wilson's interval; samples of one problem count as one outcome."""
-    groups = by_problem(predictions).values()
-    right = sum(prediction.correct for prediction in predictions)
-    squared_sizes = sum(len(samples) ** 2 for samples in groups)
-    low, high = wilson(right, len(predictions), squared_sizes=squared_sizes)
-    return Measured(table, row, seed, len(groups), right / len(predictions), low, high)
+    """Mean accuracy of all samples, with its interval."""
+    found = accuracies(predictions)
+    return Measured(table, row, seed, *(found[part] for part in ("problems", "accuracy", "low", "high")))
 
 
 def difference(
@@ -101,14 +97,12 @@ def difference(
 ) -> Measured:
     """The second row minus the first on the problems of both."""
     found = paired(one[1], two[1])
-    interval = Interval(found.low, found.high)
-    return Measured(
-        table, f"{two[0]} - {one[0]}", seed, found.problems, found.difference, *interval, p=found.p
-    )
+    row, interval = f"{two[0]} - {one[0]}", (found.low, found.high)
+    return Measured(table, row, seed, found.problems, found.difference, *interval, p=found.p)
 
 
-def _accuracy_section(name: str, accuracies: Sequence[Measured], differences: Sequence[Measured]) -> str:
-    rows, compared = ([n for n in numbers if n.table == name] for numbers in (accuracies, differences))
+def _accuracy_section(name: str, shares: Sequence[Measured], differences: Sequence[Measured]) -> str:
+    rows, compared = ([n for n in numbers if n.table == name] for numbers in (shares, differences))
     parts = [f"### {name}", seeds_table(rows, "right, % (95 %, Wilson)", "{:.1f}")]
     if compared:
         parts.append(seeds_table(compared, "difference, points (95 %, paired)", "{:+.1f}"))
@@ -120,7 +114,8 @@ def _curve_section(curves: Sequence[Curve]) -> str:
     parts = ["### training", "![Progressive accuracy](curves.png)"]
     for kind, title in CURVES.items():
         ends = [
-            Measured(kind, curve.name, curve.seed, curve.problems[-1], *curve.end(kind)) for curve in curves
+            Measured(kind, curve.name, curve.seed, curve.problems[-1], *(part[-1] for part in curve.of(kind)))
+            for curve in curves
         ]
         parts.append(seeds_table(ends, f"{title}, right at the end, % (95 %)", "{:.1f}"))
     return "\n\n".join(parts)
@@ -138,10 +133,10 @@ def _times_table(folders: Folders) -> str:
     return table(["stage", *(f"seed {seed}" for seed in folders)], rows)
 
 
-def _write_csv(path: Path, accuracies: Sequence[Measured], differences: Sequence[Measured]) -> None:
+def _write_csv(path: Path, shares: Sequence[Measured], differences: Sequence[Measured]) -> None:
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["kind", "table", "row", "seed", "problems", "value", "low", "high", "p"])
-        for kind, numbers in (("accuracy", accuracies), ("difference", differences)):
+        writer.writerow(["kind", *(column.name for column in fields(Measured))])
+        for kind, numbers in (("accuracy", shares), ("difference", differences)):
             for n in numbers:
-                writer.writerow([kind, n.table, n.row, n.seed, n.problems, n.value, n.low, n.high, n.p])
+                writer.writerow([kind, *astuple(n)])

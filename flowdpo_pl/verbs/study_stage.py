@@ -80,17 +80,10 @@ class Stage:
         Raises:
             UserError: a value of an earlier stage is not there.
         """
-
-        def filled(match: re.Match[str]) -> str:
-            own = {"here": str(here), "seed": str(seed)}
-            if match["name"] in own:
-                return own[match["name"]]
-            folder = folders[match["name"]]
-            return str(folder) if match["file"] is None else _value(folder / match["file"], match["key"])
-
+        named: dict[str, Path | str] = {**folders, "here": here, "seed": str(seed)}
         config = [] if self.config is None else [f"--config={self.config}"]
         return config + [
-            f"--{key}={_PLACEHOLDER.sub(filled, _as_text(value))}" for key, value in self.settings().items()
+            f"--{key}={placeholders_filled(_as_text(value), named)}" for key, value in self.settings().items()
         ]
 
     def _files(self, config: str | None) -> set[str]:
@@ -103,17 +96,18 @@ class Stage:
             yield from _PLACEHOLDER.finditer(_as_text(value))
 
 
-def placeholders_filled(text: str, folders: Mapping[str, Path]) -> str:
-    """A path with the folders of the stages that it names.
+def placeholders_filled(text: str, folders: Mapping[str, Path | str]) -> str:
+    """A text with the folders that it names, or with values in their JSON files.
 
     Raises:
-        UserError: it names a stage that is not there.
+        UserError: it names a stage or a value that is not there.
     """
 
     def filled(match: re.Match[str]) -> str:
         if match["name"] not in folders:
             raise UserError(f"{text} names '{match['name']}', which is none of the stages {list(folders)}.")
-        return str(folders[match["name"]])
+        folder = folders[match["name"]]
+        return str(folder) if match["file"] is None else _value(Path(folder) / match["file"], match["key"])
 
     return _PLACEHOLDER.sub(filled, text)
 

@@ -1,3 +1,8 @@
+"""Stop's choices on scripted chains, counted as by hand.
+
+Also tests `measure.chooser_questions`: what Stop was asked on each chain.
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flowdpo_pl.__main__ import main
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.paired import bootstrap, paired, sign_test
-from flowdpo_pl.results.predictions import Prediction, to_line
+from flowdpo_pl.results.predictions import Prediction
 
 
 def run(outcomes: str, start: int = 0, samples: int = 1) -> list[Prediction]:
@@ -80,18 +76,6 @@ def test_runs_on_other_problems_are_refused() -> None:
         paired(run("1"), other)
 
 
-def test_the_verb_prints_a_table_and_json(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, outcomes in (("a", "1100"), ("b", "1111")):
-        (tmp_path / f"{name}.jsonl").write_text("".join(map(to_line, run(outcomes))))
-    monkeypatch.setattr(
-        sys, "argv", ["flowdpo_pl", "compare", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
-    )
-    main()
-    printed = capsys.readouterr().out
-    assert "4 problems in both" in printed
-    assert json.loads(printed.splitlines()[-1])["difference"] == 0.5
-    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "compare", "none.jsonl", str(tmp_path / "b.jsonl")])
-    with pytest.raises(SystemExit, match=r"none\.jsonl does not exist"):
-        main()
+def test_a_bootstrap_of_no_resamples_is_refused() -> None:
+    with pytest.raises(UserError, match="resamples is 0: give at least 1"):
+        paired(run("1"), run("0"), resamples=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.traces import Trace, read_traces, to_line
+from flowdpo_pl.results.traces import Trace, read_traces, to_line, write_parquet
 
 TRACE = Trace("a", "1 + 1 ?", "2", "it is 2", True, extracted="2", source="flow", made_by={"seed": 1})
 
@@ -18,6 +18,8 @@ def test_a_file_gives_its_traces_back(tmp_path: Path) -> None:
     file = tmp_path / "traces.jsonl"
     file.write_text(to_line(TRACE) + to_line(other), encoding="utf-8")
     assert read_traces(file) == [TRACE, other]
+    write_parquet([TRACE, other], tmp_path / "traces.parquet")
+    assert read_traces(tmp_path / "traces.parquet") == [TRACE, other]
 
 
 @pytest.mark.parametrize(

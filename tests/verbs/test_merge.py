@@ -15,7 +15,6 @@ from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
-from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.flow import ANSWER
 from flowdpo_pl.verbs.merge import merge
 from tests.model.test_agents import LORA, trained
@@ -63,7 +62,7 @@ def test_the_merged_base_as_reference_is_the_initial_adapter_as_reference(tmp_pa
     batch = MicroBatch.of(pack_rows([ScoredMove(TOKENS[:9], TOKENS[9:], 0)]), torch.device("cpu"))
     scores = []
     for agents in (kept, merged):
-        head = OutputHead(agents.head_weight, None, None, (2, 3))
+        head = agents.head((2, 3))
         with agents.reference(ANSWER):
             scores.append(move_logprobs(agents, batch, head) / len(TOKENS[9:]))
     torch.testing.assert_close(*scores, atol=1e-5, rtol=1e-5)

@@ -90,6 +90,7 @@ def test_a_missing_config_is_named() -> None:
 
 
 def test_a_path_that_names_no_stage_is_refused(tmp_path: Path) -> None:
-    assert placeholders_filled("{a}/x", {"a": tmp_path}) == f"{tmp_path}/x"
+    (tmp_path / "facts.json").write_text('{"n": 3}')
+    assert placeholders_filled("{a}/x{a:facts.json:n}", {"a": tmp_path}) == f"{tmp_path}/x3"
     with pytest.raises(UserError, match="names 'b', which is none of the stages"):
         placeholders_filled("{b}/x", {"a": tmp_path})

@@ -1,0 +1,91 @@
+"""Accuracy curves: read back as written, refused where they are none, drawn one or several."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.curves import Curve, draw_curves, read_curve, write_curves
+
+COLUMNS = [f"{kind}_{part}" for kind in ("progressive", "window") for part in ("accuracy", "low", "high")]
+
+
+def curve_file(path: Path, *rows: tuple[float, ...]) -> Path:
+    """A file of problems, then six numbers a row, with a column of pairs that nobody reads here."""
+    lines = [["problems", *COLUMNS, "answer_pairs"], *([*row, 3] for row in rows)]
+    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    return path
+
+
+def test_a_file_gives_its_numbers_by_kind(tmp_path: Path) -> None:
+    file = curve_file(tmp_path / "c.csv", (32, 0.25, 0.1, 0.4, 0.3, 0.2, 0.5), (64, 0.5, 0.3, 0.7, 1, 0.6, 1))
+    curve = read_curve(file, "flow", 2)
+    assert (curve.name, curve.seed, curve.problems) == ("flow", 2, [32, 64])
+    assert curve.of("progressive") == ([0.25, 0.5], [0.1, 0.3], [0.4, 0.7])
+    assert curve.of("window") == ([0.3, 1.0], [0.2, 0.6], [0.5, 1.0])
+
+
+def test_the_gathered_file_holds_every_point_of_every_curve(tmp_path: Path) -> None:
+    rows = {"a": [(8, 0, 0, 0, 0, 0, 0.5), (16, 1, 1, 1, 1, 1, 1)], "b": [(8, 0.25, 0, 1, 0.25, 0, 1)]}
+    curves = [
+        read_curve(curve_file(tmp_path / name, *points), name, seed)
+        for seed, (name, points) in enumerate(rows.items())
+    ]
+    write_curves(tmp_path / "all.csv", curves)
+    with (tmp_path / "all.csv").open(newline="") as file:
+        head, *points = list(csv.reader(file))
+    assert head == ["curve", "seed", "problems", *COLUMNS]
+    assert [(name, seed, *map(float, numbers)) for name, seed, *numbers in points] == [
+        ("a", "0", *rows["a"][0]),
+        ("a", "0", *rows["a"][1]),
+        ("b", "1", *rows["b"][0]),
+    ]
+
+
+def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the curve .*none.csv does not exist"):
+        read_curve(tmp_path / "none.csv", "x", 0)
+    for content in ("", "problems,progressive_accuracy\n8,0.5\n"):
+        (tmp_path / "other.csv").write_text(content)
+        with pytest.raises(UserError, match=r"other.csv is no accuracy curve"):
+            read_curve(tmp_path / "other.csv", "x", 0)
+
+
+def drawn(
+    curves: list[Curve], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> list[tuple[int, int, list[str]]]:
+    """Of each panel: its lines, its bands, and what its legend says (the last panel alone has one)."""
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def kept(self: Figure, *args: object, **options: object) -> None:
+        figures.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    draw_curves(curves, folder / "p.png")
+    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
+    return [
+        (
+            len(axes.lines),
+            len(axes.collections),
+            [text.get_text() for text in legend.get_texts()] if legend else [],
+        )
+        for axes in figures[0].axes
+        for legend in [axes.get_legend()]
+    ]
+
+
+def test_intervals_are_drawn_for_one_seed_and_a_name_is_in_the_legend_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = curve_file(tmp_path / "c.csv", (8, 0.5, 0, 1, 0.5, 0, 1), (16, 0.5, 0.2, 0.8, 0.5, 0.2, 0.8))
+    one, again, other = (read_curve(file, name, seed) for name, seed in [("a", 0), ("a", 1), ("b", 0)])
+    assert drawn([one], monkeypatch, tmp_path) == [(1, 1, []), (1, 1, ["a"])]
+    assert drawn([one, other], monkeypatch, tmp_path) == [(2, 2, []), (2, 2, ["a", "b"])]
+    assert drawn([one, again], monkeypatch, tmp_path) == [(2, 0, []), (2, 0, ["a"])]

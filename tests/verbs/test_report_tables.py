@@ -1,0 +1,56 @@
+"""Tables of Markdown: seeds side by side, holes where one has nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.verbs.report_tables import Measured, arms_table, seeds_table, table
+
+
+def test_a_table_is_markdown() -> None:
+    assert table(["a", "b"], [[1, "x"], [2.5, ""]]) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2.5 |  |"
+
+
+def test_rows_and_seeds_stand_in_the_order_they_come_and_are_never_pooled() -> None:
+    numbers = [
+        Measured("t", "flow", 3, 20, 0.75, 0.5, 0.9),
+        Measured("t", "flow", 1, 20, 0.5, 0.3, 0.7),
+        Measured("t", "self", 3, 20, 0.25, 0.1, 0.4),
+    ]
+    assert seeds_table(numbers, "right, %", "{:.0f}").splitlines() == [
+        "| right, % | problems | seed 3 | seed 1 | range |",
+        "| --- | --- | --- | --- | --- |",
+        "| flow | 20 | 75 (50 to 90) | 50 (30 to 70) | 50 to 75 |",
+        "| self | 20 | 25 (10 to 40) |  | 25 to 25 |",
+    ]
+
+
+def test_one_seed_has_no_range_and_a_difference_has_its_p() -> None:
+    numbers = [Measured("t", "b - a", 0, 20, 0.125, -0.05, 0.3, p=0.0625)]
+    *_, row = seeds_table(numbers, "points", "{:+.1f}").splitlines()
+    assert row == "| b - a | 20 | +12.5 (-5.0 to +30.0), p = 0.062 |"
+
+
+def test_other_numbers_of_problems_are_all_named() -> None:
+    numbers = [Measured("t", "flow", seed, problems, 0.5, 0, 1) for seed, problems in ((0, 64), (1, 32))]
+    assert "| flow | 32, 64 |" in seeds_table(numbers, "", "{:.0f}")
+
+
+@pytest.mark.parametrize(("overlap", "stated"), [(None, "unknown"), ({"count": 2, "ids": ["a", "b"]}, "2")])
+def test_an_arm_says_whether_its_prompts_are_in_the_stream(
+    tmp_path: Path, overlap: object, stated: str
+) -> None:
+    arm = {"right": 9, "prompts": 10, "acceptance": 0.9, "attempts": 14, "generated_tokens": 300}
+    facts = {"prompts": {"offered": 10, "kept": 8}, "arms": {"flow": arm}, "in_the_flow_s_stream": overlap}
+    (tmp_path / "arms.json").write_text(json.dumps(facts))
+    *_, row = arms_table({4: tmp_path / "arms.json"}).splitlines()
+    assert row == f"| flow | 4 | 9 of 10 (90.0 %) | 14 | 300 | 8 of 10 | {stated} |"
+
+
+def test_arms_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the report's arms .*arms.json does not exist"):
+        arms_table({0: tmp_path / "arms.json"})
