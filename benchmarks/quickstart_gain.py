@@ -18,7 +18,7 @@ from typing import Any
 from flowdpo_pl.cli import main as run_verb
 from flowdpo_pl.results.tree_io import read_trees
 from flowdpo_pl.types import STOP, Trajectory
-from flowdpo_pl.verify.verifier import extract_marked
+from flowdpo_pl.verify.markers import extract_marked
 
 CONFIG = "configs/quickstart.yaml"
 FLOWS = ("untrained", "trained")
