@@ -1,4 +1,4 @@
-"""One process alone, and the order of what several hold; `tests/modules/test_adapter_strategy.py` runs two."""
+"""One process alone, and the order of what several hold (`modules.adapter_strategy` is tested with two)."""
 
 from __future__ import annotations
 
