@@ -1,13 +1,15 @@
 r"""Finding the gold answer in a row: one small class per convention, named in the config.
 
 An extractor maps a row's answer text to the gold answer, or to None when it finds none. It
-only cuts text; whether the answer can be judged is the verifier's business.
+only cuts text, with the verifier's reader; whether the answer can be judged is the verifier's business.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+
+from flowdpo_pl.verify.markers import after_last, last_box
 
 _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(,\d{3})+(\.\d+)?")
 _WORD = re.compile(r"(?<!\\)\b[A-Za-z]{2,}")  # but no LaTeX commands
@@ -40,8 +42,7 @@ class AfterMark(GoldExtractor):
         self.mark = mark
 
     def __call__(self, text: str) -> str | None:
-        _, found, rest = text.rpartition(self.mark)
-        answer = rest.partition("\n")[0].strip() if found else ""
+        answer = after_last(self.mark, text) or ""
         if _GROUPED_NUMBER.fullmatch(answer):
             answer = answer.replace(",", "")
         return answer or None
@@ -58,12 +59,7 @@ class Boxed(GoldExtractor):
     r"""MATH's convention: the content of the last `\boxed{...}`, with its inner braces (or `\boxed 2`)."""
 
     def __call__(self, text: str) -> str | None:
-        rest = text.rpartition(r"\boxed")[2].lstrip() if r"\boxed" in text else ""
-        if rest.startswith("{"):
-            end = _closing_brace(rest)
-            return rest[1:end].strip() or None if end > 0 else None
-        bare = re.match(r"\w+", rest)
-        return bare.group() if bare else None
+        return last_box(text)
 
 
 class Automatic(GoldExtractor):
@@ -88,13 +84,3 @@ class Automatic(GoldExtractor):
         text = text.strip()
         is_short = "\n" not in text and len(_WORD.findall(text)) <= _MOST_WORDS
         return text or None if is_short else None
-
-
-def _closing_brace(text: str) -> int:
-    r"""Index of the brace that closes the one at the start of `text`, or -1; `\{` and `\}` are text."""
-    depth = 0
-    for brace in re.finditer(r"\\.|[{}]", text, re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
-        if depth == 0:
-            return brace.start()
-    return -1

@@ -1,4 +1,4 @@
-"""Where prompts come from, and how a row of there becomes a `Problem`."""
+"""Where problems come from, and how a row of there becomes a `Problem`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flowdpo_pl.data.gold import Automatic, GoldExtractor
 from flowdpo_pl.data.grouping import Grouping, OneRewritePerSeed
 from flowdpo_pl.data.rows import Row
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.types import Problem
 
 
@@ -52,8 +52,7 @@ class ProblemSource:
             raise UserError(
                 f"part of {self.path} is {list(self.part)}: give two ascending bounds within 0 and 1"
             )
-        if self.limit is not None and self.limit < 1:
-            raise UserError(f"limit of {self.path} is {self.limit}: give at least 1 problem, or leave it out")
+        require_at_least(1, {f"limit of {self.path}": self.limit})
 
     def fields(self) -> list[tuple[str, str]]:
         """The columns that are read, each after the argument that names it."""

@@ -1,8 +1,8 @@
-"""A source of prompts as one deterministic stream of batches.
+"""A source of problems as one deterministic stream of batches.
 
 rows, a chunk at a time -> problems that may be played -> groups that share a batch -> batches.
 The order is a function of the source's content and the seed, so that a stream is resumed by
-reading it again up to the cursor (rows are cheap beside rollouts). A chunk (160 prompts) is the
+reading it again up to the cursor (rows are cheap beside rollouts). A chunk (160 problems) is the
 unit of reading, shuffling and reporting, and has nothing to do with the 160 tokens of an
 answer's chunk. Batches run on over the borders of chunks: all but the last one are full.
 """
@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from flowdpo_pl.data.grouping import KeepTogether
 from flowdpo_pl.data.problem_source import ProblemSource, content_id, questions_of, read_problem
 from flowdpo_pl.data.rows import IndexedRows, Row, open_rows
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.types import Problem
 
 DUPLICATE = "same question as an earlier row"
@@ -168,9 +168,8 @@ class ProblemStream:
             raise self._tested_on(tested_on)
 
     def _tested_on(self, ids: list[str]) -> UserError:
-        named = ", ".join(ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
         return UserError(
-            f"{self._name} has problems that data.test has too ({named}): "
+            f"{self._name} has problems that data.test has too ({some_of(ids)}): "
             "remove them from one of the two, or divide a common source by `part`"
         )
 

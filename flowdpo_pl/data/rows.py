@@ -28,7 +28,7 @@ from flowdpo_pl.errors import UserError
 
 LOCAL_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet")
 BUFFER_CHUNKS = 64
-"""Chunks in the shuffle buffer of a stream: 10,240 prompts at the default chunk size."""
+"""Chunks in the shuffle buffer of a stream: 10,240 rows at the default chunk size."""
 _IN_MEMORY_BYTES = 64 * 2**20  # a decompressed file above this goes to a temporary file
 
 

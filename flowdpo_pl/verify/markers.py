@@ -1,5 +1,8 @@
 r"""Finds explicitly marked answers in a text: `\boxed{42}`, `#### 42`, 'The answer is 42.' and the like.
 
+`find_marked` reads what a model wrote: the strongest marker counts, if what follows looks like an answer.
+`last_box` and `after_last` read a data set's solution, whose one convention is known.
+
 Every step is linear in the text's length, for the text may be a model's endless repetition.
 """
 
@@ -40,6 +43,7 @@ class Marked:
 
 
 _BOX_OR_BRACE = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
+_BARE_BOX = re.compile(r"\\boxed\s*(?P<word>\w+)")
 _PHRASE = re.compile(
     r"(?<![a-z])(?P<final>final\s*)?answers?(?:\*\*)?(?:(?P<colon>\s*:)|\s*=|\s*(?:is|are)(?![a-z])"
     r"|(?![a-z])[^\n.:?!=]{0,60}?\s(?:is|are)(?![a-z]))[\s:*]*",
@@ -76,6 +80,23 @@ def after_reasoning(text: str) -> str:
 def find_marked(text: str) -> Marked | None:
     """The strongest marked answer; of equally strong ones the last."""
     return max(_all_marked(text), key=lambda marked: (marked.strength, marked.start), default=None)
+
+
+def last_box(text: str) -> str | None:
+    r"""What the last `\boxed{...}` (or `\boxed 2`) holds; None if it is empty, never closed, or not there."""
+    start = text.rfind(r"\boxed")
+    if start < 0:
+        return None
+    text = text[start:]
+    if bare := _BARE_BOX.match(text):
+        return bare["word"]
+    return next((text[inside].strip() for begin, inside in _boxes(text) if begin == 0), None) or None
+
+
+def after_last(mark: str, text: str) -> str | None:
+    """What follows the last `mark` on its line; None if that is nothing, or there is no mark."""
+    _, found, rest = text.rpartition(mark)
+    return (rest.partition("\n")[0].strip() or None) if found else None
 
 
 def trim(text: str) -> str:

@@ -18,8 +18,6 @@ from flowdpo_pl.verify.markers import extract_marked
 from flowdpo_pl.verify.pool import WorkerLimits, WorkerPool
 from flowdpo_pl.verify.worker import parse_readings
 
-__all__ = ["MarkedAnswerVerifier", "MathVerifier", "VerifierCounts", "check_gold", "extract_marked"]
-
 _BATCH = object()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.data.gold import AfterMark, Automatic, Boxed, GoldExtractor, HashMarked, Plain
+from flowdpo_pl.verify.markers import extract_marked
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -59,3 +60,19 @@ def test_the_box_of_every_math_solution_is_its_answer() -> None:
         rows = [json.loads(line) for line in lines]
     assert [Boxed()(row["solution"]) for row in rows] == [row["answer"].strip() for row in rows]
     assert [Automatic()(row["answer"]) for row in rows] == [Plain()(row["answer"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "text", ["so\n#### 72", "#### -1,234.5\n", r"so $\boxed{\frac{1}{2}}$.", r"\boxed{x^{2}}"]
+)
+def test_a_single_mark_reads_alike_in_a_gold_and_in_a_prediction(text: str) -> None:
+    assert Automatic()(text) == (extract_marked(text) or "").replace(",", "")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
+def test_worked_solutions_read_alike_as_golds_and_as_predictions() -> None:
+    with gzip.open(DATA / "math" / "train_sample_1500.jsonl.gz") as lines:
+        solutions = [json.loads(line)["solution"] for line in lines]
+    differing = [text for text in solutions if Boxed()(text) != extract_marked(text)]
+    assert [Boxed()(text) for text in differing] == ["2"]
+    assert differing[0].endswith(r"$\boxed 2$.")  # without braces: golds only
