@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from callbacks.batch_values import BatchValues
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
-from callbacks.played_module import PlayedModule
+from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.types import RolloutTree
 

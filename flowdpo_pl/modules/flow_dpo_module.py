@@ -179,7 +179,6 @@ class FlowDPOModule(LightningModule):
         assert self._team is not None
         return self._team
 
-    @property
     def identity(self) -> dict[str, Any]:
         """What a checkpoint of this module belongs to."""
         return self.team.identity()
@@ -300,7 +299,7 @@ class FlowDPOModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["flowdpo"] = {
-            "identity": self.identity,
+            "identity": self.identity(),
             "seed": self.seed,
             "problems_seen": self._seen["train"],
             "generated_tokens": self._generated_tokens,
@@ -315,7 +314,7 @@ class FlowDPOModule(LightningModule):
             raise UserError(
                 "the checkpoint is not one of Flow-DPO: give one that `fit` with FlowDPOModule wrote."
             )
-        require_same_identity(saved["identity"], self.identity)
+        require_same_identity(saved["identity"], self.identity())
         self._seen["train"] = saved["problems_seen"]
         self._generated_tokens = saved["generated_tokens"]
         self._updates = saved["updates"]

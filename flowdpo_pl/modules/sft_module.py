@@ -95,7 +95,6 @@ class SFTModule(LightningModule):
         assert self._learner is not None
         return self._learner
 
-    @property
     def identity(self) -> dict[str, Any]:
         """What a checkpoint of this module belongs to."""
         return {
@@ -183,7 +182,7 @@ class SFTModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sft"] = {
-            "identity": self.identity,
+            "identity": self.identity(),
             "seed": self.seed,
             "updates": self._updates,
             "waiting": interleaved(gathered([asdict(trace) for trace in self._waiting])),
@@ -193,7 +192,7 @@ class SFTModule(LightningModule):
         saved = checkpoint.get("sft")
         if saved is None:
             raise UserError("the checkpoint is not one of SFT: give one that `fit` with SFTModule wrote.")
-        require_same_identity(saved["identity"], self.identity)
+        require_same_identity(saved["identity"], self.identity())
         self._updates = saved["updates"]
         self._waiting = [Trace(**values) for values in saved["waiting"][rank() :: ranks()]]
 

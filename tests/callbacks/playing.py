@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,9 @@ class Playing(LightningModule):
         self.problems_seen = 0
         self.trees: tuple[RolloutTree, ...] = ()
         self.seed = 7
-        self.identity: Mapping[str, object] = {"base": "none", "agents": ["answer", "stop"]}
+
+    def identity(self) -> dict[str, object]:
+        return {"base": "none", "agents": ["answer", "stop"]}
 
     def train_dataloader(self) -> DataLoader[int]:
         return DataLoader(Stream(self.problems_seen, self.max_problems), batch_size=BATCH)

@@ -219,7 +219,7 @@ def test_a_checkpoint_holds_adapters_alone_and_reloads_to_the_same(
         with run.team.agents.decoding_as(agent), again.team.agents.decoding_as(agent):
             logits = [r.team.head.logits(r.team.agents.hidden(**reading())) for r in (run, again)]
         assert torch.equal(*logits)
-    assert run.identity == flow_dpo(wide("llama"), None).identity  # adapters may move to the 16-bit base
+    assert run.identity() == flow_dpo(wide("llama"), None).identity()  # adapters may move to the 16-bit base
 
 
 def test_fine_tuning_saves_adapters_alone_and_reloads_to_the_same(

@@ -273,7 +273,7 @@ def test_a_run_starts_from_adapters_and_is_compared_with_its_reference(
 ) -> None:
     warm = {"initial_adapters": initial_adapters(tmp_path), "reference": reference}
     run, recorder = fit(tmp_path, max_problems=8, **warm)
-    assert run.identity["reference"].startswith(reference)
+    assert run.identity()["reference"].startswith(reference)
     for agent in (ANSWER, STOP):
         margin = recorder.values[0][f"{agent}/margin"]
         assert (margin == 0.0) == (reference == "initial")
