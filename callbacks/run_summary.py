@@ -11,6 +11,7 @@ from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, t
 from callbacks.play_callback import PlayCallback
 from callbacks.summary_file import ended, training_facts, unknown_as_null, write_summary
 from callbacks.watched_modules import PlayedModule
+from flowdpo_pl.results.batch_numbers import is_summed
 
 PHASES = ("play", "score", "update")
 PRODUCTS = ("accuracy_curve.png", "accuracy_curve.csv", "adapters", "checkpoints", "trees.jsonl")
@@ -59,7 +60,7 @@ class RunSummary(PlayCallback):
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         self._latest = {name: float(value) for name, value in values.items()}
         for name, value in self._latest.items():
-            if _is_summed(name):
+            if is_summed(name):
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._peak_memory_bytes = max(self._peak_memory_bytes, self._latest.get("peak_memory_bytes", 0.0))
 
@@ -116,12 +117,3 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
     for product in ("summary.json", *PRODUCTS):
         if (folder / product).exists():
             console.print(f"{folder / product}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _is_summed(name: str) -> bool:
-    return (
-        name.endswith("/pairs")
-        or "/ties/" in name
-        or name.startswith("seconds/")
-        or name == "generated_tokens"
-    )
