@@ -15,7 +15,7 @@ from flowdpo_pl.types import RolloutTree
 class SampleFlows(PlayCallback):
     """Prints a table of sample flows and keeps it as `samples/problems_000160.md` in the run folder.
 
-    A sample is a main chain: the question, each chunk with the verdict that followed it, and the final
+    A sample is a main chain: the question, each chunk with the choice that followed it, and the final
     answer beside the gold one.
 
     Args:
