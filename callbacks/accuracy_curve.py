@@ -8,7 +8,7 @@ from callbacks.batch_log import append_lines, cut_to
 from callbacks.batch_values import BatchValues, pairs_by_agent
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
-from callbacks.played_module import PlayedModule
+from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.results.curves import CURVES, draw_curves, read_curve
 
 _ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
 
 from callbacks.batch_values import BatchValues
 from callbacks.pace import Pace
-from callbacks.play_callback import run_folder
-from callbacks.played_module import PlayedModule, played
-from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.atomic_writes import (
-    partial_of,
-    publish_file,
-    remove_partials,
-    whole_file,
-    whole_folder,
-)
+from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.watched_modules import played
+from flowdpo_pl.errors import require_at_least
+from flowdpo_pl.results.atomic_writes import whole_file, whole_folder
 
 
-class AdapterCheckpoint(Checkpoint):
+class AdapterCheckpoint(PacedCheckpoint):
     """Saves `checkpoints/` and, in PEFT's format, `adapters/` in the run folder.
 
     `problems_000160.ckpt` is written every so many problems, copied to `last.ckpt`, and to `best.ckpt` when
@@ -44,18 +38,20 @@ class AdapterCheckpoint(Checkpoint):
     def __init__(
         self, every_n_problems: int = 160, keep_best: bool = True, keep_last: int | None = 3
     ) -> None:
-        if keep_last is not None and keep_last < 1:
-            raise UserError(f"keep_last is {keep_last} checkpoints: give at least 1, or null to keep all")
+        super().__init__(Pace(every_n_problems))
+        require_at_least(1, {"keep_last": keep_last})
         self.best_model_path = ""
         """Where Lightning looks for `ckpt_path="best"`; empty until there is a best one."""
-        self._pace = Pace(every_n_problems)
         self.keep_best = keep_best
         self.keep_last = keep_last
         self._saved: list[int] = []
         self._best_accuracy: float | None = None
         self._best_problems: int | None = None
-        self._between_batches: bool | None = None  # None: not training
         self._values: BatchValues = {}
+
+    @property
+    def adapters(self) -> Path:
+        return self.folder / "adapters"
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -69,55 +65,31 @@ class AdapterCheckpoint(Checkpoint):
         self._best_accuracy = state_dict["best_window_accuracy"]
         self._best_problems = state_dict["best_problems"]
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit":
-            return
-        played(self, pl_module)
-        folder = run_folder(trainer)
-        self.checkpoints, self.adapters = folder / "checkpoints", folder / "adapters"
-        if trainer.is_global_zero:
-            for place in (self.checkpoints, self.adapters):
-                remove_partials(place)
+    def follow(self, module: LightningModule) -> None:
+        self._module = played(self, module)
+
+    def position(self, trainer: Trainer) -> int:
+        return self._module.problems_seen
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._pace.start(played(self, pl_module).problems_seen)
-        self._between_batches = True
+        super().on_train_start(trainer, pl_module)
         best = self.checkpoints / "best.ckpt"
         self.best_model_path = str(best) if self._best_problems is not None and best.exists() else ""
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        self._between_batches = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._between_batches = True
         self._values = outputs or {}
-        module = played(self, pl_module)
-        if self._pace.due(module.problems_seen):
-            self._save(trainer, module)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer, played(self, pl_module))
+    def newest(self) -> str:
+        last = self.checkpoints / "last.ckpt"
+        return f"{last}, after {self._saved[-1]} problems" if self._saved else "none"
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if self._between_batches and trainer.world_size == 1:
-            self._save(trainer, played(self, pl_module))
-        elif self._between_batches is not None:
-            saved = (
-                f"{self.checkpoints / 'last.ckpt'}, after {self._saved[-1]} problems"
-                if self._saved
-                else "none"
-            )
-            trainer.print(f"Stopped inside a batch; the newest checkpoint is {saved}.")
-
-    def _save(self, trainer: Trainer, module: PlayedModule) -> None:
-        seen = module.problems_seen
+    def save(self, trainer: Trainer) -> None:
+        seen = self._module.problems_seen
         if seen == 0 or self._saved[-1:] == [seen]:
             return
-        self._between_batches = None  # if saving fails, on_exception must not try again
         copies = ["last"]
         if self._improves(seen):
             copies.append("best")
@@ -127,11 +99,10 @@ class AdapterCheckpoint(Checkpoint):
         self._saved = kept  # before saving: the checkpoint holds this callback's state
         name = _numbered(seen)
         checkpoint, adapters = self.checkpoints / f"{name}.ckpt", self.adapters / name
-        trainer.save_checkpoint(partial_of(checkpoint), weights_only=False)  # on every rank
+        write_checkpoint(trainer, checkpoint)
         if trainer.is_global_zero:
-            publish_file(partial_of(checkpoint), checkpoint)
             with whole_folder(adapters) as folder:
-                module.save_adapters(folder)
+                self._module.save_adapters(folder)
             for copy in copies:
                 with whole_file(self.checkpoints / f"{copy}.ckpt") as file:
                     shutil.copyfile(checkpoint, file)
@@ -140,7 +111,6 @@ class AdapterCheckpoint(Checkpoint):
             for number in set(numbers) - set(kept):
                 (self.checkpoints / f"{_numbered(number)}.ckpt").unlink(missing_ok=True)
                 shutil.rmtree(self.adapters / _numbered(number), ignore_errors=True)
-        self._between_batches = True
 
     def _improves(self, seen: int) -> bool:
         """Whether the full window is the best yet, which is remembered."""

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lightning.pytorch import Trainer
+
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 
@@ -23,6 +25,17 @@ def cut_torn_line(path: Path) -> None:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
+
+
+def take_up(trainer: Trainer, path: Path, resume_from: Callable[[Path], None]) -> None:
+    """Every rank takes the whole lines that an interrupted run left in the file, if it is there."""
+    if trainer.is_global_zero:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut_torn_line(path)
+    trainer.strategy.barrier(f"{path.name} is whole")
+    if path.exists():
+        resume_from(path)
+    trainer.strategy.barrier(f"{path.name} is read")
 
 
 def cut_to(path: Path, seen: int, position: Callable[[str], int]) -> None:

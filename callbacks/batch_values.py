@@ -1,9 +1,7 @@
 """The plain numbers that `training_step` and `validation_step` return, and how to read them.
 
-Running values: `progressive_accuracy`, `progressive_low`, `progressive_high`, `window_accuracy`,
-`window_low`, `window_high`, `window_full` (1 once the window holds its number of problems). Of this batch:
-`problems`, `{agent}/pairs`, `{agent}/ties/{kind}`, `generated_tokens`, `seconds/{play,score,update}`,
-`peak_memory_bytes`. Further numbers may stand beside them.
+They are `flowdpo_pl.results.batch_numbers`, flat, since Lightning takes no dataclass: names are those of
+docs/runs.md, with agents as the module names them. Further numbers may stand beside them.
 """
 
 from __future__ import annotations

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import require_at_least
 
 
 class Pace:
     """Tells when a count has passed a multiple of `every`."""
 
     def __init__(self, every: int, name: str = "every_n_problems") -> None:
-        if every < 1:
-            raise UserError(f"{name} is {every}: give at least 1")
+        require_at_least(1, {name: every})
         self._every = every
         self._seen = 0
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from callbacks.batch_values import BatchValues
-from callbacks.played_module import PlayedModule, played
+from callbacks.watched_modules import PlayedModule, played
 
 
 class PlayCallback(Callback):
@@ -25,6 +25,7 @@ class PlayCallback(Callback):
     """The run folder, from `setup` on."""
     verb: str
     """`fit` or `validate`, from `setup` on."""
+    _module: PlayedModule
     _following = False
 
     def play_started(self, module: PlayedModule, seen: int) -> None:
@@ -40,20 +41,20 @@ class PlayCallback(Callback):
         super().setup(trainer, pl_module, stage)
         self.verb = TrainerFn(stage).value
         if stage in (TrainerFn.FITTING, TrainerFn.VALIDATING):
-            played(self, pl_module)
+            self._module = played(self, pl_module)
             self.folder = run_folder(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start(trainer, pl_module, played(self, pl_module).problems_seen)
+        self._start(trainer, self._module.problems_seen)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.verb == TrainerFn.VALIDATING:
-            self._start(trainer, pl_module, 0)
+            self._start(trainer, 0)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._batch(pl_module, outputs)
+        self._batch(outputs)
 
     def on_validation_batch_end(
         self,
@@ -65,33 +66,33 @@ class PlayCallback(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self.verb == TrainerFn.VALIDATING:
-            self._batch(pl_module, outputs)
+            self._batch(outputs)
 
     # on_fit_end rather than on_train_end: by then the last checkpoint is written.
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end(pl_module, None)
+        self._end(None)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.verb == TrainerFn.VALIDATING:
-            self._end(pl_module, None)
+            self._end(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._end(pl_module, exception)
+        self._end(exception)
 
-    def _start(self, trainer: Trainer, pl_module: LightningModule, seen: int) -> None:
+    def _start(self, trainer: Trainer, seen: int) -> None:
         if trainer.is_global_zero or self.on_every_rank:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.play_started(played(self, pl_module), seen)
+            self.play_started(self._module, seen)
             self._following = True
 
-    def _batch(self, pl_module: LightningModule, outputs: BatchValues | None) -> None:
+    def _batch(self, outputs: BatchValues | None) -> None:
         if self._following and outputs:
-            self.batch_played(played(self, pl_module), outputs)
+            self.batch_played(self._module, outputs)
 
-    def _end(self, pl_module: LightningModule, stopped_by: BaseException | None) -> None:
+    def _end(self, stopped_by: BaseException | None) -> None:
         if self._following:
             self._following = False  # an exception in play_ended must not call it again
-            self.play_ended(played(self, pl_module), stopped_by)
+            self.play_ended(self._module, stopped_by)
 
 
 def run_folder(trainer: Trainer) -> Path:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
-from callbacks.evaluated_module import evaluated, take_up
-from callbacks.play_callback import run_folder
+from callbacks.evaluation_log import EvaluationLog
 from callbacks.summary_file import versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
 
 
-class PredictionLog(Callback):
+class PredictionLog(EvaluationLog):
     """Writes `predictions.jsonl` and `summary.json` to the run folder after `test`, and prints a table.
 
     Until then what is done stands in `predictions.unfinished.jsonl`; run again, an interrupted `test` goes
@@ -25,47 +23,35 @@ class PredictionLog(Callback):
     verbs are left alone.
     """
 
-    folder: Path
-
-    def __init__(self) -> None:
-        self._following = False
+    verb, file_name = "test", "predictions.unfinished.jsonl"
 
     @property
-    def unfinished(self) -> Path:
-        return self.folder / "predictions.unfinished.jsonl"
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "test":
-            evaluated(self, pl_module)
-            self.folder = run_folder(trainer)
+    def _answers(self) -> JudgedAnswers:
+        results = self._module.results
+        assert isinstance(results, JudgedAnswers)  # in `test`
+        return results
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module = evaluated(self, pl_module)
-        take_up(trainer, module, self.unfinished)
-        self._following = trainer.is_global_zero
-        if self._following and not (self.unfinished.exists() and self.unfinished.stat().st_size):
-            append_lines(self.unfinished, [unfinished_header(module.summary()["made_by"])])
+        self.start(trainer)
+        if self._following and not (self.path.exists() and self.path.stat().st_size):
+            append_lines(self.path, [unfinished_header(self._module.summary()["made_by"])])
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         if self._following:
-            judged = evaluated(self, pl_module).results
-            assert isinstance(judged, JudgedAnswers)
-            append_lines(self.unfinished, (unfinished_line(judged.of(name)) for name in outputs["answered"]))
+            append_lines(self.path, (unfinished_line(self._answers.of(name)) for name in outputs["answered"]))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._following:
             return
         self._following = False
-        module = evaluated(self, pl_module)
         with (
             whole_file(self.folder / "predictions.jsonl") as partial,
             partial.open("w", encoding="utf-8") as file,
         ):
-            assert isinstance(module.results, JudgedAnswers)
-            file.writelines(map(to_line, module.results.predictions))
-        summary = {"verb": "test", **module.summary(), "versions": versions()}
+            file.writelines(map(to_line, self._answers.predictions))
+        summary = {"verb": self.verb, **self._module.summary(), "versions": versions()}
         write_summary(self.folder, summary)
-        self.unfinished.unlink()
+        self.path.unlink()
         print_table(summary)
         for name in ("predictions.jsonl", "summary.json"):
             print(self.folder / name)
@@ -73,7 +59,7 @@ class PredictionLog(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._following:
             self._following = False
-            print(f"test: {type(exception).__name__}; the same command goes on from {self.unfinished}")
+            print(f"test: {type(exception).__name__}; the same command goes on from {self.path}")
 
 
 def print_table(summary: Mapping[str, Any]) -> None:

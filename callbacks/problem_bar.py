@@ -1,41 +1,73 @@
-"""A bar of problems on a terminal; elsewhere (a log file) a plain line every so many problems."""
+"""Progress in problems: a bar on a terminal; elsewhere (a log file) a plain line every so many problems."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.callbacks import ProgressBar
 
 from callbacks.pace import Pace
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
-class ProblemBar:
-    """The progress of one verb, from its start to its end."""
 
-    def __init__(self, pace: Pace, verb: str, seen: int, total: int | None) -> None:
+class ProblemBar(ProgressBar):
+    """Shows one verb at a time, from `start` to `stop`; silent before, after, and when disabled.
+
+    Args:
+        every_n_problems: Problems between two lines where there is no terminal.
+    """
+
+    def __init__(self, every_n_problems: int = 160) -> None:
+        super().__init__()
+        self._pace = Pace(every_n_problems)
+        self._enabled = True
+        self._shown = False
+        self._progress: Progress | None = None
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        import rich
+
+        rich.get_console().print(*args)
+
+    def start(self, verb: str, seen: int, total: int | None) -> None:
+        """The verb goes on after `seen` problems, of `total` if that is known."""
+        if not self._enabled:
+            return
         import rich
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._pace = pace
+        self._shown, self._verb, self._total = True, verb, total
         self._pace.start(seen)
-        self._total = total
-        self._progress: Progress | None = None
-        if rich.get_console().is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeRemainingColumn(),
-                console=rich.get_console(),
-            )
+        console = rich.get_console()
+        if console.is_terminal:
+            columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+            self._progress = Progress(*columns, console=console)
             self._task = self._progress.add_task(verb, total=total, completed=seen)
             self._progress.start()
 
-    def show(self, seen: int, line: str) -> None:
-        """So many problems are done; `line` says how it went."""
+    def show(self, seen: int, how: str) -> None:
+        """So many problems are done; `how` says how it went."""
+        if not self._shown:
+            return
+        total = "" if self._total is None else f"/{self._total}"
+        line = f"{self._verb} {seen}{total} problems | {how}"
         if self._progress is not None:
             self._progress.update(self._task, completed=seen, description=line)
         elif self._pace.due(seen) or seen >= (self._total or math.inf):
             print(line, flush=True)
 
     def stop(self) -> None:
-        """The verb is over."""
+        """The verb is over, or was stopped."""
+        self._shown = False
         if self._progress is not None:
             self._progress.stop()
+            self._progress = None

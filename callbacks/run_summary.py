@@ -9,8 +9,9 @@ from typing import Any
 
 from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
 from callbacks.play_callback import PlayCallback
-from callbacks.played_module import PlayedModule
-from callbacks.summary_file import unknown_as_null, versions, write_summary
+from callbacks.summary_file import ended, training_facts, unknown_as_null, write_summary
+from callbacks.watched_modules import PlayedModule
+from flowdpo_pl.results.batch_numbers import is_summed
 
 PHASES = ("play", "score", "update")
 PRODUCTS = ("accuracy_curve.png", "accuracy_curve.csv", "adapters", "checkpoints", "trees.jsonl")
@@ -59,7 +60,7 @@ class RunSummary(PlayCallback):
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         self._latest = {name: float(value) for name, value in values.items()}
         for name, value in self._latest.items():
-            if _is_summed(name):
+            if is_summed(name):
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._peak_memory_bytes = max(self._peak_memory_bytes, self._latest.get("peak_memory_bytes", 0.0))
 
@@ -76,7 +77,7 @@ class RunSummary(PlayCallback):
         seconds = {phase: self._sums.get(f"seconds/{phase}", 0.0) for phase in PHASES}
         summary = {
             "verb": self.verb,
-            "ended": "finished" if stopped_by is None else type(stopped_by).__name__,
+            "ended": ended(stopped_by),
             "problems_seen": module.problems_seen,
             **{name: self._latest.get(name) for name in accuracies},
             "pairs": pairs_by_agent(self._sums),
@@ -84,10 +85,7 @@ class RunSummary(PlayCallback):
             "seconds": {**seconds, "total": self._seconds()},
             "generated_tokens": int(self._sums.get("generated_tokens", 0)),
             "generated_tokens_per_second": tokens_per_second(self._sums),
-            "peak_memory_bytes": int(self._peak_memory_bytes),
-            "seed": module.seed,
-            "versions": versions(),
-            "identity": dict(module.identity()),
+            **training_facts(module, self._peak_memory_bytes),
         }
         told = {*summary, *self._sums, "problems", "window_full"}
         summary["latest"] = {name: value for name, value in self._latest.items() if name not in told}
@@ -119,12 +117,3 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
     for product in ("summary.json", *PRODUCTS):
         if (folder / product).exists():
             console.print(f"{folder / product}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _is_summed(name: str) -> bool:
-    return (
-        name.endswith("/pairs")
-        or "/ties/" in name
-        or name.startswith("seconds/")
-        or name == "generated_tokens"
-    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from callbacks.batch_values import BatchValues
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
-from callbacks.played_module import PlayedModule
+from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.types import RolloutTree
 
@@ -15,7 +15,7 @@ from flowdpo_pl.types import RolloutTree
 class SampleFlows(PlayCallback):
     """Prints a table of sample flows and keeps it as `samples/problems_000160.md` in the run folder.
 
-    A sample is a main chain: the question, each chunk with the verdict that followed it, and the final
+    A sample is a main chain: the question, each chunk with the choice that followed it, and the final
     answer beside the gold one.
 
     Args:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
 
 from callbacks.pace import Pace
-from callbacks.play_callback import run_folder
-from callbacks.taught_module import TaughtModule, taught
-from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials, whole_folder
+from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.watched_modules import taught
+from flowdpo_pl.results.atomic_writes import whole_folder
 
 
-class SFTCheckpoint(Checkpoint):
+class SFTCheckpoint(PacedCheckpoint):
     """Saves `checkpoints/last.ckpt` and, in PEFT's format, `adapter/` in the run folder.
 
     Both are written every so many optimizer steps, at the end, and when an exception stops the run between
@@ -26,46 +25,23 @@ class SFTCheckpoint(Checkpoint):
     """
 
     def __init__(self, every_n_steps: int = 50) -> None:
-        self._pace = Pace(every_n_steps, "every_n_steps")
-        self._between_batches = False
+        super().__init__(Pace(every_n_steps, "every_n_steps"))
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit":
-            return
-        taught(self, pl_module)
-        self._folder = run_folder(trainer)
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    def follow(self, module: LightningModule) -> None:
+        self._module = taught(self, module)
+
+    def position(self, trainer: Trainer) -> int:
+        return trainer.global_step
+
+    def save(self, trainer: Trainer) -> None:
+        write_checkpoint(trainer, self.last)
         if trainer.is_global_zero:
-            for place in (self._folder, self._folder / "checkpoints"):
-                remove_partials(place)
+            with whole_folder(self.folder / "adapter") as folder:
+                self._module.save_adapter(folder)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._pace.start(trainer.global_step)
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        self._between_batches = False
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._between_batches = True
-        if self._pace.due(trainer.global_step):
-            self._save(trainer, taught(self, pl_module))
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save(trainer, taught(self, pl_module))
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if self._between_batches and trainer.world_size == 1:
-            self._save(trainer, taught(self, pl_module))
-
-    def _save(self, trainer: Trainer, module: TaughtModule) -> None:
-        self._between_batches = False  # if saving fails, on_exception must not try again
-        checkpoint = self._folder / "checkpoints" / "last.ckpt"
-        trainer.save_checkpoint(partial_of(checkpoint), weights_only=False)  # on every rank
-        if trainer.is_global_zero:
-            publish_file(partial_of(checkpoint), checkpoint)
-            with whole_folder(self._folder / "adapter") as folder:
-                module.save_adapter(folder)
-        self._between_batches = True
+    def newest(self) -> str:
+        return str(self.last) if self.last.exists() else "none"

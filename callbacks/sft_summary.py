@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.play_callback import run_folder
-from callbacks.summary_file import versions
-from callbacks.taught_module import CountedData, taught
-from flowdpo_pl.results.atomic_writes import whole_file
+from callbacks.summary_file import ended, training_facts, write_summary
+from callbacks.watched_modules import CountedData, taught
 
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
 
@@ -41,7 +39,7 @@ class SFTSummary(Callback):
         self._peak_memory_bytes = state_dict["peak_memory_bytes"]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        taught(self, pl_module)
+        self._module = taught(self, pl_module)
         self._folder = run_folder(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,41 +62,33 @@ class SFTSummary(Callback):
 
     # on_fit_end rather than on_train_end: by then the last checkpoint is written.
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, pl_module, None)
+        self._write(trainer, None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._write(trainer, pl_module, exception)
+        self._write(trainer, exception)
 
-    def _write(self, trainer: Trainer, pl_module: LightningModule, stopped_by: BaseException | None) -> None:
+    def _write(self, trainer: Trainer, stopped_by: BaseException | None) -> None:
         if not self._started:
             return
         self._started = False  # an exception in here must not call it again
-        summary = self.summary(trainer, pl_module, stopped_by)
-        with whole_file(self._folder / "summary.json") as partial:
-            partial.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        summary = self.summary(trainer, stopped_by)
+        write_summary(self._folder, summary)
         trainer.print(f"{summary['verb']}: {summary['ended']}; {self._folder / 'summary.json'}")
 
-    def summary(
-        self, trainer: Trainer, pl_module: LightningModule, stopped_by: BaseException | None
-    ) -> dict[str, Any]:
-        """What `summary.json` holds."""
-        module = taught(self, pl_module)
+    def summary(self, trainer: Trainer, stopped_by: BaseException | None) -> dict[str, Any]:
+        """What `summary.json` holds, with NaN for what is unknown."""
         data: object = getattr(trainer, "datamodule", None)
-        validation_loss = float(trainer.callback_metrics.get("validation/loss", math.nan))
         return {
             "verb": "fit",
-            "ended": "finished" if stopped_by is None else type(stopped_by).__name__,
+            "ended": ended(stopped_by),
             "updates": trainer.global_step,
             "epochs": trainer.current_epoch,
             "data": {name: dict(counts) for name, counts in data.counts.items()}
             if isinstance(data, CountedData)
             else None,
             "loss": self._epoch["loss"] / self._epoch["tokens"] if self._epoch["tokens"] else None,
-            "validation_loss": validation_loss if math.isfinite(validation_loss) else None,
+            "validation_loss": float(trainer.callback_metrics.get("validation/loss", math.nan)),
             **{name: self._sums[name] for name in _SUMMED},
             "tokens_per_second": self._sums["tokens"] / max(self._sums["seconds"], 1e-9),
-            "peak_memory_bytes": int(self._peak_memory_bytes),
-            "seed": module.seed,
-            "versions": versions(),
-            "identity": dict(module.identity()),
+            **training_facts(self._module, self._peak_memory_bytes),
         }

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from callbacks.watched_modules import TrainedModule
 from flowdpo_pl.results.atomic_writes import whole_file
 
 PACKAGES = (
@@ -29,6 +30,21 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     with whole_file(folder / "summary.json") as partial:
         text = json.dumps(unknown_as_null(summary), indent=2, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+def ended(stopped_by: BaseException | None) -> str:
+    """`finished`, or the name of the exception that stopped the run."""
+    return "finished" if stopped_by is None else type(stopped_by).__name__
+
+
+def training_facts(module: TrainedModule, peak_memory_bytes: float) -> dict[str, Any]:
+    """What a training run of any kind ends its summary with: what it took, what it was, what it rests on."""
+    return {
+        "peak_memory_bytes": int(peak_memory_bytes),
+        "seed": module.seed,
+        "versions": versions(),
+        "identity": dict(module.identity()),
+    }
 
 
 def versions() -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.batch_log import append_lines, cut_to
 from callbacks.batch_values import BatchValues
 from callbacks.play_callback import PlayCallback
-from callbacks.played_module import PlayedModule
+from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.results.tree_io import tree_to_dict
 
 

@@ -66,7 +66,7 @@ def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
         num_sanity_val_steps=0,
         limit_val_batches=options.pop("limit_val_batches", 0),
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=options.pop("enable_checkpointing", False),
         enable_progress_bar=options.pop("enable_progress_bar", False),
         enable_model_summary=False,
         callbacks=list(callbacks),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.rollouts import Play, Rollouts
 from flowdpo_pl.play.team import Team
+from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
 
@@ -172,15 +174,20 @@ class FlowDPOModule(AdapterModule):
     def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch, self.exploration)
         self.chooser_confusion.reset()
-        values = self._played(play, self.accuracy, "train")
-        self._generated_tokens += int(values["generated_tokens"])
+        played = self._played(play, self.accuracy, "train")
+        self._generated_tokens += int(played.generated_tokens)
         pairs = mine(play.trees)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
-        for agent, numbers in learnt.items():
-            values |= {f"{agent}/{name}": value for name, value in numbers.items()}
-        values["seconds/score"] = sum(numbers["score_seconds"] for numbers in learnt.values())
-        values["seconds/update"] = sum(numbers["update_seconds"] for numbers in learnt.values())
-        values["peak_memory_bytes"] = peak_memory_bytes(self.device)
+        values = replace(
+            played,
+            learning={f"{agent}/{name}": learnt[agent][name] for agent in learnt for name in learnt[agent]},
+            seconds={
+                "seconds/play": play.seconds,
+                "seconds/score": sum(numbers["score_seconds"] for numbers in learnt.values()),
+                "seconds/update": sum(numbers["update_seconds"] for numbers in learnt.values()),
+            },
+            peak_memory_bytes=peak_memory_bytes(self.device),
+        ).flat()
         if isinstance(datamodule := getattr(self.trainer, "datamodule", None), PromptDataModule):
             datamodule.mark_consumed(list(batch))
         if self._done:
@@ -198,10 +205,7 @@ class FlowDPOModule(AdapterModule):
 
     def validation_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch)
-        values = self._played(play, self.validation_accuracy, "validation")
-        values["seconds/score"] = values["seconds/update"] = 0.0
-        values["peak_memory_bytes"] = peak_memory_bytes(self.device)
-        return values
+        return self._played(play, self.validation_accuracy, "validation").flat()
 
     def on_validation_epoch_end(self) -> None:
         measured = {**self.validation_accuracy.compute(), **self.chooser_confusion.compute()}
@@ -209,8 +213,8 @@ class FlowDPOModule(AdapterModule):
 
     # The parts of a step.
 
-    def _played(self, play: Play, accuracy: ProgressiveAccuracy, stream: str) -> dict[str, float]:
-        """Count a play; the batch's numbers and the running accuracy."""
+    def _played(self, play: Play, accuracy: ProgressiveAccuracy, stream: str) -> BatchNumbers:
+        """Count a play; the batch's numbers as far as playing goes, and the running accuracy."""
         self.trees = play.trees
         outcomes = interleaved(gathered([tree.main.correct for tree in play.trees]))
         seeds = interleaved(gathered([tree.problem.seed_question or tree.problem.id for tree in play.trees]))
@@ -219,26 +223,25 @@ class FlowDPOModule(AdapterModule):
         self._seen[stream] += len(outcomes)
         judge, text_of = partial(partial_answer, self.verifier), self.players.prompts.text
         closes = self.team.flow.closes
-        self.chooser_confusion.update(
-            [chooser_questions(tree, closes, judge, text_of) for tree in play.trees]
-        )
+        questions = [chooser_questions(tree, closes, judge, text_of) for tree in play.trees]
+        self.chooser_confusion.update(questions)
         statistics = tree_statistics(play.trees, self.team.flow.agents)
-        counted = [name for name in statistics if name.endswith("/pairs") or "/ties/" in name]
-        totals = summed([statistics[name] for name in counted], self.device)
-        statistics |= dict(zip(counted, totals, strict=True))
+        nodes = {name: value for name, value in statistics.items() if is_summed(name)}
+        totals = summed(list(nodes.values()), self.device)
         tokens, trees = summed([play.generated_tokens, len(play.trees)], self.device)
-        values = {
-            **{name: float(value) for name, value in accuracy.compute().items()},
-            **{name: float(value) for name, value in self.chooser_confusion.compute().items()},
-            **statistics,
-            "problems": trees,
-            "problems_seen": float(self._seen[stream]),
-            "generated_tokens": tokens,
-            "generated_tokens_per_second": tokens / play.seconds if play.seconds else 0.0,
-            "choice_mass": play.choice_mass,
-            "seconds/play": play.seconds,
-        }
-        return values
+        return BatchNumbers(
+            accuracy={name: float(value) for name, value in accuracy.compute().items()},
+            chooser={name: float(value) for name, value in self.chooser_confusion.compute().items()},
+            nodes=dict(zip(nodes, totals, strict=True)),
+            trees={name: value for name, value in statistics.items() if name not in nodes},
+            problems=trees,
+            problems_seen=float(self._seen[stream]),
+            generated_tokens=tokens,
+            generated_tokens_per_second=tokens / play.seconds if play.seconds else 0.0,
+            choice_mass=play.choice_mass,
+            seconds={"seconds/play": play.seconds, "seconds/score": 0.0, "seconds/update": 0.0},
+            peak_memory_bytes=peak_memory_bytes(self.device),
+        )
 
     def _learn(
         self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Playing(LightningModule):
         self.trees: tuple[RolloutTree, ...] = ()
         self.seed = 7
 
-    def identity(self) -> Mapping[str, object]:
+    def identity(self) -> dict[str, object]:
         return {"base": "none", "agents": ["answer", "stop"]}
 
     def train_dataloader(self) -> DataLoader[int]:

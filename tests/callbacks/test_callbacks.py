@@ -13,7 +13,7 @@ from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import Playing, fit, trainer
 
 OF_EVALUATION = {"EvaluationProgressBar", "PredictionLog", "TraceLog"}
-"""They follow `test` and `predict` (tests/test_evaluation_module.py)."""
+"""They follow `test` and `predict` (tests/modules/test_evaluation_module.py)."""
 
 
 def every_callback() -> list[Callback]:

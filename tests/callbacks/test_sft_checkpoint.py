@@ -1,20 +1,40 @@
-"""Refusals; what the two callbacks write is held by tests/test_sft_module.py, through real runs."""
+"""Refusals and messages; what it writes is held by tests/modules/test_sft_module.py, in real runs."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from callbacks import SFTCheckpoint, SFTSummary
 from flowdpo_pl.errors import UserError
-from tests.callbacks.playing import fit
+from tests.callbacks.playing import Stopped, fit
+from tests.callbacks.test_sft_summary import STEPS, Taught
+from tests.runs import trainer
 
 
 @pytest.mark.parametrize("callback", [SFTCheckpoint, SFTSummary])
 def test_a_module_that_plays_is_refused(callback: type, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{callback.__name__} follows a module that learns from traces"):
         fit(tmp_path, callback(), enable_checkpointing=True)
+
+
+def test_stopped_inside_a_batch_it_names_the_newest_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = tmp_path / "checkpoints" / "last.ckpt"
+
+    def told(stop_at: int | None) -> str:
+        runner = trainer(tmp_path, SFTCheckpoint(), enable_checkpointing=True)
+        runner.fit_loop.max_epochs = 1
+        with suppress(Stopped):
+            runner.fit(Taught([STEPS], stop_at))
+        return capsys.readouterr().out
+
+    assert "the newest checkpoint is none." in told(stop_at=1) and not last.exists()
+    assert "Stopped inside a batch" not in told(stop_at=None) and last.exists()
+    assert f"the newest checkpoint is {last}." in told(stop_at=1)
 
 
 def test_a_pace_must_be_positive() -> None:

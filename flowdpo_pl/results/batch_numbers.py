@@ -1,0 +1,57 @@
+"""The numbers of one batch of play: which there are, and which of them add up over the batches of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from typing import Any
+
+
+def _summed(*names: str) -> Any:
+    """A field whose numbers, in logs so named (`*` is any text), add up over batches."""
+    return field(metadata={"summed": names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNumbers:
+    """What `training_step` and `validation_step` measure; docs/runs.md explains each number.
+
+    A field that is not `_summed` holds latest values: running ones, shares, or counts of this batch alone.
+    Mappings are by the numbers' names in logs; a single number has its field's name there.
+    """
+
+    accuracy: Mapping[str, float]
+    """Of all problems and of the latest ones (`ProgressiveAccuracy`)."""
+    chooser: Mapping[str, float]
+    """What agents that choose said, against what the partial answers held (`ChooserConfusion`)."""
+    nodes: Mapping[str, float] = _summed("*/pairs", "*/ties/*")
+    """Numbers of nodes by agent and outcome."""
+    trees: Mapping[str, float]
+    """The trees' other statistics (`tree_statistics`): shares by agent and by depth, lengths."""
+    problems: float
+    problems_seen: float
+    generated_tokens: float = _summed("generated_tokens")
+    generated_tokens_per_second: float
+    choice_mass: float
+    learning: Mapping[str, float] = field(default_factory=dict)
+    """What each agent's update measured; empty where nothing is learnt."""
+    seconds: Mapping[str, float] = _summed("seconds/*")
+    """Wall clock by phase: play, score, update."""
+    peak_memory_bytes: float
+
+    def flat(self) -> dict[str, float]:
+        """All numbers by their names in logs: what Lightning takes."""
+        values: dict[str, float] = {}
+        for known in fields(self):
+            value = getattr(self, known.name)
+            values |= value if isinstance(value, Mapping) else {known.name: value}
+        return values
+
+
+_SUMMED = [name for known in fields(BatchNumbers) for name in known.metadata.get("summed", ())]
+
+
+def is_summed(name: str) -> bool:
+    """Whether the number of this name adds up over batches; else a batch's value replaces the earlier one."""
+    return any(fnmatchcase(name, pattern) for pattern in _SUMMED)
