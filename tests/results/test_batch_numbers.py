@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from tests.runs import Recorder, data, module, trainer
 
@@ -51,9 +52,10 @@ def test_names_that_resemble_summed_ones_are_latest_values(name: str) -> None:
 
 
 def test_of_a_real_batch_just_these_add_up(tmp_path: Path) -> None:
-    recorder = Recorder()
-    trainer(tmp_path, recorder).fit(module(max_problems=8), data())
+    recorder, run = Recorder(), module(max_problems=8)
+    trainer(tmp_path, recorder).fit(run, data())
     (values,) = recorder.values
+    assert tree_statistics(run.trees).items() <= values.items(), "none of them is lost"
     agents = ("answer", "stop")
     outcomes = ("pairs", "ties/both_right", "ties/both_wrong", "ties/no_alternative")
     assert {name for name in values if is_summed(name)} == {
