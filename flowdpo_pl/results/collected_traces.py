@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,11 @@ class CollectedTraces:
             self._trace(problem, tried[problem.id], made_by) for problem in problems if problem.id in tried
         ]
         traces = interleaved(gathered(mine))
-        self.traces |= {trace.problem_id: trace for trace in traces}
+        self.add(traces)
         return [trace.problem_id for trace in traces]
+
+    def add(self, traces: Iterable[Trace]) -> None:
+        self.traces |= {trace.problem_id: trace for trace in traces}
 
     def resume_from(self, path: Path, made_by: dict[str, Any]) -> None:
         """Take the traces of an earlier run as done.

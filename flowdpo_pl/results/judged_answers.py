@@ -63,17 +63,29 @@ class JudgedAnswers:
 
     def step(self, problems: Sequence[Problem], chains: MainChains) -> list[str]:
         """Answer a batch, every rank its share; ids of the problems, of all ranks, that were answered now."""
-        new = [problem for problem in problems if self._answered_before(problem) is None]
+        new = [problem for problem in problems if self.earlier(problem) is None]
         plays = [chains.play(new, sample) for sample in range(self.settings["samples"])] if new else []
         self.seconds += sum(play.seconds for play in plays)
         answered = {
             problem.id: [prediction(play.trees[place], n, chains) for n, play in enumerate(plays)]
             for place, problem in enumerate(new)
         }
-        mine = [(p.id in answered, answered.get(p.id) or self._answered_before(p) or []) for p in problems]
+        mine = [(p.id in answered, answered.get(p.id) or self.earlier(p) or []) for p in problems]
         everyones = interleaved(gathered(mine))
-        self._samples |= {samples[0].problem_id: samples for _, samples in everyones}
+        self.add([samples for _, samples in everyones])
         return [samples[0].problem_id for fresh, samples in everyones if fresh]
+
+    def earlier(self, problem: Problem) -> list[Prediction] | None:
+        """What the interrupted run answered to just this problem, or None."""
+        samples = self._earlier.get(problem.id)
+        if not samples:
+            return None
+        first, same = samples[0], (problem.question, problem.gold, dict(problem.labels))
+        return samples if (first.question, first.gold, first.labels) == same else None
+
+    def add(self, problems: Sequence[Sequence[Prediction]]) -> None:
+        """Add problems, each as all its samples."""
+        self._samples |= {samples[0].problem_id: list(samples) for samples in problems}
 
     def resume_from(self, path: Path, made_by: dict[str, Any]) -> None:
         """Keep what an interrupted run has answered, for when its problems come.
@@ -111,14 +123,6 @@ class JudgedAnswers:
         confusion = ChooserConfusion(sync_on_compute=False)  # every rank holds all predictions already
         confusion.update(questions)
         return {name.removeprefix("chooser/"): value.item() for name, value in confusion.compute().items()}
-
-    def _answered_before(self, problem: Problem) -> list[Prediction] | None:
-        """What the interrupted run answered to just this problem, or None."""
-        samples = self._earlier.get(problem.id)
-        if not samples:
-            return None
-        first, same = samples[0], (problem.question, problem.gold, dict(problem.labels))
-        return samples if (first.question, first.gold, first.labels) == same else None
 
 
 def prediction(tree: RolloutTree, sample: int, chains: MainChains) -> Prediction:

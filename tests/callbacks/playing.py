@@ -90,7 +90,7 @@ class Playing(LightningModule):
         running = {name: value.item() for name, value in self.accuracy.compute().items()}
         return {
             **running,
-            **tree_statistics(self.trees),
+            **tree_statistics(self.trees, ("answer", "stop")),
             "problems": len(self.trees),
             "generated_tokens": 100,
             "seconds/play": 0.5,

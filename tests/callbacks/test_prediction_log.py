@@ -57,7 +57,7 @@ def test_killed_before_its_header_it_begins_anew(tmp_path: Path) -> None:
 def test_answers_made_in_another_way_are_not_taken(tmp_path: Path) -> None:
     other = json.dumps({"made_by": {**MADE_BY, "seed": 8}}) + "\n"
     (tmp_path / "predictions.unfinished.jsonl").write_text(other)
-    with pytest.raises(UserError, match="made with another seed"):
+    with pytest.raises(UserError, match="made otherwise: seed was 8 and is 7"):
         run_test(tmp_path, PredictionLog())
     assert (tmp_path / "predictions.unfinished.jsonl").read_text() == other
 

@@ -61,7 +61,7 @@ def test_traces_made_in_another_way_are_not_taken(tmp_path: Path) -> None:
     run_predict(tmp_path, TraceLog())
     lines = (tmp_path / "traces.jsonl").read_text().replace('"seed": 7', '"seed": 8')
     (tmp_path / "traces.jsonl").write_text(lines)
-    with pytest.raises(UserError, match="made with another seed"):
+    with pytest.raises(UserError, match="made otherwise: seed was 8 and is 7"):
         run_predict(tmp_path, TraceLog())
     assert (tmp_path / "traces.jsonl").read_text() == lines
 
