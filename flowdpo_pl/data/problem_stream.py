@@ -95,14 +95,18 @@ class ProblemStream:
 
     def questions(self) -> set[str]:
         """What the source's problems ask, limit or not, for another stream's `held_out`."""
-        rows = (row for chunk in self._rows.chunks(self._chunk_size, None) for row in chunk)
-        problems = (read_problem(row, self.source) for row in rows)
         return {
             question
-            for problem in problems
+            for _, problem in self._unshuffled()
             if isinstance(problem, Problem) and self.source.holds(problem)
             for question in questions_of(problem)
         }
+
+    def _unshuffled(self) -> Iterator[tuple[Row, Problem | str]]:
+        """Every row in the source's order, with its problem or why it has none."""
+        for chunk in self._rows.chunks(self._chunk_size, None):
+            for row in chunk:
+                yield row, read_problem(row, self.source)
 
     def _problems(self) -> Iterator[Problem]:
         questions: set[str] = set()
@@ -156,13 +160,11 @@ class ProblemStream:
     def _check_rows(self) -> None:
         """Find unusable and held-out rows of a local file now, in its order, instead of hours later."""
         tested_on = []
-        for chunk in self._rows.chunks(self._chunk_size, None):
-            for row in chunk:
-                problem = read_problem(row, self.source)
-                if isinstance(problem, str):
-                    self._refuse_or_count(row, problem)
-                elif self.source.holds(problem) and questions_of(problem) & self._held_out:
-                    tested_on.append(problem.id)
+        for row, problem in self._unshuffled():
+            if isinstance(problem, str):
+                self._refuse_or_count(row, problem)
+            elif self.source.holds(problem) and questions_of(problem) & self._held_out:
+                tested_on.append(problem.id)
         self.skipped.clear()
         if tested_on:
             raise self._tested_on(tested_on)

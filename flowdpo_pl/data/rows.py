@@ -160,9 +160,8 @@ class TableRows(IndexedRows):
 
         self._path = path
         kind = path.suffix.lower()[1:]
-        options = (
-            {"batch_size": 1000} if kind == "parquet" else {}
-        )  # the default fails on a file without rows
+        # The default batch size fails on a .parquet file without rows.
+        options = {"batch_size": 1000} if kind == "parquet" else {}
         try:
             self._table = load_dataset(kind, data_files=glob.escape(str(path)), split="train", **options)
         except (DatasetsError, OSError, ValueError, StopIteration) as error:

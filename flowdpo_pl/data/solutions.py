@@ -134,11 +134,8 @@ def _worked(equation: str, decimals: int) -> tuple[list[str], Fraction]:
         if not re.fullmatch(r"[\d.+*/() -]+", text, re.ASCII):
             raise SyntaxError
         return sentences, value(ast.parse(text, mode="eval").body)
-    except (
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-    ):  # the last two: nested beyond what Python's parser takes
+    # The last two: nested beyond what Python's parser takes.
+    except (SyntaxError, RecursionError, MemoryError):
         raise NoSolutionError(f"{equation[:80]!r} is no sum of numbers, + - * / and parentheses") from None
 
 

@@ -93,12 +93,13 @@ class MathVerifier:
         """
         answer, right = read_answer(_as_text(prediction)), read_answer(_as_text(gold))
         if not right.readings:
-            verdict: Verdict | None = Verdict(False, answer.text or None, error="the gold answer is empty")
-        else:
-            certain = quick_verdict(answer, right)
-            verdict = None if certain is None else Verdict(certain, answer.text or None)
-        if verdict is None:
+            return self._at_once(Verdict(False, answer.text or None, error="the gold answer is empty"))
+        certain = quick_verdict(answer, right)
+        if certain is None:
             return self._pool.submit(answer, right)
+        return self._at_once(Verdict(certain, answer.text or None))
+
+    def _at_once(self, verdict: Verdict) -> Future[Verdict]:
         self._tally.add(verdict, fast=True)
         done: Future[Verdict] = Future()
         done.set_result(verdict)
@@ -142,12 +143,9 @@ class MarkedAnswerVerifier(MathVerifier):
     """
 
     def submit(self, prediction: object, gold: object) -> Future[Verdict]:
-        if extract_marked(_as_text(prediction)) is not None:
-            return super().submit(prediction, gold)
-        unmarked: Future[Verdict] = Future()
-        unmarked.set_result(Verdict(False))
-        self._tally.add(Verdict(False), fast=True)
-        return unmarked
+        if extract_marked(_as_text(prediction)) is None:
+            return self._at_once(Verdict(False))
+        return super().submit(prediction, gold)
 
 
 def check_gold(gold: object) -> None:
