@@ -23,7 +23,7 @@ from flowdpo_pl.types import ANSWER
 
 
 def limits(
-    workload: Workload = Workload(),  # noqa: B008
+    workload: Workload = Workload(),
     batches: list[int] = [16, 64, 128],  # noqa: B006
     rounds: int = 3,
 ) -> None:

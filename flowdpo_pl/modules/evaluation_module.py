@@ -44,9 +44,9 @@ class EvaluationModule(LightningModule):
         self,
         base: BaseModel,
         prompts: dict[str, AgentPrompt],
-        flow: Flow = AnswerStopFlow(),  # noqa: B008 (frozen)
+        flow: Flow = AnswerStopFlow(),
         adapters: dict[str, str] | None = None,
-        sampling: Sampling = Sampling(temperature=0.0),  # noqa: B008
+        sampling: Sampling = Sampling(temperature=0.0),
         samples: int = 1,
         max_generated_tokens: int | None = None,
         source: str = "",

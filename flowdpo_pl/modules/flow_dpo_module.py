@@ -61,12 +61,12 @@ class FlowDPOModule(LightningModule):
         self,
         base: BaseModel,
         prompts: dict[str, AgentPrompt],
-        flow: Flow = AnswerStopFlow(),  # noqa: B008 (frozen)
-        lora: LoraSettings = LoraSettings(),  # noqa: B008
-        learning: Learning = Learning(),  # noqa: B008
+        flow: Flow = AnswerStopFlow(),
+        lora: LoraSettings = LoraSettings(),
+        learning: Learning = Learning(),
         agent_learning: dict[str, Learning] | None = None,
-        sampling: Sampling = Sampling(),  # noqa: B008
-        exploration: Exploration = NodeAlternatives(),  # noqa: B008
+        sampling: Sampling = Sampling(),
+        exploration: Exploration = NodeAlternatives(),
         budget: Budget = Budget(),
         verifier: MathVerifier | None = None,
         frozen: Sequence[str] = (),

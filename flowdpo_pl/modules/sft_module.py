@@ -42,8 +42,8 @@ class SFTModule(LightningModule):
         self,
         base: BaseModel,
         prompt: AgentPrompt,
-        lora: LoraSettings = LoraSettings(r=16, alpha=16),  # noqa: B008 (frozen)
-        learning: SupervisedLearning = SupervisedLearning(),  # noqa: B008
+        lora: LoraSettings = LoraSettings(r=16, alpha=16),
+        learning: SupervisedLearning = SupervisedLearning(),
         accumulation: int = 2,
         update_tokens: int = 4096,
         activation_checkpointing: bool = False,
