@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowdpo_pl.cli import main
+from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.errors import UserError, one_sentence
 from tests.runs import MODEL, ROOT
 
@@ -55,6 +55,53 @@ def test_quickstart_config_fits_validates_and_resumes(tmp_path: Path) -> None:
     assert cli.trainer.callback_metrics["validation/problems"] == 16
     assert json.loads((run / "validate" / "summary.json").read_text())["problems_seen"] == 16
     assert (run / "summary.json").read_text() == before
+
+
+@pytest.fixture
+def unrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse and instantiate, but don't run."""
+    monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+
+
+@pytest.mark.usefixtures("unrun")
+def test_a_user_s_word_on_the_trainer_goes_before_the_defaults(tmp_path: Path) -> None:
+    assert main(["fit", *QUICKSTART]).trainer.max_epochs == -1
+    (tmp_path / "mine.yaml").write_text(
+        "trainer: {max_epochs: 2, limit_val_batches: 3, logger: {init_args: {version: mine}}}"
+    )
+    mine = [*QUICKSTART, f"--config={tmp_path / 'mine.yaml'}"]
+    trainer = main(["fit", *mine, "--trainer.log_every_n_steps=7"]).trainer
+    assert (trainer.max_epochs, trainer.log_every_n_steps, trainer.limit_val_batches) == (2, 7, 3)
+    assert trainer.log_dir == "runs/quickstart/mine"
+    assert main(["fit", *QUICKSTART, "--trainer.logger=false"]).trainer.logger is None
+
+
+@pytest.mark.usefixtures("unrun")
+def test_the_run_s_folder_is_the_logger_s_and_of_verbs_below_it() -> None:
+    logger = ["--trainer.logger.init_args.save_dir=here", "--trainer.logger.init_args.name=run"]
+    trainer = main(["validate", *QUICKSTART, *logger]).trainer
+    assert (trainer.default_root_dir, trainer.log_dir) == ("here/run", "here/run/validate")
+    own = main(["fit", *QUICKSTART, *logger, "--trainer.default_root_dir=elsewhere"]).trainer
+    assert (own.default_root_dir, own.log_dir) == ("elsewhere", "here/run/")
+
+
+@pytest.mark.usefixtures("unrun")
+def test_paths_may_name_the_folder_of_the_runs() -> None:
+    config = str(ROOT / "configs" / "quickstart_study" / "sft.yaml")
+    traces = ["--data.train=[a.jsonl, '{save_dir}/x/{save_dir}.jsonl']", "--model.prompt.user={question}?"]
+    cli = main(["fit", "--config", config, "--trainer.logger.init_args.save_dir=here", *traces])
+    assert cli.config.fit.data.init_args.train == ["a.jsonl", "here/x/here.jsonl"]
+    assert cli.config.fit.model.init_args.prompt.user == "{question}?"
+
+
+@pytest.mark.usefixtures("unrun")
+def test_fit_leaves_validation_to_validate_where_learning_is_online(tmp_path: Path) -> None:
+    assert main(["fit", *QUICKSTART]).trainer.limit_val_batches == 0
+    assert main(["validate", *QUICKSTART]).trainer.limit_val_batches == 1.0
+    saved = "--trainer.limit_val_batches=0"  # as in the config that `fit` writes
+    assert main(["validate", *QUICKSTART, saved]).trainer.limit_val_batches == 1.0
+    sft = ["--config", str(ROOT / "configs" / "quickstart_study" / "sft.yaml")]
+    assert main(["fit", *sft]).trainer.limit_val_batches == 1.0
 
 
 def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
