@@ -1,4 +1,7 @@
-"""The command line as a user meets it: the shipped quickstart config, and errors of one sentence."""
+"""The command line as a user meets it: the shipped quickstart config, and errors of one sentence.
+
+Also tests `__main__`: it picks the verb and prints errors.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from flowdpo_pl.__main__ import OWN_VERBS
+from flowdpo_pl.__main__ import main as run_program
 from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.errors import UserError, one_sentence
 from tests.runs import MODEL, ROOT
@@ -194,6 +199,24 @@ def test_the_program_prints_errors_without_a_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("flowdpo_pl: no.gguf does not exist")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("verb", "by_position"), OWN_VERBS.items())
+def test_the_other_verbs_tell_what_they_take(
+    verb: str, by_position: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", verb, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        run_program()
+    told = capsys.readouterr().out
+    assert ended.value.code == 0 and told.startswith(f"usage: flowdpo_pl {verb} ")
+    assert ("positional arguments:" in told) == by_position
+
+
+def test_the_program_says_which_argument_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "merge", "--bse=models/smollm2"])
+    with pytest.raises(SystemExit, match=r"^flowdpo_pl: .*bse"):
+        run_program()
 
 
 def test_a_foreign_folder_named_callbacks_is_said_at_once(tmp_path: Path) -> None:
