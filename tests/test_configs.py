@@ -26,6 +26,7 @@ from tests.conftest import CoinJudge
 from tests.models import write_model
 from tests.prompt_files import write_jsonl
 from tests.runs import ROOT
+from tests.test_study_configs import STUDIES
 
 CONFIGS = ROOT / "configs"
 FAMILY = {"llama3_8b": "llama", "phi3_medium": "phi3", "qwen3_1b7": "qwen3"}
@@ -37,8 +38,6 @@ OVERLAYS = {"math": "evaluate", "several_gpus": "flow_dpo"}
 """Configs that are added behind others."""
 SHORTER = {"flow_dpo": "flow", "collect": "flow", "evaluate": "single"}
 """What stands behind the settings of Qwen3, by stage: its answers are shorter than the paper's."""
-STUDIES = ("quickstart_study.yaml", "smollm2/study.yaml", "*/ground_truth.yaml")
-"""Of `test_study_configs`."""
 
 TABLE_2 = {
     "flow.init_args.chunk_tokens": 160,
@@ -107,7 +106,9 @@ def whole_configs() -> list[tuple[str, list[Path]]]:
 def test_every_config_is_part_of_a_tested_run() -> None:
     files = {path for _, configs in whole_configs() for path in configs}
     files |= {CONFIGS / f"{overlay}.yaml" for overlay in OVERLAYS}
-    files |= {path for pattern in STUDIES for path in CONFIGS.glob(pattern)}
+    for study in STUDIES:
+        stages = yaml.safe_load((ROOT / study).read_text())["stages"].values()
+        files |= {ROOT / study, *(ROOT / stage["config"] for stage in stages if "config" in stage)}
     assert files == set(CONFIGS.rglob("*.yaml"))
 
 
