@@ -22,7 +22,7 @@ from flowdpo_pl.types import PreferencePair, Problem
 
 
 def end_to_end(
-    workload: Workload = Workload(problems=16),  # noqa: B008
+    workload: Workload = Workload(problems=16),
     rounds: int = 3,
     pairs_at_once: int = 2,
 ) -> None:
@@ -47,7 +47,7 @@ def end_to_end(
         ours.prompts,
         ours.draws,
         torch.Tensor.backward,
-        module.budget.update_tokens,
+        module.team.budget.update_tokens,
     )
 
     def step(problems: Sequence[Problem]) -> Measurement:

@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from flowdpo_pl.model.team.base import BaseModel
 from jsonargparse import auto_cli
 from lightning.pytorch import Trainer
 
 from benchmarks.repeat import report
 from flowdpo_pl.data.problem_source import ProblemSource
-from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.flow import ANSWER, SingleFlow
 from flowdpo_pl.play.prompts import AgentPrompt
+from flowdpo_pl.play.team import Team
+from flowdpo_pl.results.judged_answers import JudgedAnswers
 from flowdpo_pl.results.predictions import Prediction
 from flowdpo_pl.verify.verifier import MathVerifier
 
@@ -68,14 +70,17 @@ class Played:
     def by_us(self) -> list[Prediction]:
         """Our predictions, by the verb `test`."""
         module = EvaluationModule(
-            base=BaseModel(self.model, dtype="float32"),
-            prompts={ANSWER: AgentPrompt(self.prompt)},
-            flow=SingleFlow(self.max_tokens),
+            Team(
+                BaseModel(self.model, dtype="float32"),
+                {ANSWER: AgentPrompt(self.prompt)},
+                SingleFlow(self.max_tokens),
+            )
         )
         data = PromptDataModule(test=ProblemSource(str(self.questions), limit=self.problems), batch_size=16)
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
         trainer.test(module, data, verbose=False)
-        return module.judged.predictions
+        assert isinstance(module.results, JudgedAnswers)
+        return module.results.predictions
 
     def by_the_harness(self, python: str, threads: int) -> list[dict[str, Any]]:
         """Its texts and verdicts."""

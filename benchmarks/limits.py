@@ -23,7 +23,7 @@ from flowdpo_pl.play.flow import ANSWER
 
 
 def limits(
-    workload: Workload = Workload(),  # noqa: B008
+    workload: Workload = Workload(),
     batches: list[int] = [16, 64, 128],  # noqa: B006
     rounds: int = 3,
 ) -> None:
@@ -140,7 +140,7 @@ def _score(module: FlowDPOModule, backward: bool) -> Measurement:
     head = 2 * scored * module.players.head.weight.numel()
     forward = 2 * tokens * body + attention + head
     started = time.perf_counter()
-    for batch in micro_batches(trees, module.budget.update_tokens, agents.device):
+    for batch in micro_batches(trees, module.team.budget.update_tokens, agents.device):
         if backward:
             with agents.acting_as(ANSWER):
                 move_logprobs(agents, batch, module.players.head).sum().backward()

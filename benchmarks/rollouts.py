@@ -34,7 +34,7 @@ def measurement(play: Play, generated_tokens: int) -> Measurement:
     }
 
 
-def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str | None = None) -> None:  # noqa: B008
+def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str | None = None) -> None:
     """Generated tokens and trees per second of whole rollout trees.
 
     Args:

@@ -29,7 +29,7 @@ def _paths(tree: RolloutTree) -> list[tuple[object, ...]]:  # type: ignore[type-
 
 
 def scaling(
-    workload: Workload = Workload(chunk_tokens=16),  # noqa: B008
+    workload: Workload = Workload(chunk_tokens=16),
     chunks: list[int] = [1, 2, 4, 8, 12],  # noqa: B006
     problems: list[int] = [1, 8, 32, 128],  # noqa: B006
     prompt_words: list[int] = [0, 100, 400],  # noqa: B006

@@ -19,7 +19,7 @@ from benchmarks.workload import Workload
 
 
 def update(
-    workload: Workload = Workload(),  # noqa: B008
+    workload: Workload = Workload(),
     pairs: Literal["full", "mined"] = "full",
     rounds: int = 3,
     micro_batches: list[int] = [1, 2, 4],  # noqa: B006

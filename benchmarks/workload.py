@@ -8,13 +8,12 @@ from pathlib import Path
 
 import torch
 import yaml
+from flowdpo_pl.model.team.base import BaseModel
 
-from flowdpo_pl.model.base import BaseModel
-from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.flow import AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt
-from flowdpo_pl.play.team import Budget
+from flowdpo_pl.play.team import Budget, Team
 from flowdpo_pl.types import Problem
 
 CONFIG = Path("configs/smollm2/flow_dpo.yaml")
@@ -46,13 +45,14 @@ class Workload:
         """A module with adapters that are active (B is not zero) and leave the model sensible."""
         torch.set_num_threads(self.threads)
         module = FlowDPOModule(
-            base=BaseModel(self.model, dtype=self.dtype),  # type: ignore[arg-type]
-            prompts=prompts(),
-            flow=AnswerStopFlow(self.chunk_tokens, self.max_chunks),
-            lora=LoraSettings(),
-            budget=budget or Budget(),
+            Team(
+                BaseModel(self.model, dtype=self.dtype),  # type: ignore[arg-type]
+                prompts(),
+                AnswerStopFlow(self.chunk_tokens, self.max_chunks),
+                budget=budget or Budget(),
+            )
         )
-        agents = module.team.agents
+        agents = module.players.agents
         torch.manual_seed(0)
         for name in agents.names:
             for parameter in agents.parameters_of(name)[1::2]:
@@ -62,7 +62,7 @@ class Workload:
 
 def prompts() -> dict[str, AgentPrompt]:
     """The prompts of the SmolLM2 config."""
-    written = yaml.safe_load(CONFIG.read_text())["model"]["init_args"]["prompts"]
+    written = yaml.safe_load(CONFIG.read_text())["model"]["init_args"]["team"]["prompts"]
     return {
         agent: AgentPrompt(**{**prompt, "options": tuple(prompt.get("options", ()))})
         for agent, prompt in written.items()

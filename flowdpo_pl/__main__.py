@@ -9,44 +9,33 @@ from argparse import ArgumentError
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from flowdpo_pl.errors import UserError, one_sentence
 
-OWN_VERBS: dict[str, dict[str, Any]] = {
-    "arms": {"as_positional": False},
-    "compare": {},
-    "convert": {},
-    "ground_truth": {"as_positional": False},
-    "merge": {"as_positional": False},
-    "study": {"as_positional": False},
+OWN_VERBS = {
+    "arms": False,
+    "compare": True,
+    "convert": True,
+    "ground_truth": False,
+    "merge": False,
+    "study": False,
 }
-"""Verbs that are not the trainer's, each the function of that name in the module of that name, and how
-its arguments are read."""
+"""Verbs that are not the trainer's, each the function of that name in the module of that name, and whether
+what it requires is given by position."""
 
 
 def main() -> None:
     """Console entry point."""
     _quiet()
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        verb = sys.argv[1] if len(sys.argv) > 1 else ""
         if verb in OWN_VERBS:
-            from jsonargparse import auto_cli
-
-            function = getattr(import_module(f"flowdpo_pl.verbs.{verb}"), verb)
-            auto_cli(
-                function,
-                args=sys.argv[2:],
-                prog=f"flowdpo_pl {verb}",
-                allow_abbrev=False,
-                exit_on_error=False,
-                **OWN_VERBS[verb],
-            )
+            _run_own(verb, sys.argv[2:])
         else:
-            from flowdpo_pl.cli import main as run
+            from flowdpo_pl.cli import main as run_trainer
 
             _require_own_callbacks()
-            run()
+            run_trainer()
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
     except ArgumentError as error:
@@ -55,6 +44,19 @@ def main() -> None:
         if "Does not validate against" not in str(error):
             raise
         sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")  # an argument refused by its own class
+
+
+def _run_own(verb: str, args: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    auto_cli(
+        getattr(import_module(f"flowdpo_pl.verbs.{verb}"), verb),
+        args=args,
+        prog=f"flowdpo_pl {verb}",
+        as_positional=OWN_VERBS[verb],
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
 
 
 def _require_own_callbacks() -> None:

@@ -1,4 +1,4 @@
-"""One LightningCLI: `fit`, `validate`, `test`, `predict`; argument links, nothing else."""
+"""One LightningCLI: `fit`, `validate`, `test`, `predict`; what a config need not say, and argument links."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flowdpo_pl.errors import UserError
 
+TRAINER: dict[str, Any] = {
+    "devices": 1,
+    "max_epochs": -1,  # a run ends with its problems, not with epochs; SFT insists on a number
+    "log_every_n_steps": 1,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "logger": {
+        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "init_args": {"save_dir": "runs", "version": ""},
+    },
+}
+"""Defaults of the trainer, where they are not Lightning's."""
 VERBS = ("fit", "validate", "test", "predict")
 """Of the trainer."""
 _STEPS = dict(zip(VERBS, ("training_step", "validation_step", "test_step", "predict_step"), strict=True))
@@ -26,7 +38,7 @@ _MODULES = {
 
 
 class FlowCLI(LightningCLI):
-    """Facts stated once: the run's seed is the module's and the data's."""
+    """Facts stated once: the run's seed is the module's and the data's, its folder is known to every path."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({"seed_everything": 0})
@@ -36,40 +48,70 @@ class FlowCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""
         super().parse_arguments(parser, args)
-        self._check_module()
-        self._fit_one_config_to_all_verbs()
-        self._check_checkpoint(self.config[self.config.subcommand].get("ckpt_path"))
-
-    def _fit_one_config_to_all_verbs(self) -> None:
-        """Other verbs than `fit` write into a subfolder; `validate` plays what `fit` leaves out."""
         verb = self.config.subcommand
-        trainer = self.config[verb].trainer
-        logger = trainer.get("logger")
-        if verb != "fit" and isinstance(logger, Namespace) and logger.init_args.get("version") == "":
-            logger.init_args.version = verb
-        if verb == "validate" and trainer.limit_val_batches == 0:
+        config = self.config[verb]
+        module = _module_for(verb, config.model.class_path)
+        _limit_validation(verb, module, config.trainer)
+        if isinstance(config.trainer.logger, Namespace):
+            _place(verb, config)
+        _check_checkpoint(config.get("ckpt_path"))
+
+
+def _module_for(verb: str, path: str) -> type[LightningModule]:
+    """The class that a config names, which must know the verb."""
+    home, _, name = path.rpartition(".")
+    module: type[LightningModule] = getattr(import_module(home), name)
+    if getattr(module, _STEPS[verb]) is getattr(LightningModule, _STEPS[verb]):
+        raise UserError(
+            f"{path} has no `{verb}`: set model.class_path to {_MODULES[verb]} (docs/evaluation.md), "
+            "or run one of its own verbs."
+        )
+    return module
+
+
+def _limit_validation(verb: str, module: type[LightningModule], trainer: Namespace) -> None:
+    """Online learning is its own measure: `fit` leaves validation out, and `validate` plays it."""
+    from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+
+    if issubclass(module, FlowDPOModule):
+        if verb == "fit" and trainer.limit_val_batches is None:
+            trainer.limit_val_batches = 0
+        if verb == "validate" and trainer.limit_val_batches == 0:  # as in the config that a `fit` has saved
             trainer.limit_val_batches = 1.0
 
-    def _check_module(self) -> None:
-        verb = self.config.subcommand
-        if verb is None:
-            return
-        path = self.config[verb].model.class_path
-        module, _, name = path.rpartition(".")
-        step = _STEPS[verb]
-        if getattr(getattr(import_module(module), name), step) is getattr(LightningModule, step):
-            raise UserError(
-                f"{path} has no `{verb}`: set model.class_path to {_MODULES[verb]} (docs/evaluation.md), "
-                "or run one of its own verbs."
-            )
 
-    def _check_checkpoint(self, path: str | None) -> None:
-        if path in (None, "last", "best", "hpc", "registry"):
-            return
-        if not Path(path).is_file():
-            raise UserError(f"--ckpt_path {path} does not exist: give a checkpoint that a run has written.")
-        if not zipfile.is_zipfile(path):
-            raise UserError(f"--ckpt_path {path} is truncated or no checkpoint: use an earlier one.")
+def _place(verb: str, config: Namespace) -> None:
+    """The run's folder is the logger's; other verbs than `fit` write below it."""
+    trainer, logger = config.trainer, config.trainer.logger.init_args
+    if verb != "fit" and logger.get("version") == "":
+        logger.version = verb
+    if "save_dir" in logger:
+        if trainer.default_root_dir is None and logger.get("name"):
+            trainer.default_root_dir = str(Path(logger.save_dir, logger.name))
+        for part in (config.model, config.data):
+            part.init_args = _filled(part.init_args, "{save_dir}", str(logger.save_dir))
+
+
+def _filled(value: Any, placeholder: str, text: str) -> Any:
+    """A value of a config, with the placeholder in all its texts filled in."""
+    if isinstance(value, str):
+        return value.replace(placeholder, text)
+    if isinstance(value, list):
+        return [_filled(inner, placeholder, text) for inner in value]
+    if isinstance(value, dict):
+        return {key: _filled(inner, placeholder, text) for key, inner in value.items()}
+    if isinstance(value, Namespace):
+        return Namespace(_filled(vars(value), placeholder, text))
+    return value
+
+
+def _check_checkpoint(path: str | None) -> None:
+    if path in (None, "last", "best", "hpc", "registry"):
+        return
+    if not Path(path).is_file():
+        raise UserError(f"--ckpt_path {path} does not exist: give a checkpoint that a run has written.")
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"--ckpt_path {path} is truncated or no checkpoint: use an earlier one.")
 
 
 def main(args: list[str] | None = None) -> FlowCLI:
@@ -80,11 +122,12 @@ def main(args: list[str] | None = None) -> FlowCLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         auto_configure_optimizers=False,
-        save_config_callback=SaveConfigCallback,
+        trainer_defaults=TRAINER,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
-            "description": "Online Flow-DPO. There are also `compare`, for two tests, `convert`, for GGUF "
-            "files, and `merge`, for adapters: each has --help.",
+            "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
+            "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
+            "adapters: each has --help.",
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },

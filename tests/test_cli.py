@@ -1,4 +1,7 @@
-"""The command line as a user meets it: the shipped quickstart config, and errors of one sentence."""
+"""The command line as a user meets it: the shipped quickstart config, and errors of one sentence.
+
+Also tests `__main__`: it picks the verb and prints errors.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowdpo_pl.cli import main
+from flowdpo_pl.__main__ import OWN_VERBS
+from flowdpo_pl.__main__ import main as run_program
+from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.errors import UserError, one_sentence
 from tests.runs import MODEL, ROOT
 
@@ -57,6 +62,56 @@ def test_quickstart_config_fits_validates_and_resumes(tmp_path: Path) -> None:
     assert (run / "summary.json").read_text() == before
 
 
+@pytest.fixture
+def unrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse and instantiate, but don't run."""
+    monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+
+
+@pytest.mark.usefixtures("unrun")
+def test_a_user_s_word_on_the_trainer_goes_before_the_defaults(tmp_path: Path) -> None:
+    assert main(["fit", *QUICKSTART]).trainer.max_epochs == -1
+    (tmp_path / "mine.yaml").write_text(
+        "trainer: {max_epochs: 2, limit_val_batches: 3, logger: {init_args: {version: mine}}}"
+    )
+    mine = [*QUICKSTART, f"--config={tmp_path / 'mine.yaml'}"]
+    trainer = main(["fit", *mine, "--trainer.log_every_n_steps=7"]).trainer
+    assert (trainer.max_epochs, trainer.log_every_n_steps, trainer.limit_val_batches) == (2, 7, 3)
+    assert trainer.log_dir == "runs/quickstart/mine"
+    assert main(["fit", *QUICKSTART, "--trainer.logger=false"]).trainer.logger is None
+
+
+@pytest.mark.usefixtures("unrun")
+def test_the_run_s_folder_is_the_logger_s_and_of_verbs_below_it() -> None:
+    logger = ["--trainer.logger.init_args.save_dir=here", "--trainer.logger.init_args.name=run"]
+    trainer = main(["validate", *QUICKSTART, *logger]).trainer
+    assert (trainer.default_root_dir, trainer.log_dir) == ("here/run", "here/run/validate")
+    own = main(["fit", *QUICKSTART, *logger, "--trainer.default_root_dir=elsewhere"]).trainer
+    assert (own.default_root_dir, own.log_dir) == ("elsewhere", "here/run/")
+
+
+@pytest.mark.usefixtures("unrun")
+def test_paths_may_name_the_folder_of_the_runs() -> None:
+    config = str(ROOT / "configs" / "quickstart_study" / "sft.yaml")
+    traces = [
+        "--data.train=[a.jsonl, '{save_dir}/x/{save_dir}.jsonl']",
+        "--model.team.prompts.answer.user={question}?",
+    ]
+    cli = main(["fit", "--config", config, "--trainer.logger.init_args.save_dir=here", *traces])
+    assert cli.config.fit.data.init_args.train == ["a.jsonl", "here/x/here.jsonl"]
+    assert cli.config.fit.model.init_args.prompt.user == "{question}?"
+
+
+@pytest.mark.usefixtures("unrun")
+def test_fit_leaves_validation_to_validate_where_learning_is_online(tmp_path: Path) -> None:
+    assert main(["fit", *QUICKSTART]).trainer.limit_val_batches == 0
+    assert main(["validate", *QUICKSTART]).trainer.limit_val_batches == 1.0
+    saved = "--trainer.limit_val_batches=0"  # as in the config that `fit` writes
+    assert main(["validate", *QUICKSTART, saved]).trainer.limit_val_batches == 1.0
+    sft = ["--config", str(ROOT / "configs" / "quickstart_study" / "sft.yaml")]
+    assert main(["fit", *sft]).trainer.limit_val_batches == 1.0
+
+
 def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
     wrapped = ["--trainer.strategy=ddp", "--trainer.devices=1"]
     assert "flowdpo_pl.AdapterStrategy" in refuses(tmp_path, *wrapped)
@@ -68,7 +123,7 @@ def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
         (["--trainer.no_such=1"], "no_such"),
         (["--model.no_such=1"], "model: Option 'no_such' is not accepted (flowdpo_pl.FlowDPOModule)"),
         (["--model.learning.lr=fast"], "model.learning.lr"),
-        (["--model.flow.chunk_tokens=0"], "flow.chunk_tokens is 0: give at least 1"),
+        (["--model.team.flow.chunk_tokens=0"], "flow.chunk_tokens is 0: give at least 1"),
         (["--data.batch_size=0"], "data.batch_size is 0: give at least 1 problem"),
     ],
 )
@@ -94,13 +149,13 @@ def model_copy(folder: Path) -> Path:
 
 def test_missing_data_and_missing_model(tmp_path: Path) -> None:
     assert "nowhere.jsonl" in refuses(tmp_path, "--data.train.path=nowhere.jsonl")
-    assert "has no config.json" in refuses(tmp_path, f"--model.base.path={tmp_path / 'no' / 'model'}")
+    assert "has no config.json" in refuses(tmp_path, f"--model.team.base.path={tmp_path / 'no' / 'model'}")
 
 
 def test_a_model_without_chat_template(tmp_path: Path) -> None:
     folder = model_copy(tmp_path)
     (folder / "chat_template.jinja").unlink()
-    assert "has no chat template" in refuses(tmp_path, f"--model.base.path={folder}")
+    assert "has no chat template" in refuses(tmp_path, f"--model.team.base.path={folder}")
 
 
 @pytest.mark.parametrize(
@@ -113,11 +168,11 @@ def test_a_model_without_chat_template(tmp_path: Path) -> None:
 def test_verdict_words_must_be_two_single_tokens(words: list[str], complaint: str, tmp_path: Path) -> None:
     stop = {"user": "{question} {partial}", "options": words}
     prompts = json.dumps({"answer": {"user": "{question}"}, "stop": stop})
-    assert complaint in refuses(tmp_path, f"--model.prompts={prompts}")
+    assert complaint in refuses(tmp_path, f"--model.team.prompts={prompts}")
 
 
 def test_chunks_must_fit_the_context(tmp_path: Path) -> None:
-    message = refuses(tmp_path, "--model.flow.init_args.chunk_tokens=100")
+    message = refuses(tmp_path, "--model.team.flow.init_args.chunk_tokens=100")
     assert "context is 512" in message and "fewer or shorter chunks" in message
 
 
@@ -130,7 +185,9 @@ def test_a_missing_a_truncated_and_a_foreign_checkpoint(tmp_path: Path) -> None:
     assert "truncated" in refuses(tmp_path / "b", f"--ckpt_path={half}")
     other = model_copy(tmp_path)
     _change_weights(other)
-    assert "another base" in refuses(tmp_path / "c", f"--ckpt_path={whole}", f"--model.base.path={other}")
+    assert "made otherwise: base was" in refuses(
+        tmp_path / "c", f"--ckpt_path={whole}", f"--model.team.base.path={other}"
+    )
 
 
 def _change_weights(folder: Path) -> None:
@@ -147,6 +204,24 @@ def test_the_program_prints_errors_without_a_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("flowdpo_pl: no.gguf does not exist")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("verb", "by_position"), OWN_VERBS.items())
+def test_the_other_verbs_tell_what_they_take(
+    verb: str, by_position: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", verb, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        run_program()
+    told = capsys.readouterr().out
+    assert ended.value.code == 0 and told.startswith(f"usage: flowdpo_pl {verb} ")
+    assert ("positional arguments:" in told) == by_position
+
+
+def test_the_program_says_which_argument_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "merge", "--bse=models/smollm2"])
+    with pytest.raises(SystemExit, match=r"^flowdpo_pl: .*bse"):
+        run_program()
 
 
 def test_a_foreign_folder_named_callbacks_is_said_at_once(tmp_path: Path) -> None:

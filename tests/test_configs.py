@@ -1,5 +1,7 @@
 """Every shipped config is one: it parses, says what it claims, and runs from learning to evaluation.
 
+A stage of `configs/paper` stands before a model's own settings.
+
 The runs have the config's own settings, but for the base (a tiny random model of its architecture), local
 data, and shorter answers. A coin judges, because random weights are never right.
 """
@@ -24,6 +26,7 @@ from tests.conftest import CoinJudge
 from tests.models import write_model
 from tests.prompt_files import write_jsonl
 from tests.runs import ROOT
+from tests.test_study_configs import STUDIES
 
 CONFIGS = ROOT / "configs"
 FAMILY = {"llama3_8b": "llama", "phi3_medium": "phi3", "qwen3_1b7": "qwen3"}
@@ -32,27 +35,29 @@ RUNS = [*FAMILY.items(), ("qwen3_1b7", "gemma3_text"), ("qwen3_1b7", "smollm2")]
 PAPER = ("llama3_8b", "phi3_medium")
 VERB = {"flow_dpo": "fit", "collect": "predict", "sft": "fit", "evaluate": "test"}
 OVERLAYS = {"math": "evaluate", "several_gpus": "flow_dpo"}
-"""Configs that are added behind another one."""
+"""Configs that are added behind others."""
+SHORTER = {"flow_dpo": "flow", "collect": "flow", "evaluate": "single"}
+"""What stands behind the settings of Qwen3, by stage: its answers are shorter than the paper's."""
 
 TABLE_2 = {
-    "flow.init_args.chunk_tokens": 160,
-    "flow.init_args.max_chunks": 6,
-    "lora.r": 8,
-    "lora.alpha": 8,
-    "lora.dropout": 0.05,
-    "lora.target_modules": "all-linear",
+    "team.flow.init_args.chunk_tokens": 160,
+    "team.flow.init_args.max_chunks": 6,
+    "team.lora.r": 8,
+    "team.lora.alpha": 8,
+    "team.lora.dropout": 0.05,
+    "team.lora.target_modules": "all-linear",
     "learning.lr": 5e-6,
     "learning.max_grad_norm": 1.0,
     "learning.loss.class_path": "flowdpo_pl.SigmoidLoss",
     "learning.loss.init_args.beta": 1.0,
     "pairs_per_update": None,
-    "reference": "base",
+    "team.start.reference": "base",
 }
 TABLE_3 = {
-    "lora.r": 16,
-    "lora.alpha": 16,
-    "lora.dropout": 0.05,
-    "lora.target_modules": "all-linear",
+    "team.lora.r": 16,
+    "team.lora.alpha": 16,
+    "team.lora.dropout": 0.05,
+    "team.lora.target_modules": "all-linear",
     "learning.lr": 2e-4,
     "learning.warmup_ratio": 0.1,
     "accumulation": 2,
@@ -73,7 +78,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Flo
     monkeypatch.chdir(tmp_path)
 
     def parse(verb: str, *configs: Path) -> FlowCLI:
-        adapters = ["--model.adapters=null"] if verb in ("test", "predict") else []  # nothing is trained yet
+        adapters = (
+            ["--model.team.start.adapters={}"] if verb in ("test", "predict") else []
+        )  # nothing is trained yet
         return main([verb, *(f"--config={config}" for config in configs), *adapters])
 
     return parse
@@ -83,27 +90,54 @@ def arguments(cli: FlowCLI) -> Any:
     return cli.config[cli.config.subcommand]
 
 
-def whole_configs() -> list[Path]:
-    """Those of the trainer's verbs; `test_study_configs` reads the others."""
-    return [CONFIGS / "quickstart.yaml", *sorted(p for p in CONFIGS.rglob("*.yaml") if p.stem in VERB)]
+def configs_of(name: str, stage: str) -> list[Path]:
+    """The configs of a model's stage, in the order of the command line."""
+    shorter = [SHORTER[stage]] if name == "qwen3_1b7" and stage in SHORTER else []
+    own = [CONFIGS / name / f"{file}.yaml" for file in ("model", *shorter)]
+    return [CONFIGS / "paper" / f"{stage}.yaml", *own]
 
 
-@pytest.mark.parametrize("config", whole_configs(), ids=lambda path: str(path.relative_to(CONFIGS)))
+def whole_configs() -> list[tuple[str, list[Path]]]:
+    """Verb and configs of each run that ships."""
+    alone = [("fit", [CONFIGS / "quickstart.yaml"])]
+    for folder in ("quickstart_study", "smollm2"):
+        alone += [(VERB[p.stem], [p]) for p in sorted((CONFIGS / folder).iterdir()) if p.stem in VERB]
+    return [*alone, *((VERB[stage], configs_of(name, stage)) for name in FAMILY for stage in VERB)]
+
+
+def test_every_config_is_part_of_a_tested_run() -> None:
+    files = {path for _, configs in whole_configs() for path in configs}
+    files |= {CONFIGS / f"{overlay}.yaml" for overlay in OVERLAYS}
+    for study in STUDIES:
+        stages = yaml.safe_load((ROOT / study).read_text())["stages"].values()
+        files |= {ROOT / study, *(ROOT / stage["config"] for stage in stages if "config" in stage)}
+    assert files == set(CONFIGS.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "configs"),
+    whole_configs(),
+    ids=lambda value: value if isinstance(value, str) else str(value[-1].relative_to(CONFIGS)),
+)
 def test_every_config_is_instantiated_and_names_its_folder(
-    config: Path, parsed: Callable[..., FlowCLI]
+    verb: str, configs: list[Path], parsed: Callable[..., FlowCLI]
 ) -> None:
-    cli = parsed(VERB.get(config.stem, "fit"), config)
+    cli = parsed(verb, *configs)
     assert cli.model is not None and cli.datamodule is not None
     trainer = arguments(cli).trainer
-    assert trainer.default_root_dir in (None, f"runs/{trainer.logger.init_args.name}")
+    logger = trainer.logger.init_args
+    assert trainer.default_root_dir == f"{logger.save_dir}/{logger.name}"
+    family = configs[-1].parent.name
+    assert logger.save_dir == (f"runs/{family}" if family in FAMILY else "runs")
+    assert logger.version == ("" if verb == "fit" else verb)
 
 
 @pytest.mark.parametrize("name", FAMILY)
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_fit_behind_their_configs(overlay: str, name: str, parsed: Callable[..., FlowCLI]) -> None:
     below = OVERLAYS[overlay]
-    alone = arguments(parsed(VERB[below], CONFIGS / name / f"{below}.yaml")).as_dict()
-    both = parsed(VERB[below], CONFIGS / name / f"{below}.yaml", CONFIGS / f"{overlay}.yaml")
+    alone = arguments(parsed(VERB[below], *configs_of(name, below))).as_dict()
+    both = parsed(VERB[below], *configs_of(name, below), CONFIGS / f"{overlay}.yaml")
     added = yaml.safe_load((CONFIGS / f"{overlay}.yaml").read_text())
     together = arguments(both).as_dict()
     assert together["model"] == alone["model"]
@@ -114,16 +148,51 @@ def test_overlays_fit_behind_their_configs(overlay: str, name: str, parsed: Call
             key: value for key, value in added["data"]["init_args"]["test"].items() if key != "gold"
         }
         assert test["gold"]["class_path"] == "flowdpo_pl.Boxed"
-        assert together["trainer"]["logger"]["init_args"]["name"] == f"{name}-sft"
+        assert together["trainer"]["logger"]["init_args"]["name"] == "sft"
+        assert together["trainer"]["logger"]["init_args"]["version"] == "math"
     else:
         assert both.trainer.strategy.__class__.__name__ == "AdapterStrategy"
 
 
-def told_overrides(config: Path) -> list[list[str]]:
-    """The arguments that the comment at the head of a config offers, those of one purpose together."""
+def told(config: Path) -> list[str]:
+    """The comment at the head of a config, the lines of one purpose together."""
     head = [line[1:] for line in config.read_text().splitlines() if line.startswith("#")]
-    purposes = " ".join(("" if line.startswith("   ") else "\n") + line for line in head).splitlines()
-    return [shlex.split(text[text.index("--") :]) for text in purposes if "--" in text]
+    return "".join((" " if line.startswith("   ") else "\n ") + line.strip() for line in head).splitlines()
+
+
+def told_overrides(config: Path) -> list[list[str]]:
+    """The arguments that the head of a config offers."""
+    return [
+        shlex.split(text[text.index("--") :])
+        for text in told(config)
+        if "--" in text and "python -m" not in text
+    ]
+
+
+def told_command(config: Path) -> list[str]:
+    """The whole command that the head of a config gives, from the verb on."""
+    (text,) = (text for text in told(config) if "python -m" in text)
+    return shlex.split(text.partition("python -m flowdpo_pl ")[2])
+
+
+@pytest.mark.parametrize("config", [*(f"paper/{stage}" for stage in VERB), *OVERLAYS])
+def test_the_command_that_a_config_tells_of_is_taken(
+    config: str, parsed: Callable[..., FlowCLI], tmp_path: Path
+) -> None:
+    pretend_learnt(tmp_path, "llama3_8b")
+    command = told_command(CONFIGS / f"{config}.yaml")
+    assert f"configs/{config}.yaml" in command
+    main(command)
+
+
+def pretend_learnt(folder: Path, name: str) -> None:
+    """What earlier stages would have left below `folder`, and a way to the configs."""
+    for adapter in ("flow_dpo/adapters/last/answer", "flow_dpo/adapters/last/stop", "sft/adapter"):
+        place = folder / "runs" / name / adapter
+        place.mkdir(parents=True)
+        saved = {"r": 8, "lora_alpha": 8, "lora_dropout": 0.05, "target_modules": ["q_proj"]}
+        (place / "adapter_config.json").write_text(json.dumps(saved))
+    (folder / "configs").symlink_to(CONFIGS)
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -131,44 +200,39 @@ def told_overrides(config: Path) -> list[list[str]]:
 def test_the_overrides_that_a_config_tells_of_are_taken(
     stage: str, name: str, parsed: Callable[..., FlowCLI], tmp_path: Path
 ) -> None:
-    config = CONFIGS / name / f"{stage}.yaml"
-    told = told_overrides(config)
-    assert ["--model.base.quantization=nf4"] in [arguments[:1] for arguments in told]
-    for adapter in (f"{name}/adapters/last/answer", f"{name}/adapters/last/stop", f"{name}-sft/adapter"):
-        (tmp_path / "runs" / adapter).mkdir(parents=True)
-        saved = {"r": 8, "lora_alpha": 8, "lora_dropout": 0.05, "target_modules": ["q_proj"]}
-        (tmp_path / "runs" / adapter / "adapter_config.json").write_text(json.dumps(saved))
-    (tmp_path / "configs").symlink_to(CONFIGS)
-    for changes in told:
-        main([VERB[stage], f"--config={config}", *changes])
+    configs = configs_of(name, stage)
+    overrides = told_overrides(configs[0])
+    assert ["--model.team.base.quantization=nf4"] in [arguments[:1] for arguments in overrides]
+    pretend_learnt(tmp_path, name)
+    for changes in overrides:
+        main([VERB[stage], *(f"--config={config}" for config in configs), *changes])
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_the_paper_s_numbers(name: str, parsed: Callable[..., FlowCLI]) -> None:
-    flow_dpo = arguments(parsed("fit", CONFIGS / name / "flow_dpo.yaml"))
+    flow_dpo = arguments(parsed("fit", *configs_of(name, "flow_dpo")))
     assert {key: flow_dpo.model.init_args[key] for key in TABLE_2} == TABLE_2
     assert flow_dpo.data.init_args.batch_size == 32
     assert flow_dpo.data.init_args.train.path == "meta-math/MetaMathQA"
     assert flow_dpo.data.init_args.train.seed_question_field == "original_question"
     assert flow_dpo.data.init_args.train.grouping.class_path == "flowdpo_pl.OneRewritePerSeed"
-    sft = arguments(parsed("fit", CONFIGS / name / "sft.yaml"))
+    sft = arguments(parsed("fit", *configs_of(name, "sft")))
     assert {key: sft.model.init_args[key] for key in TABLE_3} == TABLE_3
     assert sft.data.init_args.batch_size * sft.model.init_args.accumulation == 16
     assert sft.trainer.max_epochs == 3
     assert sft.data.init_args.limit == 1500
-    module = parsed("fit", CONFIGS / name / "flow_dpo.yaml").model
+    module = parsed("fit", *configs_of(name, "flow_dpo")).model
     module.agents = torch.nn.Module()
     module.agents.parameters_of = lambda agent: [torch.nn.Parameter(torch.zeros(1))]
     assert type(module.configure_optimizers()) is torch.optim.Adam
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_the_stages_of_a_model_agree(name: str) -> None:
-    stages = {stage: yaml.safe_load((CONFIGS / name / f"{stage}.yaml").read_text()) for stage in VERB}
-    flow_dpo, collect, sft, evaluate = (stage["model"]["init_args"] for stage in stages.values())
+def test_the_stages_of_a_model_agree(name: str, parsed: Callable[..., FlowCLI]) -> None:
+    stages = {stage: arguments(parsed(VERB[stage], *configs_of(name, stage))).as_dict() for stage in VERB}
+    flow_dpo, collect, sft, evaluate = (stage["model"]["init_args"]["team"] for stage in stages.values())
     assert flow_dpo["base"] == collect["base"] == sft["base"] == evaluate["base"]
-    assert flow_dpo["prompts"] == collect["prompts"] == evaluate["prompts"]
-    assert sft["prompt"] == flow_dpo["prompts"]["answer"]
+    assert flow_dpo["prompts"] == collect["prompts"] == sft["prompts"] == evaluate["prompts"]
     assert flow_dpo["flow"] == collect["flow"]
     chunks = flow_dpo["flow"]["init_args"]
     assert evaluate["flow"]["init_args"]["max_tokens"] == chunks["chunk_tokens"] * chunks["max_chunks"]
@@ -221,7 +285,9 @@ def gsm8k(tmp_path: Path) -> str:
     )
 
 
-@pytest.mark.parametrize("quantization", [(), ("--model.base.quantization=nf4",)], ids=["16-bit", "4-bit"])
+@pytest.mark.parametrize(
+    "quantization", [(), ("--model.team.base.quantization=nf4",)], ids=["16-bit", "4-bit"]
+)
 @pytest.mark.parametrize(("name", "architecture"), RUNS)
 def test_the_stages_of_a_model_run_one_after_another(
     name: str,
@@ -236,12 +302,12 @@ def test_the_stages_of_a_model_run_one_after_another(
     """Flow-DPO and SFT two steps each; every stage finds what the one before it wrote."""
     monkeypatch.chdir(tmp_path)
     coin = "--model.verifier=tests.test_configs.CoinVerifier"
-    short = ["--model.flow.chunk_tokens=5", "--model.flow.max_chunks=3"]
+    short = ["--model.team.flow.chunk_tokens=5", "--model.team.flow.max_chunks=3"]
 
     def run(stage: str, *changes: str) -> FlowCLI:
-        config = f"--config={CONFIGS / name / stage}.yaml"
-        base = f"--model.base.path={bases(architecture)}"
-        return main([VERB[stage], config, "--trainer.accelerator=cpu", base, *quantization, *changes])
+        configs = [f"--config={config}" for config in configs_of(name, stage)]
+        base = f"--model.team.base.path={bases(architecture)}"
+        return main([VERB[stage], *configs, "--trainer.accelerator=cpu", base, *quantization, *changes])
 
     small = ["--data.batch_size=8", "--data.chunk_size=16"]
     local = [
@@ -250,17 +316,24 @@ def test_the_stages_of_a_model_run_one_after_another(
         "--data.validation.name=null",
     ]
     run("flow_dpo", coin, *short, *small, *local, "--model.max_problems=16")
-    learnt = json.loads((tmp_path / "runs" / name / "summary.json").read_text())
+    runs = tmp_path / "runs" / name
+    learnt = json.loads((runs / "flow_dpo" / "summary.json").read_text())
     assert all(learnt["pairs"].values()), "both agents have learnt something"
 
     run("collect", coin, *short, f"--data.predict.path={metamath}", "--data.predict.limit=40")
-    traces = (tmp_path / "runs" / name / "predict" / "traces.jsonl").read_text().splitlines()
+    traces = (runs / "flow_dpo" / "predict" / "traces.jsonl").read_text().splitlines()
     assert len(traces) == 40 and any(json.loads(line)["correct"] for line in traces)
 
     cli = run("sft", "--trainer.max_epochs=2", "--data.limit=16")
     assert cli.trainer.global_step == 2
-    assert (tmp_path / "runs" / f"{name}-sft" / "adapter" / "adapter_model.safetensors").is_file()
+    assert (runs / "sft" / "adapter" / "adapter_model.safetensors").is_file()
 
-    run("evaluate", coin, "--model.flow.max_tokens=15", f"--data.test.path={gsm8k}", "--data.test.name=null")
-    predictions = tmp_path / "runs" / f"{name}-sft" / "test" / "predictions.jsonl"
-    assert len(predictions.read_text().splitlines()) == 8
+    run(
+        "evaluate",
+        coin,
+        "--model.team.flow.max_tokens=15",
+        f"--data.test.path={gsm8k}",
+        "--data.test.name=null",
+    )
+    predictions = (runs / "sft" / "test" / "predictions.jsonl").read_text()
+    assert len(predictions.splitlines()) == 8

@@ -218,6 +218,40 @@ def test_light_modules_do_without_torch() -> None:
     assert not imported_by(*light) & {"torch", "lightning", *HEAVY}
 
 
+def test_every_module_has_its_tests() -> None:
+    """In the file of its name, or in one whose docstring says so."""
+    missing = {path for name, path in OURS.items() if path.name != "__init__.py" and not is_tested(name)}
+    assert not missing, f"{sorted(str(path.relative_to(ROOT)) for path in missing)} have no tests"
+
+
+def is_tested(module: str) -> bool:
+    name = module.removeprefix("flowdpo_pl.")
+    *folders, file = name.split(".")
+    return ROOT.joinpath("tests", *folders, f"test_{file}.py").is_file() or name in ALSO_TESTED
+
+
+def also_tested(docstring: str) -> set[str]:
+    """The modules in the sentence that begins with "Also tests"."""
+    sentences = re.findall(r"Also tests (.*?)(?:\.\s|$)", docstring, re.DOTALL)
+    return {name for sentence in sentences for name in re.findall(r"`([\w.]+)`", sentence)}
+
+
+def test_the_sentence_on_further_tests_is_read_whole() -> None:
+    sentence = "Also tests `data.cursor`: it resumes; and\n`data.rows` and `callbacks.pace`."
+    assert also_tested(f"Rows.\n\n{sentence} Not `data.gold`.") == {
+        "data.cursor",
+        "data.rows",
+        "callbacks.pace",
+    }
+
+
+ALSO_TESTED = {
+    name
+    for path in (ROOT / "tests").rglob("test_*.py")
+    for name in also_tested(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+}
+
+
 def imported_by(*names: str) -> set[str]:
     """Top-level modules that a fresh interpreter has after importing these."""
     program = f"import sys, {', '.join(names)}\nprint(*{{name.split('.')[0] for name in sys.modules}})"

@@ -29,7 +29,7 @@ class EvaluationModule(AdapterModule):
     def __init__(
         self,
         team: Team,
-        sampling: Sampling = Sampling(temperature=0.0),  # noqa: B008 (frozen)
+        sampling: Sampling = Sampling(temperature=0.0),
         samples: int = 1,
         attempts: int = 1,
         max_generated_tokens: int | None = None,

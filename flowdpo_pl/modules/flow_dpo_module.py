@@ -44,12 +44,12 @@ class FlowDPOModule(AdapterModule):
     def __init__(
         self,
         team: Team,
-        learning: Learning = Learning(),  # noqa: B008 (frozen)
+        learning: Learning = Learning(),
         agent_learning: dict[str, Learning] | None = None,
         frozen: Sequence[str] = (),
         pairs_per_update: int | None = None,
-        sampling: Sampling = Sampling(),  # noqa: B008
-        exploration: Exploration = NodeAlternatives(),  # noqa: B008
+        sampling: Sampling = Sampling(),
+        exploration: Exploration = NodeAlternatives(),
         verifier: MathVerifier | None = None,
         max_problems: int | None = None,
         max_generated_tokens: int | None = None,

@@ -35,7 +35,7 @@ class SFTModule(AdapterModule):
     def __init__(
         self,
         team: Team,
-        learning: SupervisedLearning = SupervisedLearning(),  # noqa: B008 (frozen)
+        learning: SupervisedLearning = SupervisedLearning(),
         accumulation: int = 2,
         seed: int = 0,
     ) -> None:

@@ -24,7 +24,7 @@ def test_without_a_terminal_it_prints_a_line_now_and_then(
     bar(tmp_path)
     printed = lines(capsys)
     assert [line.split(" problems")[0] for line in printed] == ["fit 8/16", "fit 16/16"]
-    pairs = tree_statistics([random_tree(problem) for problem in range(16)])
+    pairs = tree_statistics([random_tree(problem) for problem in range(16)], ("answer", "stop"))
     assert f"pairs answer {pairs['answer/pairs']:.0f}, stop {pairs['stop/pairs']:.0f}" in printed[-1]
     assert "200 tokens/s" in printed[-1]
 
@@ -46,7 +46,7 @@ def test_pairs_are_counted_across_a_resume(tmp_path: Path, capsys: pytest.Captur
             enable_progress_bar=True,
         )
     bar(tmp_path, ckpt_path=tmp_path / "checkpoints" / "last.ckpt")
-    pairs = tree_statistics([random_tree(problem) for problem in range(16)])
+    pairs = tree_statistics([random_tree(problem) for problem in range(16)], ("answer", "stop"))
     assert f"pairs answer {pairs['answer/pairs']:.0f}, stop {pairs['stop/pairs']:.0f}" in lines(capsys)[-1]
 
 

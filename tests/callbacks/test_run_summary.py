@@ -19,7 +19,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 def test_the_whole_run_is_in_it(tmp_path: Path) -> None:
     module = fit(tmp_path, RunSummary())
-    expected = tree_statistics([random_tree(problem) for problem in range(16)])
+    expected = tree_statistics([random_tree(problem) for problem in range(16)], ("answer", "stop"))
     found = summary(tmp_path)
     assert (found["verb"], found["ended"], found["problems_seen"]) == ("fit", "finished", 16)
     final = module.accuracy.compute()

@@ -15,15 +15,15 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.sft_module import SFTModule
-from flowdpo_pl.play.prompts import AgentPrompt
-from flowdpo_pl.play.team import Team
+from flowdpo_pl.play.players import Players
 from tests import runs
 
 WHERE_NOTHING_IS = BaseModel("no/such/model", dtype="float32")
+TEAM = Team(WHERE_NOTHING_IS, runs.PROMPTS)
 MODULES: dict[str, Callable[[], Any]] = {
     "fit": lambda: runs.module(base=WHERE_NOTHING_IS),
-    "sft": lambda: SFTModule(WHERE_NOTHING_IS, AgentPrompt("{question}")),
-    "test": lambda: EvaluationModule(WHERE_NOTHING_IS, runs.PROMPTS),
+    "sft": lambda: SFTModule(TEAM),
+    "test": lambda: EvaluationModule(TEAM),
 }
 FOLLOWERS = {"fit": played, "sft": taught, "test": evaluated}
 
@@ -101,14 +101,14 @@ def test_a_fit_asks_for_the_identity_once_a_checkpoint_and_once_for_the_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three batches with a checkpoint each: four times. It hashes weights of the base."""
-    asked: list[Team] = []
-    identity = Team.identity
+    asked: list[Players] = []
+    identity = Players.identity
 
-    def counted(self: Team) -> dict[str, Any]:
+    def counted(self: Players) -> dict[str, Any]:
         asked.append(self)
         return identity(self)
 
-    monkeypatch.setattr(Team, "identity", counted)
+    monkeypatch.setattr(Players, "identity", counted)
     trainer = runs.trainer(tmp_path, *every("fit"), enable_checkpointing=True, enable_progress_bar=True)
     trainer.fit(runs.module(max_problems=24), runs.data())
     assert len(asked) == 3 + 1

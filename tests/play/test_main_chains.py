@@ -19,7 +19,7 @@ from tests.play.test_team import TEAM
 PROBLEMS = [Problem(f"p{n}", f"Amy has {n} pens. She buys 3 more. How many pens?", "9") for n in range(4)]
 
 
-def chains(start: Start = Start(), seed: int = 0) -> MainChains:  # noqa: B008 (frozen)
+def chains(start: Start = Start(), seed: int = 0) -> MainChains:
     team = replace(TEAM, start=start)
     return MainChains(team, team.load(seed=0), Sampling(), MathVerifier(), Draws(seed))
 
