@@ -53,19 +53,19 @@ def test_a_tree_is_the_longest_sequence_of_the_deepest_node_and_branches() -> No
     tree = pack_moves(
         [
             ScoredMove((1, 2), (3, 4), depth=0),
-            ScoredMove((1, 2), (3, 7, 8), depth=0),
+            ScoredMove((1, 2), (3, 7, 8, 8, 8, 9), depth=0),  # longer, but a branch
             ScoredMove((1, 2, 3, 4), (5, 6), depth=2),
             ScoredMove((1, 2, 3, 4), (9,), depth=2),
         ]
     )
     assert tree == PackedTree(
-        token_ids=(1, 2, 3, 4, 5, 7),
-        positions=(0, 1, 2, 3, 4, 3),
-        segments=(0, 0, 0, 0, 0, 1),
-        attached=(0, 0, 0, 0, 0, 3),
-        scored=((1, 3), (2, 4), (2, 7), (5, 8), (3, 5), (4, 6), (3, 9)),
-        options=((),) * 7,
-        moves=((0, 1), (0, 2, 3), (4, 5), (6,)),
+        token_ids=(1, 2, 3, 4, 5, 7, 8, 8, 8),
+        positions=(0, 1, 2, 3, 4, 3, 4, 5, 6),
+        segments=(0, 0, 0, 0, 0, 1, 1, 1, 1),
+        attached=(0, 0, 0, 0, 0, 3, 3, 3, 3),
+        scored=((1, 3), (2, 4), (2, 7), (5, 8), (6, 8), (7, 8), (8, 9), (3, 5), (4, 6), (3, 9)),
+        options=((),) * 10,
+        moves=((0, 1), (0, 2, 3, 4, 5, 6), (7, 8), (9,)),
     )
 
 
