@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flowdpo_pl.model.team.base import BaseModel
 from jsonargparse import auto_cli
 from lightning.pytorch import Trainer
 
 from benchmarks.repeat import report
 from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.flow import ANSWER, SingleFlow

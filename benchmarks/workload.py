@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 import yaml
-from flowdpo_pl.model.team.base import BaseModel
 
+from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.flow import AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt

@@ -99,7 +99,7 @@ def test_paths_may_name_the_folder_of_the_runs() -> None:
     ]
     cli = main(["fit", "--config", config, "--trainer.logger.init_args.save_dir=here", *traces])
     assert cli.config.fit.data.init_args.train == ["a.jsonl", "here/x/here.jsonl"]
-    assert cli.config.fit.model.init_args.prompt.user == "{question}?"
+    assert cli.config.fit.model.init_args.team.prompts["answer"].user == "{question}?"
 
 
 @pytest.mark.usefixtures("unrun")
@@ -124,7 +124,7 @@ def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
         (["--model.no_such=1"], "model: Option 'no_such' is not accepted (flowdpo_pl.FlowDPOModule)"),
         (["--model.learning.lr=fast"], "model.learning.lr"),
         (["--model.team.flow.chunk_tokens=0"], "flow.chunk_tokens is 0: give at least 1"),
-        (["--data.batch_size=0"], "data.batch_size is 0: give at least 1 problem"),
+        (["--data.batch_size=0"], "data.batch_size is 0: give at least 1"),
     ],
 )
 def test_a_bad_argument_is_named_in_one_sentence(

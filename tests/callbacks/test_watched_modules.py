@@ -16,6 +16,7 @@ from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.play.players import Players
+from flowdpo_pl.play.team import Team
 from tests import runs
 
 WHERE_NOTHING_IS = BaseModel("no/such/model", dtype="float32")

@@ -287,11 +287,16 @@ def test_weights_that_others_quantised_are_refused(wide: Callable[[str], Path], 
 
 
 def test_an_unknown_quantization_is_one_sentence() -> None:
-    arguments = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--model.base.quantization=fp4"]
+    arguments = [
+        "fit",
+        "--config",
+        str(ROOT / "configs/quickstart.yaml"),
+        "--model.team.base.quantization=fp4",
+    ]
     with pytest.raises(ArgumentError) as caught:
         main(arguments)
     sentence = one_sentence(str(caught.value))
-    assert "model.base.quantization" in sentence and "'nf4', 'int8'" in sentence and "\n" not in sentence
+    assert "model.team.base.quantization" in sentence and "'nf4', 'int8'" in sentence and "\n" not in sentence
 
 
 def test_weights_are_quantised_where_the_trainer_s_module_will_be() -> None:

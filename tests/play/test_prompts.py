@@ -95,7 +95,7 @@ def test_options_that_cannot_be_told_apart_by_one_token_are_refused(
 
 @pytest.mark.parametrize("options", [("Yes",), ("Yes", "No", "Maybe")])
 def test_a_prompt_has_two_options_or_none(options: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match="must be two option words, or none"):
+    with pytest.raises(UserError, match="must be two words, or none"):
         AgentPrompt("{question}", options=options)
 
 

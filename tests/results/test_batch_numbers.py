@@ -55,7 +55,7 @@ def test_of_a_real_batch_just_these_add_up(tmp_path: Path) -> None:
     recorder, run = Recorder(), module(max_problems=8)
     trainer(tmp_path, recorder).fit(run, data())
     (values,) = recorder.values
-    assert tree_statistics(run.trees).items() <= values.items(), "none of them is lost"
+    assert tree_statistics(run.trees, run.team.flow.agents).items() <= values.items(), "none of them is lost"
     agents = ("answer", "stop")
     outcomes = ("pairs", "ties/both_right", "ties/both_wrong", "ties/no_alternative")
     assert {name for name in values if is_summed(name)} == {

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from flowdpo_pl.model.team.base import BaseModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.play.flow import ANSWER
 from flowdpo_pl.verbs.merge import merge
 from tests.model.test_agents import LORA, trained
