@@ -41,14 +41,8 @@ def end_to_end(
     stitched = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
     module.agents.train()
     optimizer = module.configure_optimizers()
-    learner = PreferenceLearner(
-        module.agents,
-        module.players.head,
-        ours.prompts,
-        ours.draws,
-        torch.Tensor.backward,
-        module.team.budget.update_tokens,
-    )
+    tokens = module.team.budget.update_tokens
+    learner = PreferenceLearner(module.players, ours.draws, torch.Tensor.backward, tokens)
 
     def step(problems: Sequence[Problem]) -> Measurement:
         started = time.perf_counter()

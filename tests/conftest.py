@@ -19,6 +19,7 @@ from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, Verdict
@@ -53,6 +54,11 @@ class World:
     plain: PlainAgents
     draws: Draws
     flow: AnswerStopFlow
+
+    @property
+    def players(self) -> Players:
+        lora = LoraSettings(r=4, alpha=8, dropout=0.0)
+        return Players(self.agents, self.prompts, self.flow, lora, decode_tokens=65_536)
 
     def rollouts(self, token_budget: int = 65_536) -> Rollouts:
         engine = NativeEngine(self.agents, self.head, self.draws, Sampling(), token_budget)

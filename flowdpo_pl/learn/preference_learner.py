@@ -19,9 +19,7 @@ from flowdpo_pl.learn.adapter_update import AdapterStep, AdapterUpdate, Optimize
 from flowdpo_pl.learn.losses import PairScores, PreferenceLoss, SigmoidLoss
 from flowdpo_pl.learn.packing import pack
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
-from flowdpo_pl.model.agents import Agents
-from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.play.players import Players
 from flowdpo_pl.types import Agent, PreferencePair
 
 
@@ -68,19 +66,17 @@ class PreferenceLearner:
 
     def __init__(
         self,
-        agents: Agents,
-        head: OutputHead,
-        prompts: PromptBook,
+        players: Players,
         draws: Draws,
         backward: Callable[[Tensor], None],
         token_budget: int,
     ) -> None:
         """`token_budget`: padded tokens in one forward; `backward`: the trainer's."""
-        self.agents = agents
-        self.head = head
-        self.prompts = prompts
+        self.agents = players.agents
+        self.head = players.head
+        self.prompts = players.prompts
         self.backward = backward
-        self.update = AdapterUpdate(agents, draws, token_budget)
+        self.update = AdapterUpdate(players.agents, draws, token_budget)
 
     def learn(
         self,

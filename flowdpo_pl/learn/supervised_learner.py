@@ -15,9 +15,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.adapter_update import AdapterUpdate, Optimizer
 from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
-from flowdpo_pl.model.agents import Agents
-from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.play.players import Players
 from flowdpo_pl.results.traces import Trace
 from flowdpo_pl.types import Agent, Problem
 
@@ -66,21 +64,19 @@ class SupervisedLearner:
 
     def __init__(
         self,
-        agents: Agents,
+        players: Players,
         agent: Agent,
-        head: OutputHead,
-        prompts: PromptBook,
         draws: Draws,
         backward: Callable[[Tensor], None],
         token_budget: int,
     ) -> None:
         """`token_budget`: padded tokens in one forward; `backward`: the trainer's."""
-        self.agents = agents
+        self.agents = players.agents
         self.agent = agent
-        self.head = head
-        self.prompts = prompts
+        self.head = players.head
+        self.prompts = players.prompts
         self.backward = backward
-        self.update = AdapterUpdate(agents, draws, token_budget)
+        self.update = AdapterUpdate(players.agents, draws, token_budget)
 
     def sequence(self, trace: Trace) -> ScoredMove:
         """The trace as the agent would have written it: scored with its end token, after the question."""

@@ -1,6 +1,6 @@
 """Progressive accuracy: how often the flow was right, each problem judged before its update.
 
-Legend: B problems of a batch, W length of the window.
+Shapes: B problems of a batch, W length of the window.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ class ProgressiveAccuracy(Metric):
             groups: Equal numbers mark rewrites of one seed question (int [B]). A group must lie in one
                 batch, otherwise the intervals come out too narrow. None: every problem stands alone.
         """
-        outcomes_B = correct.detach().to(self.seen.device, torch.int64).flatten()
+        outcomes = correct.detach().to(self.seen.device, torch.int64).flatten()
         if groups is None:
-            sizes_B = torch.ones_like(outcomes_B)
+            sizes = torch.ones_like(outcomes)
         else:
-            groups_B = groups.to(outcomes_B.device).flatten()
-            _, index_B, sizes = torch.unique(groups_B, return_inverse=True, return_counts=True)
-            sizes_B = sizes[index_B]
+            groups = groups.to(outcomes.device).flatten()
+            _, index, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
+            sizes = sizes[index]
         # New tensors, never in place: a state may still be shared with a loaded checkpoint.
-        self.correct = self.correct + outcomes_B.sum()
-        self.seen = self.seen + outcomes_B.numel()
-        self.squared_sizes = self.squared_sizes + sizes_B.sum()
-        self.recent_correct = torch.cat([self.recent_correct, outcomes_B])[-self.window :]
-        self.recent_sizes = torch.cat([self.recent_sizes, sizes_B])[-self.window :]
+        self.correct = self.correct + outcomes.sum()
+        self.seen = self.seen + outcomes.numel()
+        self.squared_sizes = self.squared_sizes + sizes.sum()
+        self.recent_correct = torch.cat([self.recent_correct, outcomes])[-self.window :]
+        self.recent_sizes = torch.cat([self.recent_sizes, sizes])[-self.window :]
 
     def compute(self) -> dict[str, Tensor]:
         """Running values as scalar tensors (float32; counts int64).

@@ -119,10 +119,8 @@ class FlowDPOModule(AdapterModule):
 
     @cached_property
     def learner(self) -> PreferenceLearner:
-        players, tokens = self.players, self.team.budget.update_tokens
-        return PreferenceLearner(
-            players.agents, players.head, players.prompts, self.draws, self.manual_backward, tokens
-        )
+        tokens = self.team.budget.update_tokens
+        return PreferenceLearner(self.players, self.draws, self.manual_backward, tokens)
 
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""

@@ -70,16 +70,8 @@ class SFTModule(AdapterModule):
 
     @cached_property
     def learner(self) -> SupervisedLearner:
-        players, tokens = self.players, self.team.budget.update_tokens
-        return SupervisedLearner(
-            players.agents,
-            self.agent,
-            players.head,
-            players.prompts,
-            self.draws,
-            self.manual_backward,
-            tokens,
-        )
+        tokens = self.team.budget.update_tokens
+        return SupervisedLearner(self.players, self.agent, self.draws, self.manual_backward, tokens)
 
     def load(self) -> Players:
         return self.team.load_writer(self.seed)

@@ -23,9 +23,7 @@ LEARNING = Learning(loss=SigmoidLoss(beta=0.5), max_grad_norm=0.05)
 
 
 def learner_of(world: World, token_budget: int) -> PreferenceLearner:
-    return PreferenceLearner(
-        world.agents, world.head, world.prompts, world.draws, torch.Tensor.backward, token_budget
-    )
+    return PreferenceLearner(world.players, world.draws, torch.Tensor.backward, token_budget)
 
 
 @pytest.mark.parametrize("token_budget", [1, 10_000])

@@ -1,6 +1,7 @@
 """The native engine is the plain engine, faster: same moves, same log-probabilities, any batch shape.
 
 Also tests `play.engines.protocol`: both engines take its requests and give its results.
+Also tests `play.engines.reader` and `play.engines.writing`: the engine is made of them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowdpo_pl.play.engines import native
 from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.protocol import WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.engines.writing import Writing
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.flow import ANSWER
 from flowdpo_pl.types import Problem, RolloutTree
@@ -101,9 +102,9 @@ def test_looking_seldom_at_who_is_over_changes_nothing(
     """On a GPU the loop asks only every few steps; here it is made to."""
     world = make_world()
     often = world.rollouts().play(problems, NodeAlternatives()).trees
-    looks = native._Writing._looks
+    looks = Writing._looks
     monkeypatch.setattr(
-        native._Writing, "_looks", lambda self, step: step % 3 == 2 or (step == 4 and looks(self, step))
+        Writing, "_looks", lambda self, step: step % 3 == 2 or (step == 4 and looks(self, step))
     )
     seldom = world.rollouts().play(problems, NodeAlternatives()).trees
     assert [moves(tree) for tree in seldom] == [moves(tree) for tree in often]

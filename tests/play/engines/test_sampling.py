@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from flowdpo_pl.draws import uniforms
-from flowdpo_pl.play.engines.native import alternative_split
 from flowdpo_pl.play.engines.sampling import Sampling, _nucleus, draw
+from flowdpo_pl.play.engines.writing import alternative_split
 
 END = 0
 
