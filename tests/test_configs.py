@@ -24,7 +24,7 @@ from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.verifier import MathVerifier
 from tests.conftest import CoinJudge
 from tests.models import write_model
-from tests.prompt_files import write_jsonl
+from tests.problem_files import write_jsonl
 from tests.runs import ROOT
 from tests.test_study_configs import STUDIES
 

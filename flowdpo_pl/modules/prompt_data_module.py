@@ -41,7 +41,7 @@ class AdmitsProblems(Protocol):
 
 
 class PromptDataModule(LightningDataModule):
-    """Streams problems from hub data sets or local files, a chunk of prompts at a time.
+    """Streams problems from hub data sets or local files, a chunk of problems at a time.
 
     A batch is a list of `Problem`s, and under several ranks each gets its share of it. The
     training stream gives no problem twice: it goes on after the consumed ones, in a resumed run
@@ -54,10 +54,10 @@ class PromptDataModule(LightningDataModule):
         validation: source for `validate` (and for validation during `fit`).
         test: source for `test`.
         predict: source for `predict`.
-        chunk_size: prompts read, shuffled and reported at a time (not the tokens of an answer's chunk,
+        chunk_size: problems read, shuffled and reported at a time (not the tokens of an answer's chunk,
             which are also 160 by default).
         batch_size: problems in a batch, over all ranks together; it may not exceed chunk_size.
-        shuffle: permute the training prompts (a local file as a whole, a hub stream through a
+        shuffle: permute the training problems (a local file as a whole, a hub stream through a
             buffer of 64 chunks).
         seed: seed of the training order.
         invalid: what to do with a row that is empty, answerless, without a readable gold answer or

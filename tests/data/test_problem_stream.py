@@ -11,7 +11,7 @@ from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import DUPLICATE, ProblemStream, packed, up_to
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Problem
-from tests.prompt_files import numbered, write_jsonl
+from tests.problem_files import numbered, write_jsonl
 
 
 def questions(stream: ProblemStream) -> list[list[str]]:

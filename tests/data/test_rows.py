@@ -11,7 +11,7 @@ import pytest
 from flowdpo_pl.data import rows as rows_module
 from flowdpo_pl.data.rows import HubRows, Row, names_a_file, open_rows, shuffled_through_buffer
 from flowdpo_pl.errors import UserError
-from tests.prompt_files import numbered, write_jsonl
+from tests.problem_files import numbered, write_jsonl
 
 
 @pytest.fixture(autouse=True)

@@ -212,35 +212,34 @@ class Played(Callback):
         self.problems += len(outputs["answered"])
 
 
-def test_answers_made_otherwise_or_to_other_questions_are_not_taken(tmp_path: Path) -> None:
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Path:
+    """What a test leaves that was killed after eight problems."""
     with pytest.raises(RuntimeError, match="killed"):
         judged(tmp_path, PredictionLog(), Killed(1))
-    unfinished = tmp_path / "predictions.unfinished.jsonl"
-    own_header = unfinished.read_text().splitlines()[0]
+    return tmp_path / "predictions.unfinished.jsonl"
+
+
+def test_answers_made_otherwise_are_refused(unfinished: Path) -> None:
     with pytest.raises(UserError, match=r"unfinished\.jsonl was made otherwise: flow was"):
-        judged(tmp_path, PredictionLog(), flow=SingleFlow(12))
+        judged(unfinished.parent, PredictionLog(), flow=SingleFlow(12))
+    unfinished.write_text('{"made_by": {}}\n')
+    with pytest.raises(UserError, match="made otherwise: base was None"):
+        judged(unfinished.parent, PredictionLog())
+
+
+def test_answers_to_other_questions_are_given_anew(unfinished: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in VALID.read_text().splitlines()[:16]]
     (tmp_path / "other.jsonl").write_text(
         "".join(json.dumps({**row, "answer": row["answer"] + "0"}) + "\n" for row in rows)
     )
     played = Played()
     problems = PromptDataModule(test=ProblemSource(str(tmp_path / "other.jsonl")), batch_size=8)
-    judged(tmp_path, PredictionLog(), played, problems=problems)
+    judged(unfinished.parent, PredictionLog(), played, problems=problems)
     assert played.problems == 16
-    unfinished.write_text('{"made_by": {}}\n[{}]\n')
-    with pytest.raises(UserError, match="made otherwise: base was None"):
-        judged(tmp_path, PredictionLog())
-    for header in ('"no header"', '{"made_by": 1}', '["made_by"]'):
-        unfinished.write_text(f"{header}\n")
-        with pytest.raises(UserError, match="line 1 is not from an unfinished test"):
-            judged(tmp_path, PredictionLog())
-    for line in ("[]", '["x"]', '[{"text": "x"}]'):
-        unfinished.write_text(f"{own_header}\n{line}\n")
-        with pytest.raises(UserError, match="line 2 is not from an unfinished test"):
-            judged(tmp_path, PredictionLog())
 
 
-def test_a_flow_without_stop_has_no_stop_statistics(tmp_path: Path) -> None:
+def test_a_flow_without_a_chooser_has_none_of_its_statistics(tmp_path: Path) -> None:
     run = judged(tmp_path, flow=SingleFlow(3), problems=data(limit=4))
     assert run.summary()["chooser"] == {}
     assert run.summary()["cut_rate"] == 1.0

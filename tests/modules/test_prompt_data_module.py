@@ -12,7 +12,7 @@ from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.types import Problem
-from tests.prompt_files import numbered, write_jsonl
+from tests.problem_files import numbered, write_jsonl
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

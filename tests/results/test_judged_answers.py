@@ -48,6 +48,22 @@ def test_what_was_answered_is_read_back(tmp_path: Path) -> None:
         read_unfinished(path, {"seed": 8})
 
 
+@pytest.mark.parametrize("header", ['"no header"', '{"made_by": 1}', '["made_by"]', "{"])
+def test_a_foreign_header_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "u.jsonl"
+    path.write_text(f"{header}\n")
+    with pytest.raises(UserError, match=r"u\.jsonl, line 1 is not from an unfinished test"):
+        read_unfinished(path, MADE_BY)
+
+
+@pytest.mark.parametrize("line", ["[]", '["x"]', '[{"text": "x"}]', "{}"])
+def test_a_foreign_line_is_refused(tmp_path: Path, line: str) -> None:
+    path = written(tmp_path / "u.jsonl")
+    path.write_text(f"{path.read_text()}{line}\n")
+    with pytest.raises(UserError, match=r"u\.jsonl, line 2 is not from an unfinished test"):
+        read_unfinished(path, MADE_BY)
+
+
 @pytest.mark.parametrize("change", [{"question": "c?"}, {"gold": "2"}, {"labels": ()}])
 def test_an_earlier_answer_counts_for_just_that_problem(tmp_path: Path, change: dict[str, Any]) -> None:
     judged = JudgedAnswers(samples=2)
