@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from callbacks.play_callback import run_folder
 from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
 
 
-class PacedCheckpoint(Checkpoint):
+class PacedCheckpoint(Checkpoint, ABC):
     """Saves at its pace, at the end, and when an exception stops the run between two batches.
 
     Inside a batch the weights may be half updated: then the last checkpoint stays the newest. With several

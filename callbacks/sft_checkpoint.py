@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
@@ -26,6 +27,13 @@ class SFTCheckpoint(PacedCheckpoint):
 
     def __init__(self, every_n_steps: int = 50) -> None:
         super().__init__(Pace(every_n_steps, "every_n_steps"))
+        self._saved: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"saved": self._saved}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._saved = state_dict["saved"]
 
     @property
     def last(self) -> Path:
@@ -38,10 +46,11 @@ class SFTCheckpoint(PacedCheckpoint):
         return trainer.global_step
 
     def save(self, trainer: Trainer) -> None:
+        self._saved = trainer.global_step  # before saving: the checkpoint holds this callback's state
         write_checkpoint(trainer, self.last)
         if trainer.is_global_zero:
             with whole_folder(self.folder / "adapter") as folder:
                 self._module.save_adapter(folder)
 
     def newest(self) -> str:
-        return str(self.last) if self.last.exists() else "none"
+        return "none" if self._saved is None else f"{self.last}, after {self._saved} steps"

@@ -13,6 +13,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flowdpo_pl.errors import UserError
 
+RUNS = "runs"
+"""Where runs are written, unless a config says else."""
 TRAINER: dict[str, Any] = {
     "devices": 1,
     "max_epochs": -1,  # a run ends with its problems, not with epochs; SFT insists on a number
@@ -21,7 +23,7 @@ TRAINER: dict[str, Any] = {
     "enable_model_summary": False,
     "logger": {
         "class_path": "lightning.pytorch.loggers.CSVLogger",
-        "init_args": {"save_dir": "runs", "version": ""},
+        "init_args": {"save_dir": RUNS, "version": ""},
     },
 }
 """Defaults of the trainer, where they are not Lightning's."""
@@ -52,8 +54,7 @@ class FlowCLI(LightningCLI):
         config = self.config[verb]
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
-        if isinstance(config.trainer.logger, Namespace):
-            _place(verb, config)
+        _place(verb, config)
         _check_checkpoint(config.get("ckpt_path"))
 
 
@@ -81,15 +82,22 @@ def _limit_validation(verb: str, module: type[LightningModule], trainer: Namespa
 
 
 def _place(verb: str, config: Namespace) -> None:
-    """The run's folder is the logger's; other verbs than `fit` write below it."""
-    trainer, logger = config.trainer, config.trainer.logger.init_args
-    if verb != "fit" and logger.get("version") == "":
-        logger.version = verb
-    if "save_dir" in logger:
-        if trainer.default_root_dir is None and logger.get("name"):
-            trainer.default_root_dir = str(Path(logger.save_dir, logger.name))
-        for part in (config.model, config.data):
-            part.init_args = _filled(part.init_args, "{save_dir}", str(logger.save_dir))
+    """The run's folder is the (first) logger's; other verbs than `fit` write below it."""
+    given = config.trainer.logger
+    arguments = [
+        one.init_args
+        for one in (given if isinstance(given, list) else [given])
+        if one not in (None, True, False)
+    ]
+    for own in arguments:
+        if verb != "fit" and own.get("version") == "":
+            own.version = verb
+    first = next((own for own in arguments if "save_dir" in own), Namespace())
+    folder = str(first.get("save_dir") or RUNS)
+    if config.trainer.default_root_dir is None:
+        config.trainer.default_root_dir = str(Path(folder, first.get("name") or ""))
+    for part in (config.model, config.data):
+        part.init_args = _filled(part.init_args, "{save_dir}", folder)
 
 
 def _filled(value: Any, placeholder: str, text: str) -> Any:

@@ -78,7 +78,8 @@ def test_a_user_s_word_on_the_trainer_goes_before_the_defaults(tmp_path: Path) -
     trainer = main(["fit", *mine, "--trainer.log_every_n_steps=7"]).trainer
     assert (trainer.max_epochs, trainer.log_every_n_steps, trainer.limit_val_batches) == (2, 7, 3)
     assert trainer.log_dir == "runs/quickstart/mine"
-    assert main(["fit", *QUICKSTART, "--trainer.logger=false"]).trainer.logger is None
+    unlogged = main(["fit", *QUICKSTART, "--trainer.logger=false"]).trainer
+    assert unlogged.logger is None and unlogged.default_root_dir == "runs", "never the working directory"
 
 
 @pytest.mark.usefixtures("unrun")

@@ -60,7 +60,7 @@ class StitchedLoop:
             verdict.result()
 
     def _others(self, problems: Sequence[Problem], paths: Sequence[Path], taken: Sequence[Move]) -> Path:
-        """A different move at each path's end: the other verdict, or a chunk redrawn until it differs."""
+        """A different move at each path's end: the other choice, or a chunk redrawn until it differs."""
         others = list(taken)
         for _ in range(8):
             same = [k for k, other in enumerate(others) if other == taken[k]]

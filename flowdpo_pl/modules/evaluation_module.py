@@ -58,12 +58,6 @@ class EvaluationModule(AdapterModule):
                 "model.max_generated_tokens": max_generated_tokens,
             },
         )
-        for name, number in (("samples", samples), ("attempts", attempts)):
-            if number > 1 and sampling.temperature == 0:
-                raise UserError(
-                    f"model.{name} is {number}, but at model.sampling.temperature 0 all are the same: "
-                    "set a temperature above 0, or 1."
-                )
         super().__init__(team.shaped_by_start(), seed)
         self.sampling = sampling
         self.verifier = verifier or MathVerifier()
@@ -117,6 +111,19 @@ class EvaluationModule(AdapterModule):
     # What Lightning asks for.
 
     def setup(self, stage: str) -> None:
+        """
+        Raises:
+            UserError: several answers a problem would all be the same, or were asked of the other verb.
+        """
+        own, other = ("attempts", "samples") if stage == "predict" else ("samples", "attempts")
+        numbers = {"samples": self._samples, "attempts": self._attempts}
+        if numbers[own] == 1 < numbers[other]:
+            raise UserError(f"model.{other} is {numbers[other]}, but `{stage}` counts model.{own}: set that.")
+        if numbers[own] > 1 and self.sampling.temperature == 0:
+            raise UserError(
+                f"model.{own} is {numbers[own]}, but at model.sampling.temperature 0 all are the same: "
+                "set a temperature above 0, or 1."
+            )
         self._verb = stage
         if stage == "predict":
             self.results = CollectedTraces(self._attempts, self._max_generated_tokens, self._source)
@@ -124,9 +131,10 @@ class EvaluationModule(AdapterModule):
             self.results = JudgedAnswers(self._samples)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        writer = self.team.flow.writer
         raise UserError(
             "EvaluationModule takes adapters, not a checkpoint: leave --ckpt_path out and set "
-            "model.team.start.adapters.answer and the like to the run's adapters/last/answer and so on."
+            f"model.team.start.adapters, by agent, to the run's folders such as adapters/last/{writer}."
         )
 
     def test_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, list[str]]:

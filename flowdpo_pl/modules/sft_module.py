@@ -41,8 +41,8 @@ class SFTModule(AdapterModule):
     ) -> None:
         """
         Args:
-            team: base, the prompt of the flow's writer and the shape of its adapter (paper: r 16, alpha 16,
-                dropout 0.05); the flow's other agents are not loaded.
+            team: base, the prompt of the flow's writer and the shape of its adapter, which in the paper is
+                twice as wide here as in a flow (r 16, alpha 16); the flow's other agents are not loaded.
             learning: how it learns.
             accumulation: batches whose traces make one optimizer step.
             seed: of dropout and of the adapter's start; linked to `seed_everything`.
@@ -51,7 +51,7 @@ class SFTModule(AdapterModule):
         writer = team.flow.writer
         if (prompt := team.prompts.get(writer)) and (prompt.options or "{partial}" in prompt.user):
             raise UserError(
-                f"team.prompts.{writer} is one of an agent that reads {{partial}} or chooses: "
+                f"model.team.prompts.{writer} is one of an agent that reads {{partial}} or chooses: "
                 "give the prompt of an agent that writes, with {question} alone."
             )
         super().__init__(team, seed)
@@ -72,6 +72,11 @@ class SFTModule(AdapterModule):
     def learner(self) -> SupervisedLearner:
         tokens = self.team.budget.update_tokens
         return SupervisedLearner(self.players, self.agent, self.draws, self.manual_backward, tokens)
+
+    def identity(self) -> dict[str, Any]:
+        """Without what only playing depends on."""
+        own = self.players.identity()
+        return {name: own[name] for name in ("base", "lora", "prompts")}
 
     def load(self) -> Players:
         return self.team.load_writer(self.seed)

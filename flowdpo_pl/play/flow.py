@@ -81,7 +81,7 @@ class AnswerStopFlow(Flow):
     """
 
     chunk_tokens: int = 160
-    """Tokens an answer chunk has at most (not the 160 prompts of a chunk of data)."""
+    """Tokens an answer chunk has at most (not the 160 problems of a chunk of data)."""
     max_chunks: int = 6
     """Chunks an answer has at most."""
 

@@ -35,7 +35,7 @@ class Play:
     generated_tokens: int
     seconds: float
     choice_mass: float
-    """Mean probability that the full softmax leaves to both option words together; nan without a verdict."""
+    """Mean probability that the full softmax leaves to both option words together; nan without a choice."""
 
 
 @dataclass(eq=False)

@@ -71,11 +71,11 @@ class Team:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        self.flow.require_known("team.start.adapters", self.start.adapters)
+        self.flow.require_known("model.team.start.adapters", self.start.adapters)
         if self.start.reference == "initial" and not self.start.adapters:
             raise UserError(
-                "team.start.reference is 'initial' without team.start.adapters: name their folders by agent, "
-                "or compare with the base."
+                "model.team.start.reference is 'initial' without model.team.start.adapters: name their "
+                "folders by agent, or compare with the base."
             )
 
     def shaped_by_start(self) -> Team:
@@ -94,8 +94,8 @@ class Team:
         for agent, other in others:
             if other != shape:
                 raise UserError(
-                    f"team.start.adapters.{first} and team.start.adapters.{agent} have other shapes "
-                    f"({shape} and {other}): give adapters of one run."
+                    f"model.team.start.adapters.{first} and model.team.start.adapters.{agent} have other "
+                    f"shapes ({shape} and {other}): give adapters of one run."
                 )
         return replace(self, lora=shape)
 
@@ -111,6 +111,8 @@ class Team:
         """
         players = self._loaded(self.flow.agents, seed)
         players.require_room()
+        if self.start.reference == "initial":
+            players.agents.freeze_reference()
         return players
 
     def load_writer(self, seed: int) -> Players:
@@ -119,7 +121,7 @@ class Team:
 
     def _loaded(self, agents: Sequence[Agent], seed: int) -> Players:
         if missing := [agent for agent in agents if agent not in self.prompts]:
-            raise UserError(f"no prompt for agent '{missing[0]}': set team.prompts.{missing[0]}.")
+            raise UserError(f"no prompt for agent '{missing[0]}': set model.team.prompts.{missing[0]}.")
         if self.budget.cpu_threads is not None:
             torch.set_num_threads(self.budget.cpu_threads)
         model, tokenizer = self.base.load()
@@ -131,6 +133,4 @@ class Team:
         for agent, folder in self.start.adapters.items():
             if agent in agents:
                 loaded.load_saved(agent, Path(folder))
-        if self.start.reference == "initial":
-            loaded.freeze_reference()
         return Players(loaded, book, self.flow, self.lora, self.budget.decode_tokens)

@@ -35,7 +35,7 @@ def read_curve(path: Path, name: str, seed: int) -> Curve:
     """A curve that `AccuracyCurve` wrote.
 
     Raises:
-        UserError: the file does not exist, or lacks a column.
+        UserError: the file does not exist, lacks a column, or has no row.
     """
     if not path.is_file():
         raise UserError(f"the curve {path} does not exist: give an accuracy_curve.csv of a run.")
@@ -43,7 +43,7 @@ def read_curve(path: Path, name: str, seed: int) -> Curve:
         reader = csv.DictReader(file)
         columns, rows = set(reader.fieldnames or ()), list(reader)
     keys = [f"{kind}_{part}" for kind in CURVES for part in ("accuracy", "low", "high")]
-    if {"problems", *keys} - columns:
+    if {"problems", *keys} - columns or not rows:
         raise UserError(f"{path} is no accuracy curve: give an accuracy_curve.csv of a run.")
     values = {key: [float(row[key]) for row in rows] for key in keys}
     return Curve(name, seed, [int(row["problems"]) for row in rows], values)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.results.traces import Trace
 
-_CHANCES = {"samples", "sampling", "verifier"}
+_CHANCES = {"attempts", "sampling", "verifier"}
 """What `made_by` says of a played trace that must be alike in all arms."""
 
 

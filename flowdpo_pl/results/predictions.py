@@ -51,7 +51,7 @@ def prediction_of(values: dict[str, Any]) -> Prediction:
     Raises:
         TypeError: a field is missing or unknown.
     """
-    questions = ((held, bool(said_yes)) for held, said_yes in values.get("chooser_questions", ()))
+    questions = ((held, bool(finished)) for held, finished in values.get("chooser_questions", ()))
     return Prediction(**{**values, "chooser_questions": tuple(questions)})
 
 

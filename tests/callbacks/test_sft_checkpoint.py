@@ -25,16 +25,20 @@ def test_stopped_inside_a_batch_it_names_the_newest_checkpoint(
 ) -> None:
     last = tmp_path / "checkpoints" / "last.ckpt"
 
-    def told(stop_at: int | None) -> str:
-        runner = trainer(tmp_path, SFTCheckpoint(), enable_checkpointing=True)
+    def told(stop_at: int | None, checkpoint: SFTCheckpoint) -> str:
+        runner = trainer(tmp_path, checkpoint, enable_checkpointing=True)
         runner.fit_loop.max_epochs = 1
         with suppress(Stopped):
             runner.fit(Taught([STEPS], stop_at))
         return capsys.readouterr().out
 
-    assert "the newest checkpoint is none." in told(stop_at=1) and not last.exists()
-    assert "Stopped inside a batch" not in told(stop_at=None) and last.exists()
-    assert f"the newest checkpoint is {last}." in told(stop_at=1)
+    assert "the newest checkpoint is none." in told(1, SFTCheckpoint()) and not last.exists()
+    whole = SFTCheckpoint()
+    assert "Stopped inside a batch" not in told(None, whole) and whole.newest().startswith(f"{last}, after ")
+    assert "the newest checkpoint is none." in told(1, SFTCheckpoint()), "the file is another run's"
+    resumed = SFTCheckpoint()
+    resumed.load_state_dict(whole.state_dict())
+    assert f"the newest checkpoint is {last}, after " in told(1, resumed)
 
 
 def test_a_pace_must_be_positive() -> None:

@@ -52,6 +52,8 @@ def test_one_operation_a_sentence_in_the_order_of_evaluation(equation: str, gold
         ("2 3", "6", "no sum of numbers"),
         ("2 * ", "6", "no sum of numbers"),
         ("", "0", "no sum of numbers"),
+        ("...", "0", "no sum of numbers"),
+        ("... - 2", "0", "no sum of numbers"),
         ("()", "0", "no sum of numbers"),
         ("2 ** 3", "8", "no sum of numbers"),
         ("--2", "2", "no sum of numbers"),

@@ -353,7 +353,6 @@ def test_progress_is_told_in_problems(tmp_path: Path, verb: str, capsys: pytest.
     ("options", "told"),
     [
         ({"samples": 0}, "model.samples is 0"),
-        ({"samples": 2}, "temperature 0 all are the same"),
         ({"max_generated_tokens": 0}, "model.max_generated_tokens is 0"),
         ({"attempts": 0}, "model.attempts is 0"),
         ({"start": {"adapters": {"critic": "x"}}}, "names 'critic', but the flow's agents are"),
@@ -367,11 +366,31 @@ def test_impossible_arguments_are_refused_at_once(options: dict[str, Any], told:
         module(**options)
 
 
+@pytest.mark.parametrize(
+    ("verb", "options", "told"),
+    [
+        ("test", {"samples": 2}, "temperature 0 all are the same"),
+        ("predict", {"attempts": 2}, "temperature 0 all are the same"),
+        (
+            "predict",
+            {"samples": 2, "sampling": HOT},
+            "samples is 2, but `predict` counts model.attempts",
+        ),
+        ("test", {"attempts": 2, "sampling": HOT}, "attempts is 2, but `test` counts model.samples"),
+    ],
+)
+def test_a_number_of_answers_that_the_verb_cannot_give_is_refused(
+    verb: str, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        module(**options).setup(verb)
+
+
 def test_adapters_of_other_shapes_are_refused(tmp_path: Path, adapters: dict[str, str]) -> None:
     model, _ = BaseModel(str(runs.MODEL), dtype="float32").load()
     Agents(model, (ANSWER,), LoraSettings(r=2)).save(tmp_path)
     with pytest.raises(
-        UserError, match=r"adapters\.answer and team\.start\.adapters\.stop have other shapes"
+        UserError, match=r"adapters\.answer and model\.team\.start\.adapters\.stop have other shapes"
     ):
         module(start=Start({ANSWER: str(tmp_path / ANSWER), STOP: adapters[STOP]}))
 

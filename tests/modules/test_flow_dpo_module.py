@@ -333,7 +333,7 @@ def test_a_warm_run_resumes_only_with_its_reference(tmp_path: Path) -> None:
 
 
 def test_a_reference_without_adapters_and_adapters_of_nobody_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'initial' without team\.start\.adapters"):
+    with pytest.raises(UserError, match=r"'initial' without model\.team\.start\.adapters"):
         module(start=Start(reference="initial"))
     with pytest.raises(UserError, match=r"start\.adapters names 'reader'"):
         module(start=Start({"reader": "x"}))

@@ -266,7 +266,7 @@ def test_checkpoints_of_something_else_are_refused(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model.accumulation is 0"):
         module(accumulation=0)
-    with pytest.raises(UserError, match=r"team.prompts.answer is one of an agent that reads"):
+    with pytest.raises(UserError, match=r"model.team.prompts.answer is one of an agent that reads"):
         module(prompts={ANSWER: AgentPrompt("{question} {partial} ?", options=("Yes", "No"))})
     with pytest.raises(UserError, match="say how long to train"):
         fit(tmp_path, max_epochs=-1)

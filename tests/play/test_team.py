@@ -44,8 +44,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"start": Start({"critic": "x"})}, "team.start.adapters names 'critic'"),
-        ({"start": Start(reference="initial")}, "without team.start.adapters"),
+        ({"start": Start({"critic": "x"})}, "model.team.start.adapters names 'critic'"),
+        ({"start": Start(reference="initial")}, "without model.team.start.adapters"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused_before_loading(wrong: dict[str, Any], told: str) -> None:
@@ -60,7 +60,7 @@ def test_a_budget_of_nothing_is_refused(name: str) -> None:
 
 
 def test_an_agent_without_a_prompt_is_named_before_the_base_is_loaded() -> None:
-    with pytest.raises(UserError, match=r"no prompt for agent 'stop': set team\.prompts\.stop"):
+    with pytest.raises(UserError, match=r"no prompt for agent 'stop': set model\.team\.prompts\.stop"):
         Team(BaseModel("no/such/model"), {ANSWER: PROMPTS[ANSWER]}).load(seed=0)
 
 
@@ -94,7 +94,7 @@ def test_a_team_to_be_measured_takes_its_shape_from_its_start(saved: dict[str, s
     )
     assert TEAM.shaped_by_start().lora.r == 1
     replace(TEAM, flow=SingleFlow(12), lora=LoraSettings(r=2)).load(seed=0).agents.save(tmp_path)
-    with pytest.raises(UserError, match=r"adapters\.answer and team\.start\.adapters\.stop have other"):
+    with pytest.raises(UserError, match=r"adapters\.answer and .*adapters\.stop have other shapes"):
         replace(TEAM, start=Start({ANSWER: str(tmp_path / ANSWER), STOP: saved[STOP]})).shaped_by_start()
 
 

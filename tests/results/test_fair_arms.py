@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.fair_arms import fair_arms
 from flowdpo_pl.results.traces import Trace
 
@@ -73,12 +74,13 @@ def test_arms_that_cannot_be_compared(arms: dict[str, list[Trace]], complaint: s
 
 
 def test_other_chances_are_refused_but_a_data_set_s_own_traces_had_none() -> None:
-    def played(samples: int) -> list[Trace]:
-        return [Trace("a", "q", "1", "t", True, made_by={"samples": samples, "base": "m"})]
+    def played(attempts: int) -> list[Trace]:
+        made_by = {**CollectedTraces(attempts).settings, "base": "m"}
+        return [Trace("a", "q", "1", "t", True, made_by=made_by)]
 
     truth = [Trace("a", "q", "1", "t", True, made_by={"solution": {}})]
     assert fair_arms({"truth": truth, "self": played(4), "flow": played(4)}, "truth").kept == 1
-    with pytest.raises(UserError, match="samples is 4 in 'self' and 8 in 'flow'"):
+    with pytest.raises(UserError, match="attempts is 4 in 'self' and 8 in 'flow'"):
         fair_arms({"truth": truth, "self": played(4), "flow": played(8)}, "truth")
 
 
