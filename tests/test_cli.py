@@ -166,7 +166,7 @@ def test_a_model_without_chat_template(tmp_path: Path) -> None:
         (["Yes", "Yes"], "are the same token"),
     ],
 )
-def test_verdict_words_must_be_two_single_tokens(words: list[str], complaint: str, tmp_path: Path) -> None:
+def test_words_to_choose_must_be_two_single_tokens(words: list[str], complaint: str, tmp_path: Path) -> None:
     stop = {"user": "{question} {partial}", "options": words}
     prompts = json.dumps({"answer": {"user": "{question}"}, "stop": stop})
     assert complaint in refuses(tmp_path, f"--model.team.prompts={prompts}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -144,14 +145,9 @@ def test_imports_point_down(module: str) -> None:
     assert not above, f"{module} may import {sorted(may_import(room(module)))}"
 
 
-@pytest.mark.parametrize(
-    "folder", [name for name in ORDER if f"flowdpo_pl.{name}" in CORE and name != "__main__"]
-)
+@pytest.mark.parametrize("folder", [name for name in ORDER if (ROOT / "flowdpo_pl" / name).is_dir()])
 def test_a_folder_says_what_it_may_import(folder: str) -> None:
-    path = CORE[f"flowdpo_pl.{folder}"]
-    if path.name != "__init__.py":
-        return
-    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    told = ast.get_docstring(ast.parse(CORE[f"flowdpo_pl.{folder}"].read_text(encoding="utf-8"))) or ""
     before = ["the face", *ORDER[: ORDER.index(folder)]]
     assert told.endswith(f"\n\nMay import: {', '.join(before)}.")
 
@@ -165,6 +161,20 @@ def test_the_readme_s_map_has_a_line_for_every_room() -> None:
 def test_the_front_exports_what_is_there() -> None:
     for name in flowdpo_pl.__all__:
         assert getattr(flowdpo_pl, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    "kind", ["Exploration", "Flow", "GoldExtractor", "Grouping", "MathVerifier", "PreferenceLoss", "Solution"]
+)
+def test_the_front_exports_every_class_of_a_kind_that_a_config_names(kind: str) -> None:
+    exported = getattr(flowdpo_pl, kind)
+    home = importlib.import_module(exported.__module__)
+    of_kind = {
+        name
+        for name, value in vars(home).items()
+        if isinstance(value, type) and issubclass(value, exported) and value.__module__ == home.__name__
+    }
+    assert kind in of_kind and of_kind <= set(flowdpo_pl.__all__)
 
 
 def test_imports_make_no_circle() -> None:
@@ -194,6 +204,8 @@ def test_the_names_of_agents_are_their_flow_s_own(module: str) -> None:
     """Everything else asks the flow who plays, who writes the answer and which move closes it."""
     tree = ast.parse(OURS[module].read_text(encoding="utf-8"))
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert not names & {"ANSWER", "STOP"} and "stop" not in strings
 

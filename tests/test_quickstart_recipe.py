@@ -84,7 +84,7 @@ def test_same_seed_same_corpus() -> None:
     assert first != other
 
 
-def test_stop_is_taught_both_verdicts_on_both_kinds_of_draft() -> None:
+def test_stop_is_taught_both_choices_on_both_kinds_of_draft() -> None:
     drafts = [
         d for d in itertools.islice(dialogues.draw_dialogues(0), 20000) if d.reply in dialogues.VERDICTS
     ]

@@ -41,9 +41,9 @@ def test_every_stage_takes_its_arguments(
 ) -> None:
     stages: dict[str, Stage] = parsed(path).stages
     folders = {name: tmp_path / name for name in stages}
-    tried: set[tuple[str, str | None, tuple[str, ...]]] = set()
+    tried: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
     for name, stage in stages.items():
-        kind = (stage.verb, stage.config, tuple(stage.arguments))
+        kind = (stage.verb, tuple(stage.configs), tuple(stage.arguments))
         if kind in tried:  # another value of the same arguments
             continue
         tried.add(kind)
@@ -90,7 +90,7 @@ def test_the_arms_differ_in_their_traces_alone() -> None:
     for path in WITH_ARMS:
         stages = parsed(path).stages
         sft = [stages[f"sft_{arm}"] for arm in ("ground_truth", "unfiltered", "self", "flow")]
-        assert len({stage.config for stage in sft}) == 1
+        assert len({tuple(stage.configs) for stage in sft}) == 1
         others = [{**stage.arguments, "data.train": None} for stage in sft]
         assert all(other == others[0] for other in others)
 

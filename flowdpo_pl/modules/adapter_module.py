@@ -73,7 +73,7 @@ class AdapterModule(LightningModule):
         self.players.agents.load_adapter_state(dict(state_dict))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[type(self).__name__] = {"identity": self.identity(), "seed": self.seed, **self.saved()}
+        checkpoint[type(self).__name__] = {"identity": self.identity(), **self.saved()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         name = type(self).__name__

@@ -42,7 +42,8 @@ class SFTModule(AdapterModule):
         """
         Args:
             team: base, the prompt of the flow's writer and the shape of its adapter, which in the paper is
-                twice as wide here as in a flow (r 16, alpha 16); the flow's other agents are not loaded.
+                twice as wide here as in a flow (r 16, alpha 16). The flow's other agents are not loaded, and
+                what only playing depends on (chunks, `budget.decode_tokens`) is not used.
             learning: how it learns.
             accumulation: batches whose traces make one optimizer step.
             seed: of dropout and of the adapter's start; linked to `seed_everything`.

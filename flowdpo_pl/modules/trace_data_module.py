@@ -174,7 +174,7 @@ class TraceDataModule(LightningDataModule):
         if not correct:
             raise UserError(
                 f"data.{name}: {file} holds no correct trace among {len(traces)}: "
-                "collect with more samples, or name another file."
+                "collect with more attempts, or name another file."
             )
         self.counts[name]["not correct"] += len(traces) - len(correct)
         return correct

@@ -121,7 +121,7 @@ def study(
     steps = [step for seed in seeds for step in _steps(stages, output / f"seed{seed}", seed)]
     if dry_run:
         for step in steps:
-            command = f"{step.stage.verb} --config={step.stage.config}  {step.stage.arguments}"
+            command = f"{step.stage.verb} {' '.join(step.stage.configs)}  {step.stage.arguments}"
             print(f"{step.state:<12} {step.here}: {command}")
         return
     with _terminated_as_interrupted():

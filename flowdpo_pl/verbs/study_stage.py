@@ -11,7 +11,7 @@ import hashlib
 import json
 import os.path
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -31,6 +31,7 @@ _OF_THE_TRAINER: dict[str, Value] = {
     "trainer.logger.init_args.name": "",
     "trainer.logger.init_args.version": "",
 }
+# as in `cli`, which would bring torch along
 _TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
@@ -40,10 +41,15 @@ class Stage:
 
     verb: str
     """`fit`, `predict`, `arms`, …; the trainer's verbs get their seed and run folder by themselves."""
-    config: str | None = None
-    """Config file of the verb."""
+    config: str | list[str] | None = None
+    """Config file of the verb, or several of which a later one goes behind an earlier one."""
     arguments: dict[str, Value] = field(default_factory=dict)
     """Overrides, by dotted key."""
+
+    @property
+    def configs(self) -> list[str]:
+        """The config files, in the order of the command line."""
+        return self.config if isinstance(self.config, list) else [] if self.config is None else [self.config]
 
     def settings(self) -> dict[str, Value]:
         """All arguments, placeholders and all."""
@@ -61,14 +67,14 @@ class Stage:
             of_needed: fingerprints of at least the stages that it needs.
 
         Raises:
-            UserError: the config file does not exist.
+            UserError: a config file does not exist.
         """
-        config = None if self.config is None else _content(Path(self.config))
+        configs = [_content(Path(config)) for config in self.configs]
         facts = {
             "verb": self.verb,
-            "config": config,
+            "config": configs,
             "arguments": self.settings(),
-            "files": {name: _digest(name) for name in sorted(self._files(config))},
+            "files": {name: _digest(name) for name in sorted(self._files(configs))},
             "seed": seed,
             "needs": {name: of_needed[name] for name in sorted(self.needs())},
         }
@@ -81,14 +87,16 @@ class Stage:
             UserError: a value of an earlier stage is not there.
         """
         named: dict[str, Path | str] = {**folders, "here": here, "seed": str(seed)}
-        config = [] if self.config is None else [f"--config={self.config}"]
-        return config + [
-            f"--{key}={placeholders_filled(_as_text(value), named)}" for key, value in self.settings().items()
+        overrides = {key: placeholders_filled(_as_text(v), named) for key, v in self.settings().items()}
+        return [
+            *(f"--config={config}" for config in self.configs),
+            *(f"--{key}={value}" for key, value in overrides.items()),
         ]
 
-    def _files(self, config: str | None) -> set[str]:
-        """The files that config and arguments name, such as data."""
-        named = {*_texts(yaml.safe_load(config or "")), *_texts(self.arguments)}
+    def _files(self, configs: Sequence[str]) -> set[str]:
+        """The files that these configs and the arguments name, such as data."""
+        of_configs = (text for config in configs for text in _texts(yaml.safe_load(config)))
+        named = {*of_configs, *_texts(self.arguments)}
         return {text for text in named if os.path.isfile(text)}  # unlike Path's, false for any long text
 
     def _placeholders(self) -> Iterator[re.Match[str]]:

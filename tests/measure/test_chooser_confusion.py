@@ -50,7 +50,7 @@ def chains(trees: Sequence[RolloutTree]) -> list[tuple[ChooserQuestion, ...]]:
     return [chooser_questions(tree, AnswerStopFlow().closes, marked, joined) for tree in trees]
 
 
-def test_verdicts_are_counted_by_what_the_partial_answer_held() -> None:
+def test_choices_are_counted_by_what_the_partial_answer_held() -> None:
     values = {name: value.item() for name, value in confusion(TREES).compute().items()}
     assert values == pytest.approx(
         {

@@ -10,11 +10,11 @@ from flowdpo_pl.types import Move
 from tests.example_trees import choice, written
 
 
-def played(flow: Flow, verdicts: list[int]) -> tuple[list[Turn], list[Move]]:
-    """All turns, and the moves they got: Stop says its verdicts in turn, then that it goes on."""
+def played(flow: Flow, choices: list[int]) -> tuple[list[Turn], list[Move]]:
+    """All turns, and the moves they got: Stop says its choices in turn, then that it goes on."""
     moves: list[Move] = []
     turns: list[Turn] = []
-    left = iter(verdicts)
+    left = iter(choices)
     while (turn := flow.turn(moves)) is not None:
         turns.append(turn)
         moves.append(written("text") if isinstance(turn, Write) else choice(next(left, 1 - FINISHED)))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.verbs.study_stage import Stage, placeholders_filled
+from tests.runs import ROOT
 
 
 def test_placeholders_become_folders_seed_and_values(tmp_path: Path) -> None:
@@ -70,6 +72,21 @@ def test_the_fingerprint_is_that_of_command_config_seed_and_needs(tmp_path: Path
     config.write_text("a: 2")
     others.add(fingerprint())
     assert len(others) == 5 and first not in others
+
+
+def test_a_stage_may_have_a_model_s_config_behind_its_own_and_keeps_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+    stage = Stage("fit", ["configs/paper/flow_dpo.yaml", "configs/llama3_8b/model.yaml"])
+    line = stage.arguments_of({}, tmp_path, seed=3)
+    assert line[:2] == [f"--config={config}" for config in stage.configs]
+    config = main(["fit", *line]).config.fit
+    assert config.trainer.logger.init_args.save_dir == str(tmp_path) and config.seed_everything == 3
+    assert config.model.init_args.team.base.path == "meta-llama/Meta-Llama-3-8B-Instruct"
+    first, both = (Stage("fit", stage.configs[:n]).fingerprint(0, {}) for n in (1, 2))
+    assert first != both
 
 
 @pytest.mark.parametrize("in_config", [True, False])
