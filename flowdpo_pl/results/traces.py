@@ -32,6 +32,9 @@ class Trace:
     """How many were tried for this problem, this one included."""
     generated_tokens: int = 0
     """By all attempts together."""
+    judging_errors: int = 0
+    """Of its attempts, those that could not be judged, time-outs included."""
+    judging_timeouts: int = 0
     made_by: dict[str, Any] = field(default_factory=dict)
     """How it was made: base, adapters with their versions, flow, sampling, seed."""
 
