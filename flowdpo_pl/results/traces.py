@@ -98,5 +98,9 @@ def _trace(values: Any, where: str) -> Trace:
     for name, kind in {**texts, "correct": bool}.items():
         if not isinstance(values.get(name), kind):
             raise UserError(f"{where} is no trace: it has no {name} ({kind.__name__}).")
+        try:
+            str(values[name]).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{where}: {name} holds half a character (a lone surrogate): mend it.") from error
     known = {known.name for known in fields(Trace)}
     return Trace(**{name: value for name, value in values.items() if name in known})
