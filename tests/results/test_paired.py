@@ -83,10 +83,7 @@ def test_a_question_in_another_form_is_the_same_question() -> None:
 
 
 def test_problems_under_other_ids_are_found_by_their_questions() -> None:
-    other = [
-        Prediction("hash of q0", "Q0", "1", "", correct=True),
-        Prediction("x", "q9", "1", "", correct=True),
-    ]
+    other = [Prediction(name, q, "1", "", correct=True) for name, q in (("hash", "Q0"), ("x", "q9"))]
     compared = paired(run("01"), other)
     assert (compared.problems, compared.only_a, compared.only_b) == (1, 1, 1)
     assert (compared.accuracy_a, compared.accuracy_b) == (0.0, 1.0)
@@ -94,9 +91,8 @@ def test_problems_under_other_ids_are_found_by_their_questions() -> None:
 
 def test_runs_judged_by_other_gold_answers_are_refused() -> None:
     a, b = run("1111111"), [replace(p, gold="2") for p in run("1111111")]
-    with pytest.raises(
-        UserError, match=r"4 of 7 problems have another gold .*\(p0: '1' and '2'; p1: .*; p2: "
-    ) as caught:
+    told = r"4 of 7 problems have another gold .*\(p0: '1' and '2'; p1: .*; p2: "
+    with pytest.raises(UserError, match=told) as caught:
         paired(a, [*b[:4], *a[4:]])
     assert "p3" not in str(caught.value)
 
