@@ -15,8 +15,9 @@ from flowdpo_pl.data.questions import content_id, question_key
 from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.types import Problem
 
+NO_ANSWER = "no answer"
 UNREADABLE_GOLD = "unreadable gold answer"
-_ABOUT_GOLD = ("no answer", "no gold answer", UNREADABLE_GOLD, "answer ")
+_ABOUT_GOLD = (NO_ANSWER, "no gold answer", UNREADABLE_GOLD, "answer ")
 """How the reasons begin that leave a row without a gold answer."""
 _MOST_DIGITS = 400
 _EXACT = 2**53
@@ -128,7 +129,7 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
 
     answer = row.values.get(source.answer_field)
     if _is_blank(answer):
-        return "no answer"
+        return NO_ANSWER
     if isinstance(answer, bool) or not isinstance(answer, str | int | float | Decimal):
         return f"answer is neither text nor a number but {type(answer).__name__}"
     answer = written(answer)

@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from flowdpo_pl.data.grouping import KeepTogether
 from flowdpo_pl.data.indexed_rows import IndexedRows, Row
 from flowdpo_pl.data.problem_source import (
+    NO_ANSWER,
     UNREADABLE_GOLD,
     ProblemSource,
     about_gold,
@@ -30,6 +31,7 @@ from flowdpo_pl.types import Problem
 from flowdpo_pl.verify.verifier import check_gold
 
 DUPLICATE = "same question as an earlier row"
+CONTRADICTION = "same question as an earlier row with another gold answer"
 
 
 class ProblemStream:
@@ -80,7 +82,11 @@ class ProblemStream:
         self._given = 0
         self._readable: dict[str, bool] = {}  # by gold answer: parsing takes milliseconds
         self._check_columns()
-        self._places = {} if source.part is None else places_of(self._readable_problems())
+        self._places: dict[str, float] = {}
+        if source.part is not None:
+            if not isinstance(self._rows, IndexedRows):
+                report(f"{self._name} is read through once to find its part")
+            self._places = places_of(self._readable_problems())
         if (refuse or held_out) and isinstance(self._rows, IndexedRows):
             self._check_rows()
 
@@ -138,7 +144,7 @@ class ProblemStream:
                 yield row, read_problem(row, self.source)
 
     def _problems(self) -> Iterator[Problem]:
-        questions: set[str] = set()
+        golds: dict[str, str] = {}  # by question
         ids: set[str] = set()
         for chunk in self._rows.chunks(self._chunk_size, self._seed):
             skipped_before = self.skipped.total()
@@ -146,13 +152,18 @@ class ProblemStream:
                 self._rows_read += 1
                 problem = read_problem(row, self.source)
                 if isinstance(problem, str):
-                    self._refuse_or_count(row, problem)
+                    self._refuse_or_count(
+                        row, problem, self._answer_of(row) if problem == NO_ANSWER else None
+                    )
                 elif not self._holds(problem):
                     continue
                 elif questions_of(problem) & self._held_out:
                     raise self._tested_on([problem.id])
-                elif (question := question_key(problem.question)) in questions:
-                    self.skipped[DUPLICATE] += 1
+                elif (question := question_key(problem.question)) in golds:
+                    if problem.gold == golds[question]:
+                        self.skipped[DUPLICATE] += 1
+                    else:
+                        self._refuse_or_count(row, CONTRADICTION, problem.gold)
                 elif problem.id in ids:
                     self._refuse_or_count(row, "id of an earlier row")
                 elif not self._is_readable(problem.gold):
@@ -161,7 +172,7 @@ class ProblemStream:
                     self._refuse_or_count(row, reason)
                 else:
                     self._given += 1
-                    questions.add(question)
+                    golds[question] = problem.gold
                     ids.add(problem.id)
                     yield problem
             if self.skipped.total() > skipped_before:
@@ -174,6 +185,11 @@ class ProblemStream:
                 f"{row.where}: {reason}{shown}; mend or remove the row, or set data.invalid to skip"
             )
         self.skipped[reason] += 1
+
+    def _answer_of(self, row: Row) -> str | None:
+        """What stands where no answer is, such as `nan`; None if nothing does."""
+        value = row.values.get(self.source.answer_field)
+        return None if value is None else str(value)
 
     def _is_readable(self, gold: str) -> bool:
         """Whether the verifier could compare an answer with it."""
@@ -208,7 +224,7 @@ class ProblemStream:
         tested_on = []
         for row, problem in self._unshuffled():
             if isinstance(problem, str):
-                self._refuse_or_count(row, problem)
+                self._refuse_or_count(row, problem, self._answer_of(row) if problem == NO_ANSWER else None)
             elif not self._holds(problem):
                 continue
             elif self._refuse and not self._is_readable(problem.gold):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -98,6 +99,7 @@ class FlowDPOModule(AdapterModule):
         self.chooser_confusion = ChooserConfusion()
         self._seen = {"train": 0, "validation": 0}
         self._first_chunk = {"train": FirstChunk(), "validation": FirstChunk()}
+        self._judging = Counter[str]()  # of the running validation
         self._generated_tokens = 0
         self._updates = 0
 
@@ -207,6 +209,7 @@ class FlowDPOModule(AdapterModule):
     def on_validation_epoch_start(self) -> None:
         self._seen["validation"] = 0
         self._first_chunk["validation"] = FirstChunk()
+        self._judging.clear()
         self.validation_accuracy.reset()
         self.chooser_confusion.reset()
 
@@ -220,6 +223,9 @@ class FlowDPOModule(AdapterModule):
     def on_validation_epoch_end(self) -> None:
         measured = {**self.validation_accuracy.compute(), **self.chooser_confusion.compute()}
         self.log_dict({f"validation/{name}": value.float() for name, value in measured.items()})
+        if self._judging:
+            unjudged = self._unjudged(self._judging, "validation")
+            self.log_dict({f"validation/{name}": value for name, value in unjudged.items()})
         self._first_chunk["validation"].require_judged(self._chunk_size, ended=True)
 
     # The parts of a step.
@@ -234,8 +240,10 @@ class FlowDPOModule(AdapterModule):
         """Problems after which it is looked at how many answers could be judged."""
         return self._data.chunk_size if self._data is not None else self.accuracy.window
 
-    def _unreadable_gold_rate(self, stream: str) -> float:
-        return self._data.unreadable_gold_rate(stream) if self._data is not None else float("nan")
+    def _unjudged(self, judging: Mapping[str, int], stream: str) -> dict[str, float]:
+        """The shares of answers without a verdict, and of problems without a gold answer."""
+        golds = self._data.unreadable_gold_rate(stream) if self._data is not None else float("nan")
+        return {**judging_rates(**judging), "unreadable_gold_rate": golds}
 
     def _played(self, play: Play, accuracy: ProgressiveAccuracy, stream: str) -> BatchNumbers:
         """Count a play; the batch's numbers as far as playing goes, and the running accuracy."""
@@ -253,6 +261,7 @@ class FlowDPOModule(AdapterModule):
         answers = [answer for of_tree in judged for answer in of_tree]
         self._first_chunk[stream].add(answers)
         judging = judging_counts(answer.error for answer in answers)
+        self._judging.update(judging)
         statistics = tree_statistics(play.trees, self.team.flow.agents)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
         totals = summed(list(nodes.values()), self.device)
@@ -262,7 +271,7 @@ class FlowDPOModule(AdapterModule):
             chooser={name: float(value) for name, value in self.chooser_confusion.compute().items()},
             nodes=dict(zip(nodes, totals, strict=True)),
             judging={name: float(number) for name, number in judging.items()},
-            unjudged={**judging_rates(**judging), "unreadable_gold_rate": self._unreadable_gold_rate(stream)},
+            unjudged=self._unjudged(judging, stream),
             trees={name: value for name, value in statistics.items() if name not in nodes},
             problems=trees,
             problems_seen=float(self._seen[stream]),

@@ -126,8 +126,18 @@ def test_half_of_the_golds_missing_is_told(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     stream = ProblemStream(ProblemSource(path))
     assert len(flat(stream)) == 10 and stream.unreadable_golds == 10
-    with pytest.raises(UserError, match=r"a\.jsonl:1: no answer"):
+    with pytest.raises(UserError, match=r"a\.jsonl:1: no answer 'nan'; mend or"):
         ProblemStream(ProblemSource(path), refuse=True)
+
+
+def test_a_question_with_two_golds_is_no_mere_duplicate(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": "1"}, {"question": "Q ", "answer": "2"}, *numbered(1)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    stream = ProblemStream(ProblemSource(path))
+    assert flat(stream) == ["q", "q0"]
+    assert stream.skipped == {"same question as an earlier row with another gold answer": 1}
+    with pytest.raises(UserError, match=r"a\.jsonl:2: same question .* with another gold answer '2'; mend"):
+        list(ProblemStream(ProblemSource(path), refuse=True).batches())
 
 
 def test_forms_of_one_question_are_duplicates(tmp_path: Path) -> None:

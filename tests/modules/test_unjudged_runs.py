@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from callbacks import AdapterCheckpoint, PredictionLog, RunSummary, TraceLog
+from callbacks.summary_file import UNJUDGED
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
@@ -89,6 +90,13 @@ def test_validate_stops_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=COMPLAINT):
         runner.validate(runs.module(verifier=Broken()), data(tmp_path), verbose=False)
     assert (summary(tmp_path)["ended"], summary(tmp_path)["problems_seen"]) == ("UserError", 16)
+
+
+def test_validate_logs_the_shares(tmp_path: Path) -> None:
+    runner = runs.trainer(tmp_path, limit_val_batches=1.0)
+    runner.validate(runs.module(), data(tmp_path, unreadable=8), verbose=False)
+    shares = {name: float(runner.callback_metrics[f"validation/{name}"]) for name in UNJUDGED}
+    assert shares == {"unreadable_gold_rate": 0.25, "judging_error_rate": 0.0, "timeout_rate": 0.0}
 
 
 def played_test(folder: Path, problems: PromptDataModule, verifier: MathVerifier) -> None:
