@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
 from callbacks.evaluation_log import EvaluationLog
-from callbacks.summary_file import versions, write_summary
+from callbacks.summary_file import unjudged, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
@@ -76,7 +76,9 @@ def print_table(summary: Mapping[str, Any]) -> None:
     for name, measured in rows.items():
         majority = [_share(measured["majority"])] if "majority" in measured else []
         table.add_row(name, f"{measured['problems']:,}", _share(measured), *majority)
-    rich.get_console().print(table)
+    console = rich.get_console()
+    console.print(table)
+    console.print(f"not judged: {unjudged(summary)}")
 
 
 def _share(measured: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
 from callbacks.play_callback import PlayCallback
-from callbacks.summary_file import ended, training_facts, unknown_as_null, write_summary
+from callbacks.summary_file import ended, training_facts, unjudged, unknown_as_null, write_summary
 from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.results.batch_numbers import is_summed
 
@@ -21,7 +21,8 @@ class RunSummary(PlayCallback):
     """Writes `summary.json` to the run folder when the run ends, also by an exception, and prints it briefly.
 
     Keys: `verb`, `ended` (`finished` or the exception's name), `problems_seen`, `progressive_accuracy` and
-    `window_accuracy` each with `_low` and `_high` (`progressive_low`, ..), `pairs` {agent: n},
+    `window_accuracy` each with `_low` and `_high` (`progressive_low`, ..), `unreadable_gold_rate`,
+    `judging_error_rate` and `timeout_rate`, `pairs` {agent: n},
     `ties` {agent: {kind: n}}, `seconds` {play, score, update, total} (total: wall clock between the start
     and the end of the stream), `generated_tokens`, `generated_tokens_per_second` (of play),
     `peak_memory_bytes`, `seed`, `versions`, `identity`, and `latest`: the last batch's other numbers.
@@ -80,6 +81,7 @@ class RunSummary(PlayCallback):
             "ended": ended(stopped_by),
             "problems_seen": module.problems_seen,
             **{name: self._latest.get(name) for name in accuracies},
+            **unjudged_shares(self._sums, self._latest),
             "pairs": pairs_by_agent(self._sums),
             "ties": ties_by_agent(self._sums),
             "seconds": {**seconds, "total": self._seconds()},
@@ -96,6 +98,16 @@ class RunSummary(PlayCallback):
         return self._seconds_before + time.monotonic() - self._started
 
 
+def unjudged_shares(sums: BatchValues, latest: BatchValues) -> dict[str, float | None]:
+    """What could not be judged: of the golds that the stream has met, and of all answers of the run."""
+    answers = sums.get("judged_answers")
+    return {
+        "unreadable_gold_rate": latest.get("unreadable_gold_rate"),
+        "judging_error_rate": sums["judging_errors"] / answers if answers else None,
+        "timeout_rate": sums["judging_timeouts"] / answers if answers else None,
+    }
+
+
 def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Prints the numbers one looks at first, and where the run's products are."""
     import rich
@@ -107,6 +119,7 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
         if summary[f"{curve}_accuracy"] is not None:
             low, high = summary[f"{curve}_low"], summary[f"{curve}_high"]
             table.add_row(name, f"{summary[f'{curve}_accuracy']:.1%} ({low:.1%} to {high:.1%})")
+    table.add_row("not judged", unjudged(summary))
     table.add_row("pairs", ", ".join(f"{agent} {number:,}" for agent, number in summary["pairs"].items()))
     table.add_row(
         "seconds", ", ".join(f"{phase} {value:,.1f}" for phase, value in summary["seconds"].items())

@@ -37,6 +37,21 @@ def ended(stopped_by: BaseException | None) -> str:
     return "finished" if stopped_by is None else type(stopped_by).__name__
 
 
+UNJUDGED = ("unreadable_gold_rate", "judging_error_rate", "timeout_rate")
+"""The shares of problems without a gold answer that can be read, of answers without a verdict, and of those
+whose judging took too long."""
+
+
+def unjudged(summary: Mapping[str, Any]) -> str:
+    """These shares in words, for the table at a run's end."""
+    words = ("unreadable golds", "judging errors", "of them time-outs")
+    shares = [summary.get(name) for name in UNJUDGED]
+    return ", ".join(
+        f"{what} {'unknown' if share is None or math.isnan(share) else f'{share:.1%}'}"
+        for what, share in zip(words, shares, strict=True)
+    )
+
+
 def training_facts(module: TrainedModule, peak_memory_bytes: float) -> dict[str, Any]:
     """What a training run of any kind ends its summary with: what it took, what it was, what it rests on."""
     return {

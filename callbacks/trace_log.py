@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
 from callbacks.evaluation_log import EvaluationLog
-from callbacks.summary_file import ended, versions, write_summary
+from callbacks.summary_file import ended, unjudged, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.traces import read_traces, to_line, write_parquet
@@ -65,5 +65,6 @@ class TraceLog(EvaluationLog):
             table.add_row(name.replace("_", " "), f"{summary[name]:,}")
         if summary["acceptance"] is not None:
             table.add_row("acceptance", f"{summary['acceptance']:.1%}")
+        table.add_row("not judged", unjudged(summary))
         rich.get_console().print(table)
         print(self.path)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError, one_sentence
+from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 OWN_VERBS = {
     "arms": False,
@@ -49,6 +50,7 @@ def main() -> None:
 def _run_own(verb: str, args: list[str]) -> None:
     from jsonargparse import auto_cli
 
+    refuse_repeated_keys()
     auto_cli(
         getattr(import_module(f"flowdpo_pl.verbs.{verb}"), verb),
         args=args,

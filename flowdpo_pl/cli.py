@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 RUNS = "runs"
 """Where runs are written, unless a config says else."""
@@ -124,6 +125,7 @@ def _check_checkpoint(path: str | None) -> None:
 
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
+    refuse_repeated_keys()
     return FlowCLI(
         LightningModule,
         LightningDataModule,

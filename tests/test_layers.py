@@ -16,7 +16,7 @@ import pytest
 import flowdpo_pl
 
 ROOT = Path(__file__).parents[1]
-FACE = ("types", "errors", "draws", "distributed")
+FACE = ("types", "errors", "draws", "distributed", "yaml_keys")
 """Files directly in `flowdpo_pl` that every folder may import."""
 ORDER = (
     "model",

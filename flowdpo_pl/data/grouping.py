@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.types import Problem
 
 
@@ -35,11 +36,11 @@ class OneRewritePerSeed(Grouping):
     ) -> Iterator[list[Problem]]:
         seen: set[str] = set()
         for problem in problems:
-            if problem.seed_question in seen:
-                skipped["another rewrite of its seed question came first"] += 1
-                continue
             if problem.seed_question:
-                seen.add(problem.seed_question)
+                if (seed := question_key(problem.seed_question)) in seen:
+                    skipped["another rewrite of its seed question came first"] += 1
+                    continue
+                seen.add(seed)
             yield [problem]
 
 
@@ -55,7 +56,7 @@ class KeepTogether(Grouping):
     ) -> Iterator[list[Problem]]:
         by_seed: dict[str, list[Problem]] = {}
         for problem in problems:
-            group = by_seed.setdefault(problem.seed_question or problem.question, [])
+            group = by_seed.setdefault(question_key(problem.seed_question or problem.question), [])
             if len(group) < batch_size:
                 group.append(problem)
             else:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
 
 from flowdpo_pl.data.gold import Automatic, GoldExtractor
 from flowdpo_pl.data.grouping import Grouping, OneRewritePerSeed
-from flowdpo_pl.data.rows import Row
+from flowdpo_pl.data.indexed_rows import Row
+from flowdpo_pl.data.questions import content_id, question_key
 from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.types import Problem
+
+NO_ANSWER = "no answer"
+UNREADABLE_GOLD = "unreadable gold answer"
+_ABOUT_GOLD = (NO_ANSWER, "no gold answer", UNREADABLE_GOLD, "answer ")
+"""How the reasons begin that leave a row without a gold answer."""
+_MOST_DIGITS = 400
+_EXACT = 2**53
+"""From here on not every whole number is a float."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +29,9 @@ class ProblemSource:
     """A hub data set or a local file of problems, and the names of its fields.
 
     Args:
-        path: hub id, or a local .jsonl, .jsonl.gz, .json or .parquet file.
+        path: hub id, a local .jsonl, .json (either as .gz too) or .parquet file, or a folder of such shards.
         name: configuration of the hub data set, such as `main` for openai/gsm8k.
-        split: split of the hub data set (a file has none).
+        split: split of the hub data set (a file has none), or of a folder with files of several splits.
         question_field: column with the question.
         answer_field: column with the gold answer, or with a solution that holds it.
         id_field: column with a unique id; without it the id is a hash of the question.
@@ -31,6 +43,8 @@ class ProblemSource:
         part: share of the source, as two bounds within 0 and 1: `[0, 0.8]` and `[0.8, 1]` have no problem and
             no seed question in common, whatever the order and the limit. A hash of the seed question (without
             one: of the question) decides, so the number of problems is near the share, not equal to it.
+            Questions that are the same but for spaces, case and the like stand together; to see them, the
+            source is read through once first.
         limit: at most this many problems, counted after shuffling and skipping.
     """
 
@@ -71,12 +85,38 @@ class ProblemSource:
     def grouped_by(self) -> Grouping:
         return self.grouping or OneRewritePerSeed()
 
-    def holds(self, problem: Problem) -> bool:
-        """Whether the problem is in this source's part."""
+    def holds(self, problem: Problem, places: Mapping[str, float] = MappingProxyType({})) -> bool:
+        """Whether the problem is in this source's part.
+
+        Args:
+            problem: of this source.
+            places: where the questions stand that the source writes in several forms (`places_of`).
+        """
         if self.part is None:
             return True
-        place = (int(content_id(problem.seed_question or problem.question), 16) >> 11) / 2**53  # below 1
-        return self.part[0] <= place < self.part[1]
+        question = problem.seed_question or problem.question
+        place = places.get(question_key(question))
+        return self.part[0] <= (_place(question) if place is None else place) < self.part[1]
+
+
+def places_of(problems: Iterable[Problem]) -> dict[str, float]:
+    """Where questions stand that come in several forms: all at the first of these forms' places.
+
+    A question that is always written alike keeps its own place and is left out.
+    """
+    first: dict[str, float] = {}
+    several: dict[str, float] = {}
+    for problem in problems:
+        question = problem.seed_question or problem.question
+        key, place = question_key(question), _place(question)
+        if first.setdefault(key, place) != place:
+            several[key] = first[key] = min(first[key], place)
+    return several
+
+
+def _place(question: str) -> float:
+    """Between 0 and 1, below 1."""
+    return (int(content_id(question), 16) >> 11) / 2**53
 
 
 def read_problem(row: Row, source: ProblemSource) -> Problem | str:
@@ -89,10 +129,13 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
 
     answer = row.values.get(source.answer_field)
     if _is_blank(answer):
-        return "no answer"
-    if isinstance(answer, bool) or not isinstance(answer, str | int | float):
+        return NO_ANSWER
+    if isinstance(answer, bool) or not isinstance(answer, str | int | float | Decimal):
         return f"answer is neither text nor a number but {type(answer).__name__}"
-    gold = source.extractor()(str(answer))
+    answer = written(answer)
+    if answer is None:
+        return "answer is a number whose digits are lost or too many: write it as text"
+    gold = source.extractor()(answer)
     if gold is None:
         return "no gold answer found in the answer"
 
@@ -101,25 +144,65 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
     if _is_blank(id_):
         return "no id"
     seed = row.values.get(source.seed_question_field) if source.seed_question_field else None
+    seed = "" if _is_blank(seed) else _shown(seed or "").strip()
     labels = tuple(
-        (column, str(value).strip())
+        (column, _shown(value).strip())
         for column in source.label_fields or ()
         if not _is_blank(value := row.values.get(column))
     )
-    return Problem(
-        id=str(id_), question=question, gold=gold, seed_question=str(seed or "").strip(), labels=labels
-    )
+    texts = {"question": question, "answer": answer, "id": _shown(id_), "seed question": seed, **dict(labels)}
+    if damage := _damage(texts):
+        return damage
+    return Problem(id=texts["id"], question=question, gold=gold, seed_question=seed, labels=labels)
+
+
+def about_gold(reason: str) -> bool:
+    """Whether a row was left out for its gold answer: there is none, or none that can be read."""
+    return reason.startswith(_ABOUT_GOLD)
 
 
 def questions_of(problem: Problem) -> set[str]:
-    """The questions that a problem tells the answer of: its own and the one it rewrites, as `content_id`s."""
-    return {content_id(question) for question in (problem.question, problem.seed_question) if question}
+    """What a problem tells the answer of, itself and the question it rewrites, as `question_key`s."""
+    return {question_key(question) for question in (problem.question, problem.seed_question) if question}
+
+
+def written(answer: str | float | Decimal) -> str | None:
+    """The answer as text, a number with all its digits and without an exponent; None where they are lost.
+
+    A float stands for the shortest decimal that it is the nearest float to. From 2**53 on it has lost the
+    digits of a whole number; a `Decimal` (from JSON, or a column of decimals) has them.
+    """
+    if isinstance(answer, str | int):
+        return str(answer)
+    if isinstance(answer, float) and abs(answer) >= _EXACT:
+        return None
+    exact = Decimal(repr(answer)) if isinstance(answer, float) else answer
+    if abs(exact.adjusted()) > _MOST_DIGITS:
+        return None
+    short = repr(float(exact))
+    return short if "e" not in short and Decimal(short) == exact else f"{exact:f}"
+
+
+def _shown(value: object) -> str:
+    """A value of an id, a seed or a label as text."""
+    text = written(value) if isinstance(value, float | Decimal) else None
+    return str(value) if text is None else text
+
+
+def _damage(texts: Mapping[str, str]) -> str | None:
+    """What makes a text of a row useless to tokenizers and files; None if nothing does."""
+    for name, text in texts.items():
+        if "\0" in text:
+            return f"{name} holds a NUL character"
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            return f"{name} holds half a character (a lone surrogate)"
+    return None
 
 
 def _is_blank(value: object) -> bool:
+    """Whether a cell holds nothing: null, no text, or the NaN or infinity of a number that isn't there."""
+    if isinstance(value, Decimal):
+        return not value.is_finite()
+    if isinstance(value, float):
+        return not math.isfinite(value)
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def content_id(question: str) -> str:
-    """An id that depends on the question alone: 16 hexadecimal digits."""
-    return hashlib.blake2b(question.encode(), digest_size=8).hexdigest()

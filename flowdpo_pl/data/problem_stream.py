@@ -14,12 +14,24 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
 from flowdpo_pl.data.grouping import KeepTogether
-from flowdpo_pl.data.problem_source import ProblemSource, content_id, questions_of, read_problem
-from flowdpo_pl.data.rows import IndexedRows, Row, open_rows
+from flowdpo_pl.data.indexed_rows import IndexedRows, Row
+from flowdpo_pl.data.problem_source import (
+    NO_ANSWER,
+    UNREADABLE_GOLD,
+    ProblemSource,
+    about_gold,
+    places_of,
+    questions_of,
+    read_problem,
+)
+from flowdpo_pl.data.questions import question_key
+from flowdpo_pl.data.rows import open_rows
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.types import Problem
+from flowdpo_pl.verify.verifier import check_gold
 
 DUPLICATE = "same question as an earlier row"
+CONTRADICTION = "same question as an earlier row with another gold answer"
 
 
 class ProblemStream:
@@ -67,9 +79,26 @@ class ProblemStream:
         self._held_out = held_out
         self._rows = open_rows(source.path, source.name, source.split)
         self._rows_read = 0
+        self._given = 0
+        self._readable: dict[str, bool] = {}  # by gold answer: parsing takes milliseconds
         self._check_columns()
+        self._places: dict[str, float] = {}
+        if source.part is not None:
+            if not isinstance(self._rows, IndexedRows):
+                report(f"{self._name} is read through once to find its part")
+            self._places = places_of(self._readable_problems())
         if (refuse or held_out) and isinstance(self._rows, IndexedRows):
             self._check_rows()
+
+    @property
+    def problems_met(self) -> int:
+        """Problems given and rows left out since the beginning of the stream."""
+        return self._given + self.skipped.total()
+
+    @property
+    def unreadable_golds(self) -> int:
+        """Of `problems_met`, those without a gold answer that can be read."""
+        return sum(count for reason, count in self.skipped.items() if about_gold(reason))
 
     @property
     def total(self) -> int | None:
@@ -84,7 +113,7 @@ class ProblemStream:
             UserError: every row was skipped, a question is held out, or, with `refuse`, a row is unusable.
         """
         self.skipped.clear()
-        self._rows_read = 0
+        self._rows_read = self._given = 0
         groups = self.source.grouped_by().groups(self._problems(), self._batch_size, self.skipped)
         any_batch = False
         for batch in packed(up_to(groups, self.source.limit), self._batch_size):
@@ -97,10 +126,16 @@ class ProblemStream:
         """What the source's problems ask, limit or not, for another stream's `held_out`."""
         return {
             question
-            for _, problem in self._unshuffled()
-            if isinstance(problem, Problem) and self.source.holds(problem)
+            for problem in self._readable_problems()
+            if self._holds(problem)
             for question in questions_of(problem)
         }
+
+    def _holds(self, problem: Problem) -> bool:
+        return self.source.holds(problem, self._places)
+
+    def _readable_problems(self) -> Iterator[Problem]:
+        return (problem for _, problem in self._unshuffled() if isinstance(problem, Problem))
 
     def _unshuffled(self) -> Iterator[tuple[Row, Problem | str]]:
         """Every row in the source's order, with its problem or why it has none."""
@@ -109,7 +144,7 @@ class ProblemStream:
                 yield row, read_problem(row, self.source)
 
     def _problems(self) -> Iterator[Problem]:
-        questions: set[str] = set()
+        golds: dict[str, str] = {}  # by question
         ids: set[str] = set()
         for chunk in self._rows.chunks(self._chunk_size, self._seed):
             skipped_before = self.skipped.total()
@@ -117,28 +152,55 @@ class ProblemStream:
                 self._rows_read += 1
                 problem = read_problem(row, self.source)
                 if isinstance(problem, str):
-                    self._refuse_or_count(row, problem)
-                elif not self.source.holds(problem):
+                    self._refuse_or_count(
+                        row, problem, self._answer_of(row) if problem == NO_ANSWER else None
+                    )
+                elif not self._holds(problem):
                     continue
                 elif questions_of(problem) & self._held_out:
                     raise self._tested_on([problem.id])
-                elif (question := content_id(problem.question)) in questions:
-                    self.skipped[DUPLICATE] += 1
+                elif (question := question_key(problem.question)) in golds:
+                    if problem.gold == golds[question]:
+                        self.skipped[DUPLICATE] += 1
+                    else:
+                        self._refuse_or_count(row, CONTRADICTION, problem.gold)
                 elif problem.id in ids:
                     self._refuse_or_count(row, "id of an earlier row")
+                elif not self._is_readable(problem.gold):
+                    self._refuse_or_count(row, UNREADABLE_GOLD, problem.gold)
                 elif reason := self._admit(problem):
                     self._refuse_or_count(row, reason)
                 else:
-                    questions.add(question)
+                    self._given += 1
+                    golds[question] = problem.gold
                     ids.add(problem.id)
                     yield problem
             if self.skipped.total() > skipped_before:
                 self._report(f"{self._name}: {self._tally()}")
 
-    def _refuse_or_count(self, row: Row, reason: str) -> None:
+    def _refuse_or_count(self, row: Row, reason: str, value: str | None = None) -> None:
         if self._refuse:
-            raise UserError(f"{row.where}: {reason}; mend or remove the row, or set data.invalid to skip")
+            shown = "" if value is None else f" {_short(value)}"
+            raise UserError(
+                f"{row.where}: {reason}{shown}; mend or remove the row, or set data.invalid to skip"
+            )
         self.skipped[reason] += 1
+
+    def _answer_of(self, row: Row) -> str | None:
+        """What stands where no answer is, such as `nan`; None if nothing does."""
+        value = row.values.get(self.source.answer_field)
+        return None if value is None else str(value)
+
+    def _is_readable(self, gold: str) -> bool:
+        """Whether the verifier could compare an answer with it."""
+        if gold not in self._readable:
+            try:
+                check_gold(gold)
+            except UserError:
+                self._readable[gold] = False
+            else:
+                self._readable[gold] = True
+        return self._readable[gold]
 
     def _check_columns(self) -> None:
         first_chunk = next(self._rows.chunks(self._chunk_size, None), [])
@@ -162,8 +224,12 @@ class ProblemStream:
         tested_on = []
         for row, problem in self._unshuffled():
             if isinstance(problem, str):
-                self._refuse_or_count(row, problem)
-            elif self.source.holds(problem) and questions_of(problem) & self._held_out:
+                self._refuse_or_count(row, problem, self._answer_of(row) if problem == NO_ANSWER else None)
+            elif not self._holds(problem):
+                continue
+            elif self._refuse and not self._is_readable(problem.gold):
+                self._refuse_or_count(row, UNREADABLE_GOLD, problem.gold)
+            elif questions_of(problem) & self._held_out:
                 tested_on.append(problem.id)
         self.skipped.clear()
         if tested_on:
@@ -183,6 +249,11 @@ class ProblemStream:
         of_total = "" if self._rows.total is None else f" of {self._rows.total}"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common())
         return f"{self._rows_read}{of_total} rows read, {self.skipped.total()} skipped ({reasons})"
+
+
+def _short(value: str) -> str:
+    """A value as one can quote it in a sentence."""
+    return repr(value if len(value) <= 80 else f"{value[:80]}…")
 
 
 def up_to(groups: Iterable[list[Problem]], limit: int | None) -> Iterator[list[Problem]]:

@@ -1,4 +1,4 @@
-"""Rows of a data set, read a chunk at a time from a local file or from the hub.
+"""Rows of a data set, read a chunk at a time from a local file, a folder of shards or the hub.
 
 Two kinds. *Indexed* rows know where each row lies, so that the whole file is permuted while one
 chunk is in memory. *Streamed* rows come in the source's order and are shuffled through a buffer
@@ -8,61 +8,34 @@ of chunks. Either order is a function of the seed and the rows alone.
 from __future__ import annotations
 
 import glob
-import gzip
-import json
 import os
 import random
-import shutil
-import tempfile
-import weakref
-import zlib
-from abc import ABC, abstractmethod
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.data.indexed_rows import IndexedRows, Row, Rows, Shards
+from flowdpo_pl.data.json_rows import JsonLines, json_rows
+from flowdpo_pl.errors import UserError, some_of
 
-LOCAL_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet")
+LOCAL_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 BUFFER_CHUNKS = 64
 """Chunks in the shuffle buffer of a stream: 10,240 rows at the default chunk size."""
-_IN_MEMORY_BYTES = 64 * 2**20  # a decompressed file above this goes to a temporary file
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row as it was read, and where it stands (`file:line`, or `data set, row n`; from 1)."""
-
-    where: str
-    values: dict[str, object]
-
-
-class Rows(ABC):
-    """The rows of one data set."""
-
-    total: int | None
-    """Number of rows, None when that is not known without reading them all."""
-
-    @abstractmethod
-    def chunks(self, size: int, seed: int | None) -> Iterator[list[Row]]:
-        """All rows once, `size` at a time (the last chunk may be short).
-
-        Args:
-            size: rows in a chunk.
-            seed: seed of the order; None keeps the source's order.
-        """
+_NO_DATA = re.compile(r"\..*|.*\.(md|txt|py|sh|ya?ml|lock|png|svg)|[A-Z]+|SHA256SUMS", re.IGNORECASE)
+"""Names of files in a folder of shards that are there beside the data."""
+_SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
+_SAME_SPLIT = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "test"}
 
 
 def open_rows(path: str, name: str | None = None, split: str = "train") -> Rows:
-    """The rows of a local file or of a hub data set.
+    """The rows of a local file, of a folder of shards in the order of their names, or of a hub data set.
 
     Args:
-        path: `.jsonl`, `.jsonl.gz`, `.json` or `.parquet` file, or a hub id.
+        path: `.jsonl`, `.json`, either as `.gz`, or `.parquet` file, a folder of them, or a hub id.
         name: configuration of the hub data set.
-        split: split of the hub data set.
+        split: split of the hub data set; of a folder whose files are named by split, which of them.
 
     Raises:
         UserError: the file or data set is missing, of an unknown kind, or cannot be read.
@@ -70,109 +43,98 @@ def open_rows(path: str, name: str | None = None, split: str = "train") -> Rows:
     if not names_a_file(path):
         return HubRows(path, name, split)
     file = Path(path).expanduser()
+    if file.is_dir():
+        return _rows_of_folder(file, name, split)
     if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise UserError(f"{path} {what} (looked from {Path.cwd()}): name an existing data file or a hub id")
-    if not os.access(file, os.R_OK):
-        raise UserError(f"{path} may not be read by this user: change its permissions")
-    lowered = file.name.lower()
-    if lowered.endswith((".jsonl", ".jsonl.gz")):
-        return JsonLines(file)
-    if lowered.endswith((".json", ".parquet")):
-        return TableRows(file)
-    raise UserError(f"{path} is no kind of file that can be read: use one of {', '.join(LOCAL_ENDINGS)}")
+        raise UserError(
+            f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
+        )
+    return _rows_of_file(file)
 
 
 def names_a_file(path: str) -> bool:
-    """Whether `path` means a local file; hub ids are `name` or `owner/name`."""
+    """Whether `path` means a local file or folder; hub ids are `name` or `owner/name`."""
     return (
         path.lower().endswith(LOCAL_ENDINGS)
         or path.startswith((".", "/", "~"))
         or path.count("/") > 1
         or ("/" not in path and "." in path)
-        or Path(path).is_file()
+        or Path(path).exists()
     )
 
 
-class IndexedRows(Rows):
-    """Rows that can be read in any order: shuffling permutes the whole file."""
-
-    total: int
-
-    @abstractmethod
-    def read(self, indices: Sequence[int]) -> list[Row]:
-        """The rows at `indices` (from 0), in that order."""
-
-    def chunks(self, size: int, seed: int | None) -> Iterator[list[Row]]:
-        order = array("Q", range(self.total))
-        if seed is not None:
-            random.Random(seed).shuffle(order)
-        for start in range(0, len(order), size):
-            yield self.read(order[start : start + size])
+def _rows_of_file(file: Path) -> IndexedRows:
+    if not os.access(file, os.R_OK):
+        raise UserError(f"{file} may not be read by this user: change its permissions")
+    lowered = file.name.lower()
+    if lowered.endswith((".jsonl", ".jsonl.gz")):
+        return JsonLines(file)
+    if lowered.endswith((".json", ".json.gz")):
+        return json_rows(file)
+    if lowered.endswith(".parquet"):
+        return ParquetRows(file)
+    raise UserError(f"{file} is no kind of file that can be read: use one of {', '.join(LOCAL_ENDINGS)}")
 
 
-class JsonLines(IndexedRows):
-    """A `.jsonl` or `.jsonl.gz` file, of which only the offsets of the lines stay in memory.
-
-    Every line is parsed once while it is indexed: a malformed one is reported before training
-    starts instead of hours later.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = _decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb")
-        weakref.finalize(self, self._file.close)
-        self._starts = array("Q")
-        start = 0
-        for line in self._file:
-            self._parse(len(self._starts), line)
-            self._starts.append(start)
-            start += len(line)
-        self.total = len(self._starts)
-
-    def read(self, indices: Sequence[int]) -> list[Row]:
-        rows = []
-        for index in indices:
-            self._file.seek(self._starts[index])
-            rows.append(self._parse(index, self._file.readline()))
-        return rows
-
-    def _parse(self, index: int, line: bytes) -> Row:
-        where = f"{self._path}:{index + 1}"
-        if not line.strip():
-            return Row(where, {})
-        try:
-            values = json.loads(line)
-        except ValueError as error:  # malformed JSON, or bytes that are not UTF-8
-            raise UserError(f"{where}: the line is not valid JSON ({error}): mend or remove it") from error
-        if not isinstance(values, dict):
-            kind = type(values).__name__
-            raise UserError(f"{where}: the line is a JSON {kind}: make it an object with fields")
-        return Row(where, values)
+def _rows_of_folder(folder: Path, name: str | None, split: str) -> Shards:
+    """The shards that lie directly in a folder (in its folder `name`), in the order of their names."""
+    if name is not None and not (folder := folder / name).is_dir():
+        raise UserError(f"{folder} is no folder: set name to a folder in {folder.parent}, or leave it out")
+    files = [
+        file for file in sorted(folder.iterdir()) if file.is_file() and not _NO_DATA.fullmatch(file.name)
+    ]
+    if not files:
+        raise UserError(f"{folder} is a folder without data files: name a file, or the folder they are in")
+    kinds = {file.name: file.name.lower().removesuffix(".gz").rpartition(".")[2] for file in files}
+    unknown = [name for name in kinds if not name.lower().endswith(LOCAL_ENDINGS)]
+    if unknown or len(set(kinds.values())) > 1:
+        raise UserError(
+            f"{folder} is a folder of more than shards of one kind ({some_of(unknown or list(kinds), 3)}): "
+            f"name one file, or leave only those of one kind there ({', '.join(LOCAL_ENDINGS)})"
+        )
+    splits = {file.name: _split_of(file.name) for file in files}
+    if len(set(splits.values())) > 1:
+        files = [file for file in files if splits[file.name] == _SAME_SPLIT.get(split, split)]
+        if not files or None in splits.values():
+            raise UserError(
+                f"{folder} is a folder of several splits ({some_of(list(splits), 3)}), and it is not clear "
+                f"which files are '{split}': name one file, or give each split a folder"
+            )
+    return Shards([_rows_of_file(file) for file in files])
 
 
-class TableRows(IndexedRows):
-    """A `.json` or `.parquet` file through `datasets`, which memory-maps its own copy of it."""
+def _split_of(name: str) -> str | None:
+    """The split that a file's name tells."""
+    found = [word.lower() for word in _SPLIT.findall(name)]
+    return _SAME_SPLIT.get(found[0], found[0]) if found else None
+
+
+class ParquetRows(IndexedRows):
+    """A `.parquet` file through `datasets`, which memory-maps its own copy of it."""
 
     def __init__(self, path: Path) -> None:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
 
         self._path = path
-        kind = path.suffix.lower()[1:]
-        # The default batch size fails on a .parquet file without rows.
-        options = {"batch_size": 1000} if kind == "parquet" else {}
         try:
-            self._table = load_dataset(kind, data_files=glob.escape(str(path)), split="train", **options)
+            # The default batch size fails on a file without rows.
+            self._table = load_dataset(
+                "parquet", data_files=glob.escape(str(path)), split="train", batch_size=1000
+            )
         except (DatasetsError, OSError, ValueError, StopIteration) as error:
             reason = _first_line(error.__cause__ or error)
             raise UserError(f"{path} gives no table ({reason}): mend it, or convert it to .jsonl") from error
         self.total = len(self._table)
+        self._short_floats = _short_floats(self._table.features)
 
     def read(self, indices: Sequence[int]) -> list[Row]:
         columns = self._table[list(indices)]
         return [
-            Row(f"{self._path}, row {index + 1}", {name: column[place] for name, column in columns.items()})
+            Row(
+                f"{self._path}, row {index + 1}",
+                _as_written({name: column[place] for name, column in columns.items()}, self._short_floats),
+            )
             for place, index in enumerate(indices)
         ]
 
@@ -194,11 +156,40 @@ class HubRows(Rows):
             ) from error
         info = (self._stream.info.splits or {}).get(split)
         self.total = info.num_examples if info is not None else None
+        self._short_floats = _short_floats(getattr(self._stream, "features", None))
 
     def chunks(self, size: int, seed: int | None) -> Iterator[list[Row]]:
-        rows = (Row(f"{self._label}, row {n}", dict(values)) for n, values in enumerate(self._stream, 1))
-        chunks = _chunked(rows, size)
+        chunks = _chunked(self._rows(), size)
         return chunks if seed is None else shuffled_through_buffer(chunks, size, random.Random(seed))
+
+    def _rows(self) -> Iterator[Row]:
+        from datasets.exceptions import DatasetsError
+
+        number = 0
+        try:
+            for number, values in enumerate(self._stream, 1):
+                yield Row(f"{self._label}, row {number}", _as_written(dict(values), self._short_floats))
+        except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # other columns, or no network
+            raise UserError(
+                f"{self._label} breaks off after row {number} ({_first_line(error)}): "
+                "mend the data set, or download its files and name one"
+            ) from error
+
+
+def _short_floats(features: Mapping[str, object] | None) -> dict[str, str]:
+    """The columns of floats below 64 bits, with their types."""
+    kinds = {name: str(getattr(feature, "dtype", "")) for name, feature in (features or {}).items()}
+    return {name: kind for name, kind in kinds.items() if kind in ("float16", "float32")}
+
+
+def _as_written(values: dict[str, object], short_floats: Mapping[str, str]) -> dict[str, object]:
+    """The values with floats below 64 bits as the shortest decimal: 0.1 is not 0.10000000149011612."""
+    import numpy as np
+
+    for name, kind in short_floats.items():
+        if isinstance(value := values[name], float) and np.isfinite(value):
+            values[name] = Decimal(str(np.dtype(kind).type(value)))
+    return values
 
 
 def shuffled_through_buffer(
@@ -224,18 +215,6 @@ def _draw(buffer: list[Row], size: int, rng: random.Random) -> list[Row]:
 def _chunked(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     while chunk := list(islice(rows, size)):
         yield chunk
-
-
-def _decompressed(path: Path) -> IO[bytes]:
-    """The content of a gzip file, where one can seek."""
-    plain = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 (its owner closes it)
-    try:
-        with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, plain)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is no whole gzip file ({error}): fetch or pack it again") from error
-    plain.seek(0)
-    return plain
 
 
 def _first_line(error: BaseException) -> str:

@@ -143,4 +143,8 @@ def _text(row: Mapping[str, Any], field: str) -> str:
     value = row.get(field)
     if not isinstance(value, str) or not value.strip():
         raise NoSolutionError(f"no {field}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise NoSolutionError(f"{field} holds half a character (a lone surrogate)") from None
     return value

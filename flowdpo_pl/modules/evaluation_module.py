@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_info
+
 from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
@@ -103,6 +105,7 @@ class EvaluationModule(AdapterModule):
         return {
             **self.results.summary(),
             "skipped": dict(self._data.skipped) if self._data is not None else {},
+            "unreadable_gold_rate": self._unreadable_gold_rate,
             "generated_tokens": self.results.generated_tokens,
             "seconds": self.results.seconds,
             "made_by": self.made_by(),
@@ -141,13 +144,38 @@ class EvaluationModule(AdapterModule):
         """`answered`: ids of the problems that were answered now, and not by an interrupted run."""
         return {"answered": self.results.step(batch, self.chains)}
 
+    # The hooks of callbacks come before those of the module: what is answered is on disk by then.
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        self.results.first_chunk.require_judged(self._chunk_size)
+
     def on_test_epoch_end(self) -> None:
         assert isinstance(self.results, JudgedAnswers)
-        self.log_dict({f"test/{name}": value for name, value in self.results.measured().items()})
+        measured = {**self.results.measured(), "unreadable_gold_rate": self._unreadable_gold_rate}
+        self.log_dict({f"test/{name}": value for name, value in measured.items()})
+        self.results.first_chunk.require_judged(self._chunk_size, ended=True)
 
     def predict_step(self, batch: Sequence[Problem], batch_idx: int) -> list[str]:
         """Ids of the problems that have a trace now (Lightning takes no frozen dataclasses)."""
         return self.results.step(batch, self.chains)
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        self.results.first_chunk.require_judged(self._chunk_size)
+
+    def on_predict_epoch_end(self) -> None:
+        assert isinstance(self.results, CollectedTraces)
+        shares = {**self.results.judging(), "unreadable_gold_rate": self._unreadable_gold_rate}
+        rank_zero_info(f"predict: {', '.join(f'{name} {value:.3g}' for name, value in shares.items())}")
+        self.results.first_chunk.require_judged(self._chunk_size, ended=True)
+
+    @property
+    def _chunk_size(self) -> int:
+        """Problems after which it is looked at how many answers could be judged."""
+        return self._data.chunk_size if self._data is not None else 160
+
+    @property
+    def _unreadable_gold_rate(self) -> float:
+        return self._data.unreadable_gold_rate(self._verb) if self._data is not None else float("nan")
 
     @property
     def _data(self) -> PromptDataModule | None:

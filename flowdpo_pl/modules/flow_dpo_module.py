@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
+from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
 from flowdpo_pl.measure.tree_statistics import tree_statistics
@@ -96,6 +98,8 @@ class FlowDPOModule(AdapterModule):
         self.validation_accuracy = ProgressiveAccuracy(window)
         self.chooser_confusion = ChooserConfusion()
         self._seen = {"train": 0, "validation": 0}
+        self._first_chunk = {"train": FirstChunk(), "validation": FirstChunk()}
+        self._judging = Counter[str]()  # of the running validation
         self._generated_tokens = 0
         self._updates = 0
 
@@ -186,18 +190,26 @@ class FlowDPOModule(AdapterModule):
             },
             peak_memory_bytes=peak_memory_bytes(self.device),
         ).flat()
-        if isinstance(datamodule := getattr(self.trainer, "datamodule", None), PromptDataModule):
-            datamodule.mark_consumed(list(batch))
+        if self._data is not None:
+            self._data.mark_consumed(list(batch))
         if self._done:
             self.trainer.should_stop = True
         self.log_dict(values, batch_size=max(1, len(batch)))
         return values
 
+    # The hooks of callbacks come before those of the module: what is played is on disk by then.
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._first_chunk["train"].require_judged(self._chunk_size)
+
     def on_train_epoch_end(self) -> None:
+        self._first_chunk["train"].require_judged(self._chunk_size, ended=True)
         self.trainer.should_stop = True  # no problem is seen twice: the stream is the whole run
 
     def on_validation_epoch_start(self) -> None:
         self._seen["validation"] = 0
+        self._first_chunk["validation"] = FirstChunk()
+        self._judging.clear()
         self.validation_accuracy.reset()
         self.chooser_confusion.reset()
 
@@ -205,11 +217,33 @@ class FlowDPOModule(AdapterModule):
         play = self.rollouts.play(batch)
         return self._played(play, self.validation_accuracy, "validation").flat()
 
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self._first_chunk["validation"].require_judged(self._chunk_size)
+
     def on_validation_epoch_end(self) -> None:
         measured = {**self.validation_accuracy.compute(), **self.chooser_confusion.compute()}
         self.log_dict({f"validation/{name}": value.float() for name, value in measured.items()})
+        if self._judging:
+            unjudged = self._unjudged(self._judging, "validation")
+            self.log_dict({f"validation/{name}": value for name, value in unjudged.items()})
+        self._first_chunk["validation"].require_judged(self._chunk_size, ended=True)
 
     # The parts of a step.
+
+    @property
+    def _data(self) -> PromptDataModule | None:
+        data = getattr(self.trainer, "datamodule", None)
+        return data if isinstance(data, PromptDataModule) else None
+
+    @property
+    def _chunk_size(self) -> int:
+        """Problems after which it is looked at how many answers could be judged."""
+        return self._data.chunk_size if self._data is not None else self.accuracy.window
+
+    def _unjudged(self, judging: Mapping[str, int], stream: str) -> dict[str, float]:
+        """The shares of answers without a verdict, and of problems without a gold answer."""
+        golds = self._data.unreadable_gold_rate(stream) if self._data is not None else float("nan")
+        return {**judging_rates(**judging), "unreadable_gold_rate": golds}
 
     def _played(self, play: Play, accuracy: ProgressiveAccuracy, stream: str) -> BatchNumbers:
         """Count a play; the batch's numbers as far as playing goes, and the running accuracy."""
@@ -223,6 +257,11 @@ class FlowDPOModule(AdapterModule):
         closes = self.team.flow.closes
         questions = [chooser_questions(tree, closes, judge, text_of) for tree in play.trees]
         self.chooser_confusion.update(questions)
+        judged = interleaved(gathered([judgements(tree) for tree in play.trees]))
+        answers = [answer for of_tree in judged for answer in of_tree]
+        self._first_chunk[stream].add(answers)
+        judging = judging_counts(answer.error for answer in answers)
+        self._judging.update(judging)
         statistics = tree_statistics(play.trees, self.team.flow.agents)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
         totals = summed(list(nodes.values()), self.device)
@@ -231,6 +270,8 @@ class FlowDPOModule(AdapterModule):
             accuracy={name: float(value) for name, value in accuracy.compute().items()},
             chooser={name: float(value) for name, value in self.chooser_confusion.compute().items()},
             nodes=dict(zip(nodes, totals, strict=True)),
+            judging={name: float(number) for name, number in judging.items()},
+            unjudged=self._unjudged(judging, stream),
             trees={name: value for name, value in statistics.items() if name not in nodes},
             problems=trees,
             problems_seen=float(self._seen[stream]),

@@ -60,8 +60,8 @@ class PromptDataModule(LightningDataModule):
         shuffle: permute the training problems (a local file as a whole, a hub stream through a
             buffer of 64 chunks).
         seed: seed of the training order.
-        invalid: what to do with a row that is empty, answerless, without a readable gold answer or
-            too long: `skip` (and count and report it) or `refuse` (stop and name it).
+        invalid: what to do with a row that is empty, answerless, without a gold answer that the verifier
+            can read, or too long: `skip` (and count and report it) or `refuse` (stop and name it).
 
     Raises:
         UserError: a size is not positive, or a batch does not fit in a chunk.
@@ -144,6 +144,13 @@ class PromptDataModule(LightningDataModule):
     def skipped(self) -> Counter[str]:
         """Rows skipped so far, by reason, over all sources."""
         return sum((stream.skipped for stream in self.streams.values()), Counter())
+
+    def unreadable_gold_rate(self, name: str) -> float:
+        """Share of a source's problems so far that have no gold answer that can be read; nan without any."""
+        stream = self.streams.get(name)
+        return (
+            stream.unreadable_golds / stream.problems_met if stream and stream.problems_met else float("nan")
+        )
 
     # Loaders. They have no length, and Lightning neither shards nor fast-forwards them.
 

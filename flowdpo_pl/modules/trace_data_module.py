@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import UserError, require_at_least, some_of
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
@@ -196,18 +197,13 @@ class TraceDataModule(LightningDataModule):
 def _require_disjoint(train: Sequence[Trace], validation: Sequence[Trace]) -> None:
     """Refuse questions that are in both, by id or by text."""
     ids = {trace.problem_id for trace in train}
-    questions = {_plain(trace.question) for trace in train}
-    both = [t.problem_id for t in validation if t.problem_id in ids or _plain(t.question) in questions]
+    questions = {question_key(trace.question) for trace in train}
+    both = [t.problem_id for t in validation if t.problem_id in ids or question_key(t.question) in questions]
     if both:
         raise UserError(
             f"{len(both)} problems of data.validation are in data.train too, by id or by question: "
             f"{some_of(both)}; take them out of one of the two."
         )
-
-
-def _plain(question: str) -> str:
-    """The question without what makes no difference to a reader."""
-    return " ".join(question.split()).casefold()
 
 
 def _cut(traces: Sequence[Trace], size: int) -> list[Batch]:

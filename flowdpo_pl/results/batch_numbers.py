@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 
-def _summed(*names: str) -> Any:
+def _summed(*names: str, **options: Any) -> Any:
     """A field whose numbers, in logs so named (`*` is any text), add up over batches."""
-    return field(metadata={"summed": names})
+    return field(metadata={"summed": names}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,12 @@ class BatchNumbers:
     """What agents that choose said, against what the partial answers held (`ChooserConfusion`)."""
     nodes: Mapping[str, float] = _summed("*/pairs", "*/ties/*")
     """Numbers of nodes by agent and outcome."""
+    judging: Mapping[str, float] = _summed(
+        "judged_answers", "judging_errors", "judging_timeouts", default_factory=dict
+    )
+    """Answers judged, and those without a verdict (`judging_counts`)."""
+    unjudged: Mapping[str, float] = field(default_factory=dict)
+    """The shares of answers without a verdict, and of rows without a gold answer."""
     trees: Mapping[str, float]
     """The trees' other statistics (`tree_statistics`): shares by agent and by depth, lengths."""
     problems: float

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.distributed import gathered, interleaved
+from flowdpo_pl.measure.judging import FirstChunk, Judgement, judging_counts, judging_rates
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.results.provenance import MEND_FILE, require_same
 from flowdpo_pl.results.traces import Trace, read_traces
@@ -29,6 +30,8 @@ class CollectedTraces:
         self._source = source
         self.seconds = 0.0
         """Of play, in this run."""
+        self.first_chunk = FirstChunk()
+        """Of what this run tries."""
         self.traces: dict[str, Trace] = {}
         """By problem."""
         self.resumed = 0
@@ -77,6 +80,12 @@ class CollectedTraces:
         ]
         traces = interleaved(gathered(mine))
         self.add(traces)
+        judged = [
+            Judgement(problem.id, problem.gold, trajectory.verdict.error)
+            for problem in problems
+            for trajectory in tried.get(problem.id, ())
+        ]
+        self.first_chunk.add([answer for of_rank in gathered(judged) for answer in of_rank])
         return [trace.problem_id for trace in traces]
 
     def add(self, traces: Iterable[Trace]) -> None:
@@ -97,6 +106,7 @@ class CollectedTraces:
     def summary(self) -> dict[str, Any]:
         """The result as plain values (docs/evaluation.md)."""
         return {
+            **self.judging(),
             "problems": self.problems,
             "accepted": self._right,
             "acceptance": self.accuracy if self.traces else None,
@@ -105,12 +115,22 @@ class CollectedTraces:
             "out_of_tokens": self.out_of_tokens,
         }
 
+    def judging(self) -> dict[str, float]:
+        """How many of all attempts could not be judged, and which share."""
+        counts = {
+            "judged_answers": sum(trace.attempts for trace in self.traces.values()),
+            "judging_errors": sum(trace.judging_errors for trace in self.traces.values()),
+            "judging_timeouts": sum(trace.judging_timeouts for trace in self.traces.values()),
+        }
+        return {"judging_errors": counts["judging_errors"], **judging_rates(**counts)}
+
     @property
     def _right(self) -> int:
         return sum(trace.correct for trace in self.traces.values())
 
     def _trace(self, problem: Problem, tried: Sequence[Trajectory], made_by: dict[str, Any]) -> Trace:
         last = tried[-1]
+        judging = judging_counts(trajectory.verdict.error for trajectory in tried)
         return Trace(
             problem_id=problem.id,
             question=problem.question,
@@ -121,5 +141,7 @@ class CollectedTraces:
             source=self._source,
             attempts=len(tried),
             generated_tokens=sum(answer_tokens(trajectory.moves) for trajectory in tried),
+            judging_errors=judging["judging_errors"],
+            judging_timeouts=judging["judging_timeouts"],
             made_by=made_by,
         )

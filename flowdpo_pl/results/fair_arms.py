@@ -8,9 +8,10 @@ one arm on as many *unfiltered* prompts show how much that matters.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.results.traces import Trace
 
@@ -63,7 +64,7 @@ def fair_arms(
     """Cut all arms to the prompts that each has a right trace for.
 
     Args:
-        arms: traces by arm, one a prompt; prompts are the same if their problem ids are.
+        arms: traces by arm, one a prompt; prompts are the same if their questions are (`same_question`).
         unfiltered: the arm whose unfiltered prompts are drawn too.
         limit: at most so many prompts, drawn at random.
         seed: of what is drawn.
@@ -79,36 +80,54 @@ def fair_arms(
         raise UserError(f"unfiltered is '{unfiltered}', but the arms are {list(arms)}.")
     require_at_least(1, {"limit": limit})
     _require_same_tries(arms)
-    questions: dict[str, tuple[str, str]] = {}
-    for name, traces in arms.items():
-        for trace in traces:
-            asked = (trace.question, trace.gold)
-            if questions.setdefault(trace.problem_id, asked) != asked:
-                raise UserError(
-                    f"problem {trace.problem_id} of arm '{name}' has another question or gold answer than "
-                    "in an arm before: make all arms from the same prompts."
-                )
-    right = {name: {t.problem_id: t for t in traces if t.correct} for name, traces in arms.items()}
+    prompts = _prompts(arms)
+    right = {name: _by_prompt(trace for trace in traces if trace.correct) for name, traces in arms.items()}
     if empty := [name for name, traces in right.items() if not traces]:
         raise UserError(
             f"arm '{empty[0]}' has no right trace among {len(arms[empty[0]])}: give it more prompts or tries."
         )
-    shared = [problem for problem in questions if all(problem in traces for traces in right.values())]
+    shared = [prompt for prompt in prompts if all(prompt in traces for traces in right.values())]
     if not shared:
         numbers = ", ".join(f"{name} {len(traces)}" for name, traces in right.items())
         raise UserError(
             f"no prompt has a right trace in every arm ({numbers}): make them from the same prompts."
         )
     kept = _drawn(shared, limit, f"kept {seed}")
-    kept_arms = {name: tuple(traces[problem] for problem in kept) for name, traces in right.items()}
+    kept_arms = {name: tuple(traces[prompt] for prompt in kept) for name, traces in right.items()}
     others = _drawn(list(right[unfiltered]), len(kept), f"unfiltered {seed}")
     return FairArms(
         arms=kept_arms,
-        unfiltered=tuple(right[unfiltered][problem] for problem in others),
-        counts={name: _counts(arms[name], kept_arms[name], len(questions)) for name in arms},
-        offered=len(questions),
+        unfiltered=tuple(right[unfiltered][prompt] for prompt in others),
+        counts={name: _counts(arms[name], kept_arms[name], len(prompts)) for name in arms},
+        offered=len(prompts),
         shared=len(shared),
     )
+
+
+def _by_prompt(traces: Iterable[Trace]) -> dict[str, Trace]:
+    """The first trace of each prompt, in the order they come."""
+    found: dict[str, Trace] = {}
+    for trace in traces:
+        found.setdefault(question_key(trace.question), trace)
+    return found
+
+
+def _prompts(arms: Mapping[str, Sequence[Trace]]) -> list[str]:
+    """The prompts of all arms, which must not contradict each other, in the order they first come."""
+    golds: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    for name, traces in arms.items():
+        for trace in traces:
+            prompt = question_key(trace.question)
+            if (
+                ids.setdefault(trace.problem_id, prompt) != prompt
+                or golds.setdefault(prompt, trace.gold) != trace.gold
+            ):
+                raise UserError(
+                    f"problem {trace.problem_id} of arm '{name}' has another question or gold answer than "
+                    "in an arm before: make all arms from the same prompts."
+                )
+    return list(golds)
 
 
 def _require_same_tries(arms: Mapping[str, Sequence[Trace]]) -> None:
@@ -125,19 +144,19 @@ def _require_same_tries(arms: Mapping[str, Sequence[Trace]]) -> None:
                     )
 
 
-def _drawn(problems: list[str], limit: int | None, seed: str) -> list[str]:
-    """At most `limit` of the problems, in their order."""
-    if limit is None or limit >= len(problems):
-        return problems
-    chosen = set(random.Random(seed).sample(problems, limit))
-    return [problem for problem in problems if problem in chosen]
+def _drawn(prompts: list[str], limit: int | None, seed: str) -> list[str]:
+    """At most `limit` of the prompts, in their order."""
+    if limit is None or limit >= len(prompts):
+        return prompts
+    chosen = set(random.Random(seed).sample(prompts, limit))
+    return [prompt for prompt in prompts if prompt in chosen]
 
 
 def _counts(traces: Sequence[Trace], kept: Sequence[Trace], offered: int) -> ArmCounts:
     return ArmCounts(
         prompts=len(traces),
         right=sum(trace.correct for trace in traces),
-        missing=offered - len(traces),
+        missing=offered - len(_by_prompt(traces)),
         attempts=sum(trace.attempts for trace in traces),
         generated_tokens=sum(trace.generated_tokens for trace in traces),
         kept_characters=sum(len(trace.trace) for trace in kept) / len(kept),

@@ -17,6 +17,7 @@ from flowdpo_pl.distributed import gathered, interleaved
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
+from flowdpo_pl.measure.judging import FirstChunk, Judgement, judging_counts, judging_rates
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.results.predictions import Prediction, accuracies, accuracies_by_label, prediction_of
 from flowdpo_pl.results.provenance import MEND_FILE, require_same
@@ -35,6 +36,8 @@ class JudgedAnswers:
         """What the answers depend on besides how they are played."""
         self.seconds = 0.0
         """Of play, in this run."""
+        self.first_chunk = FirstChunk()
+        """Of what this run answers."""
         self._samples: dict[str, list[Prediction]] = {}
         self._earlier: dict[str, list[Prediction]] = {}
 
@@ -73,6 +76,8 @@ class JudgedAnswers:
         mine = [(p.id in answered, answered.get(p.id) or self.earlier(p) or []) for p in problems]
         everyones = interleaved(gathered(mine))
         self.add([samples for _, samples in everyones])
+        new_rows = [row for fresh, samples in everyones if fresh for row in samples]
+        self.first_chunk.add([Judgement(row.problem_id, row.gold, row.error) for row in new_rows])
         return [samples[0].problem_id for fresh, samples in everyones if fresh]
 
     def earlier(self, problem: Problem) -> list[Prediction] | None:
@@ -98,13 +103,15 @@ class JudgedAnswers:
     def summary(self) -> dict[str, Any]:
         """The result as plain values (docs/evaluation.md)."""
         rows = self.predictions
+        judging = judging_counts(row.error for row in rows)
         return {
             **accuracies(rows),
             "by_label": accuracies_by_label(rows),
             "chooser": self._chooser(),
             "cut_rate": sum(row.cut for row in rows) / len(rows) if rows else None,
             "chunks_per_answer": sum(row.chunks for row in rows) / len(rows) if rows else None,
-            "judging_errors": sum(row.error is not None for row in rows),
+            "judging_errors": judging["judging_errors"],
+            **judging_rates(**judging),
         }
 
     def measured(self) -> dict[str, float]:
@@ -113,7 +120,7 @@ class JudgedAnswers:
         measured = {name: float(values[name]) for name in ("accuracy", "low", "high")}
         if "majority" in values:
             measured["majority_accuracy"] = values["majority"]["accuracy"]
-        return measured
+        return measured | judging_rates(**judging_counts(row.error for row in self.predictions))
 
     def _chooser(self) -> dict[str, float]:
         """The chooser's words against what the partial answers held; empty if none was ever asked."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flowdpo_pl.data.questions import question_key, same_question
 from flowdpo_pl.errors import UserError, require_at_least
 from flowdpo_pl.results.predictions import Prediction, by_problem
+from flowdpo_pl.verify.answers import plain_number
 
 _AT_ONCE = 2**22  # resampled problems in memory
 
@@ -42,11 +44,15 @@ def paired(
 ) -> Comparison:
     """Compare the runs problem by problem; all samples of a problem stay together.
 
+    Problems are the same if their ids are, or, of those whose id only one run has, their questions.
+
     Raises:
-        UserError: the runs have no problem in common, or other questions under the same id; or no resample.
+        UserError: the runs have no problem in common, other questions under the same id, or other gold
+            answers; or no resample.
     """
     require_at_least(1, {"resamples": resamples})
     runs = by_problem(a), by_problem(b)
+    runs = runs[0], _named_as(runs[0], runs[1])
     common = sorted(runs[0].keys() & runs[1].keys())
     only = [len(run) - len(common) for run in runs]
     if not common:
@@ -54,12 +60,7 @@ def paired(
             f"the runs have no problem in common: {only[0]} are only in the first, {only[1]} only in the "
             "second; compare runs of `test` on the same data."
         )
-    for name in common:
-        if runs[0][name][0].question != runs[1][name][0].question:
-            raise UserError(
-                f"problem {name} asks something else in the second run: "
-                "compare runs of `test` on the same data."
-            )
+    _require_same_problems([(name, runs[0][name][0], runs[1][name][0]) for name in common])
     shares = np.array([[_right(run[name]) for name in common] for run in runs])
     differences = shares[1] - shares[0]
     low, high = bootstrap(differences, seed, resamples)
@@ -77,6 +78,44 @@ def paired(
         b_better=better[1],
         p=sign_test(*better),
     )
+
+
+def _named_as(
+    a: Mapping[str, list[Prediction]], b: Mapping[str, list[Prediction]]
+) -> dict[str, list[Prediction]]:
+    """The problems of b, those that only b's id sets apart under their id in a."""
+    only_a = {question_key(rows[0].question): name for name, rows in a.items() if name not in b}
+    return {
+        name if name in a else only_a.pop(question_key(rows[0].question), name): rows
+        for name, rows in b.items()
+    }
+
+
+def _require_same_problems(problems: Sequence[tuple[str, Prediction, Prediction]]) -> None:
+    """Refuse runs that asked something else under one id, or judged by other gold answers."""
+    for name, one, other in problems:
+        if not same_question(one.question, other.question):
+            raise UserError(
+                f"problem {name} asks something else in the second run: "
+                "compare runs of `test` on the same data."
+            )
+    differ = [
+        f"{name}: {one.gold!r} and {other.gold!r}"
+        for name, one, other in problems
+        if not _same_gold(one.gold, other.gold)
+    ]
+    if differ:
+        raise UserError(
+            f"{len(differ)} of {len(problems)} problems have another gold answer in the second run "
+            f"({'; '.join(differ[:3])}): compare runs of `test` on the same data."
+        )
+
+
+def _same_gold(one: str, other: str) -> bool:
+    if one.split() == other.split():
+        return True
+    numbers = plain_number(one), plain_number(other)
+    return numbers[0] is not None and numbers[0] == numbers[1]
 
 
 def sign_test(losses: int, wins: int) -> float:

@@ -32,6 +32,9 @@ class Trace:
     """How many were tried for this problem, this one included."""
     generated_tokens: int = 0
     """By all attempts together."""
+    judging_errors: int = 0
+    """Of its attempts, those that could not be judged, time-outs included."""
+    judging_timeouts: int = 0
     made_by: dict[str, Any] = field(default_factory=dict)
     """How it was made: base, adapters with their versions, flow, sampling, seed."""
 
@@ -95,5 +98,9 @@ def _trace(values: Any, where: str) -> Trace:
     for name, kind in {**texts, "correct": bool}.items():
         if not isinstance(values.get(name), kind):
             raise UserError(f"{where} is no trace: it has no {name} ({kind.__name__}).")
+        try:
+            str(values[name]).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{where}: {name} holds half a character (a lone surrogate): mend it.") from error
     known = {known.name for known in fields(Trace)}
     return Trace(**{name: value for name, value in values.items() if name in known})

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.data.problem_source import ProblemSource, content_id
+from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.fair_arms import FairArms, fair_arms
@@ -93,11 +94,11 @@ def told(fair: FairArms, overlap: Sequence[str] | None) -> list[str]:
 def among(written: Mapping[str, Sequence[Trace]], source: ProblemSource, key: str) -> list[str]:
     """Ids of the traces whose question is one of the source's."""
     stream = ProblemStream(source, key=key)
-    questions = {content_id(problem.question) for batch in stream.batches() for problem in batch}
+    questions = {question_key(problem.question) for batch in stream.batches() for problem in batch}
     found = {
         trace.problem_id: None
         for rows in written.values()
         for trace in rows
-        if content_id(trace.question.strip()) in questions
+        if question_key(trace.question) in questions
     }
     return list(found)

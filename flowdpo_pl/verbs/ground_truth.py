@@ -43,12 +43,16 @@ def ground_truth(
     Raises:
         UserError: the source can't be read, or no problem has a right solution.
     """
-    found = list(_judged(source, solution, verifier or MathVerifier()))
+    stream = ProblemStream(source, key="source")
+    found = list(_judged(stream, solution, verifier or MathVerifier()))
     traces = [trace for trace in found if isinstance(trace, Trace)]
     left_out = [problem for problem in found if isinstance(problem, LeftOut)]
     if not traces:
         reason = left_out[0].reason if left_out else "there is no problem"
         raise UserError(f"no row of {source.path} gives a right solution ({reason}): set solution.field.")
+    if stream.skipped:
+        told = ", ".join(f"{count} {reason}" for reason, count in stream.skipped.most_common())
+        print(f"{source.path}: {stream.skipped.total()} rows skipped ({told})")
     for name, lines in (
         ("traces.jsonl", map(to_line, traces)),
         ("left_out.jsonl", (json.dumps(asdict(problem)) + "\n" for problem in left_out)),
@@ -58,13 +62,13 @@ def ground_truth(
     print(f"{output / 'traces.jsonl'}: {len(traces)} traces, {len(left_out)} problems left out")
 
 
-def _judged(source: ProblemSource, solution: Solution, verifier: MathVerifier) -> Iterator[Trace | LeftOut]:
+def _judged(stream: ProblemStream, solution: Solution, verifier: MathVerifier) -> Iterator[Trace | LeftOut]:
     made_by = {"solution": {"class": type(solution).__name__, **asdict(solution)}}  # type: ignore[call-overload]
-    rows = _rows(source)
+    rows = _rows(stream.source)
     waiting = []
-    for problem in (problem for batch in ProblemStream(source, key="source").batches() for problem in batch):
+    for problem in (problem for batch in stream.batches() for problem in batch):
         try:
-            text = solution(rows[problem.id], problem.gold)
+            text = solution(rows[problem.id, problem.question], problem.gold)
         except NoSolutionError as error:
             yield LeftOut(problem.id, str(error))
         else:
@@ -74,15 +78,17 @@ def _judged(source: ProblemSource, solution: Solution, verifier: MathVerifier) -
         verdict = future.result()
         if verdict.correct:
             yield replace(trace, correct=True, extracted=verdict.extracted, source="ground_truth")
+        elif verdict.error is not None:
+            yield LeftOut(trace.problem_id, f"not judged: {verdict.error}")
         else:
             yield LeftOut(trace.problem_id, f"judged wrong: {verdict.extracted} instead of {trace.gold}")
 
 
-def _rows(source: ProblemSource) -> Mapping[str, Mapping[str, Any]]:
-    """The source's rows by the problem that they hold; of repeated ones the first."""
-    rows: dict[str, Mapping[str, Any]] = {}
+def _rows(source: ProblemSource) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """The source's rows by id and question of the problem that they hold; of repeated ones the first."""
+    rows: dict[tuple[str, str], Mapping[str, Any]] = {}
     for chunk in open_rows(source.path, source.name, source.split).chunks(160, None):
         for row in chunk:
             if isinstance(problem := read_problem(row, source), Problem):
-                rows.setdefault(problem.id, row.values)
+                rows.setdefault((problem.id, problem.question), row.values)
     return rows

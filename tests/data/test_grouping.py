@@ -32,6 +32,14 @@ def test_one_rewrite_per_seed_reads_no_further_than_it_must() -> None:
     assert next(problems).id == "1"
 
 
+def test_a_seed_in_another_form_is_the_same_seed() -> None:
+    problems = [Problem(seed, f"q {seed}", "1", seed) for seed in ("How many?", "how  many", "How few?")]
+    kept = list(OneRewritePerSeed().groups(problems, 4, Counter()))
+    assert [problem.id for (problem,) in kept] == ["How many?", "How few?"]
+    together = list(KeepTogether().groups(problems, 4, Counter()))
+    assert [len(group) for group in together] == [2, 1]
+
+
 def test_all_rewrites_of_a_seed_come_together() -> None:
     assert grouped(KeepTogether(), "abacb") == (["0 2", "1 4", "3"], 0)
 

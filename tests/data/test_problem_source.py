@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from flowdpo_pl.data.gold import HashMarked, Plain
-from flowdpo_pl.data.problem_source import ProblemSource, content_id, read_problem
-from flowdpo_pl.data.rows import Row
+from flowdpo_pl.data.indexed_rows import Row
+from flowdpo_pl.data.problem_source import ProblemSource, places_of, read_problem, written
+from flowdpo_pl.data.questions import content_id
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Problem
 
@@ -32,7 +35,17 @@ def test_without_an_id_field_the_id_depends_on_the_question_alone() -> None:
     assert first.id == second.id == content_id("q") != content_id("r")
 
 
-@pytest.mark.parametrize(("answer", "gold"), [(10, "10"), (0, "0"), (2.5, "2.5"), (" 3 ", "3")])
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        (10, "10"), (0, "0"), (2.5, "2.5"), (" 3 ", "3"), (2.0, "2.0"), (-0.5, "-0.5"),
+        (12345678901234567891, "12345678901234567891"),
+        (Decimal("2.50"), "2.5"), (Decimal("3"), "3.0"), (Decimal("0.1"), "0.1"),
+        (Decimal("1e20"), "100000000000000000000"),
+        (Decimal("12345678901234567891.5"), "12345678901234567891.5"),
+        (1e-7, "0.0000001"), (Decimal("1e-7"), "0.0000001"),
+    ],
+)  # fmt: skip
 def test_numbers_are_answers(answer: object, gold: str) -> None:
     problem = read({"question": "q", "answer": answer}, gold=Plain())
     assert isinstance(problem, Problem) and problem.gold == gold
@@ -46,6 +59,21 @@ def test_numbers_are_answers(answer: object, gold: str) -> None:
         ({"question": " \n", "answer": "1"}, "no question"),
         ({"question": ["q"], "answer": "1"}, "question is not text but list"),
         ({"question": "q"}, "no answer"),
+        ({"question": "q", "answer": float("nan")}, "no answer"),
+        ({"question": "q", "answer": float("inf")}, "no answer"),
+        ({"question": "q", "answer": Decimal("-Infinity")}, "no answer"),
+        ({"question": float("nan"), "answer": "1"}, "no question"),
+        (
+            {"question": "q", "answer": 1e20},
+            "answer is a number whose digits are lost or too many: write it as text",
+        ),
+        (
+            {"question": "q", "answer": Decimal("1e999999")},
+            "answer is a number whose digits are lost or too many: write it as text",
+        ),
+        ({"question": "q \ud83d", "answer": "#### 1"}, "question holds half a character (a lone surrogate)"),
+        ({"question": "q", "answer": "\ud83d\n#### 1"}, "answer holds half a character (a lone surrogate)"),
+        ({"question": "q\0", "answer": "#### 1"}, "question holds a NUL character"),
         ({"question": "q", "answer": " "}, "no answer"),
         ({"question": "q", "answer": True}, "answer is neither text nor a number but bool"),
         ({"question": "q", "answer": "seven"}, "no gold answer found in the answer"),
@@ -83,3 +111,44 @@ def test_parts_divide_a_source_and_keep_the_rewrites_of_a_seed_together() -> Non
 def test_a_part_has_ascending_bounds(part: tuple[float, float]) -> None:
     with pytest.raises(UserError, match=r"part of x\.jsonl is .*ascending bounds"):
         ProblemSource("x.jsonl", part=part)
+
+
+def test_every_text_of_a_problem_can_be_written_down() -> None:
+    for field in ("id", "seed", "label"):
+        row: dict[str, object] = {"question": "q", "answer": "1", "id": 1, "seed": "s", "label": "l"}
+        row[field] = "x \ud83d"
+        found = read(row, id_field="id", seed_question_field="seed", label_fields=["label"])
+        assert isinstance(found, str) and found.endswith("holds half a character (a lone surrogate)")
+
+
+def test_a_number_that_is_not_there_names_nothing() -> None:
+    """A table of numbers marks its gaps by NaN."""
+    row: dict[str, object] = {
+        "question": "q",
+        "answer": "1",
+        "id": 1,
+        "seed": float("nan"),
+        "label": float("nan"),
+    }
+    problem = read(row, seed_question_field="seed", label_fields=["label"])
+    assert isinstance(problem, Problem) and not problem.seed_question and not problem.labels
+    assert read({**row, "id": float("nan")}, id_field="id") == "no id"
+
+
+def test_a_float_has_all_its_digits_up_to_where_whole_numbers_are_lost() -> None:
+    assert written(float(2**53 - 1)) == f"{2**53 - 1}.0" and written(float(2**53)) is None
+    assert written(-1e300) is None and written(123456.75) == "123456.75"
+
+
+def test_forms_of_one_question_stand_in_one_part() -> None:
+    """At the first place among them; a question that is always written alike stays where it was."""
+    alike = [Problem(f"a{n}", f"How many are {n}?", "1") for n in range(200)]
+    variants = [Problem(f"b{n}", f"how many  are {n}", "1") for n in range(0, 200, 2)]
+    places = places_of([*alike, *variants])
+    assert places == places_of([*reversed(variants), *reversed(alike)]) and len(places) == 100
+    parts = [ProblemSource("x.jsonl", part=bounds) for bounds in ((0.0, 0.4), (0.4, 1.0))]
+    for problem, variant in zip(alike[::2], variants, strict=True):
+        held = [part.holds(problem, places) for part in parts]
+        assert held == [part.holds(variant, places) for part in parts] and sum(held) == 1
+    assert any(part.holds(alike[n * 2]) != part.holds(variants[n]) for part in parts for n in range(100))
+    assert all(part.holds(p, places) == part.holds(p) for part in parts for p in alike[1::2])

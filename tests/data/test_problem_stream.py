@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from flowdpo_pl.data.gold import HashMarked
 from flowdpo_pl.data.grouping import KeepTogether
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import DUPLICATE, ProblemStream, packed, up_to
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Problem
 from tests.problem_files import numbered, write_jsonl
@@ -95,6 +97,64 @@ def test_a_refused_problem_that_cannot_be_played_is_named(tmp_path: Path) -> Non
     )
     with pytest.raises(UserError, match=r"a\.jsonl:2: too long"):
         list(stream.batches())
+
+
+UNREADABLE = ["see the solution sheet", "-", "\u2014", "?"]
+"""None of them can be compared with an answer."""
+
+
+def test_unreadable_golds_are_skipped_and_counted(tmp_path: Path) -> None:
+    golds = ["1", "see the solution sheet", "1/2", "-", "", None, float("nan"), "see the solution sheet"]
+    rows = [{"question": f"q{n}", "answer": gold} for n, gold in enumerate(golds)]
+    lines: list[str] = []
+    stream = ProblemStream(ProblemSource(write_jsonl(tmp_path / "a.jsonl", rows)), report=lines.append)
+    assert flat(stream) == ["q0", "q2"]
+    assert stream.skipped == {"unreadable gold answer": 3, "no answer": 3}
+    assert (stream.unreadable_golds, stream.problems_met) == (6, 8)
+    assert "8 of 8 rows read, 6 skipped (" in lines[0] and "3 unreadable gold answer" in lines[0]
+
+
+@pytest.mark.parametrize("gold", UNREADABLE)
+def test_an_unreadable_gold_is_refused_by_name_before_any_batch(gold: str, tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", [*numbered(1), {"question": "q", "answer": gold}])
+    with pytest.raises(UserError, match=rf"a\.jsonl:2: unreadable gold answer {re.escape(repr(gold))}; mend"):
+        ProblemStream(ProblemSource(path), refuse=True)
+
+
+def test_half_of_the_golds_missing_is_told(tmp_path: Path) -> None:
+    rows = [{"question": f"q{n}", "answer": str(n) if n % 2 else float("nan")} for n in range(20)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    stream = ProblemStream(ProblemSource(path))
+    assert len(flat(stream)) == 10 and stream.unreadable_golds == 10
+    with pytest.raises(UserError, match=r"a\.jsonl:1: no answer 'nan'; mend or"):
+        ProblemStream(ProblemSource(path), refuse=True)
+
+
+def test_a_question_with_two_golds_is_no_mere_duplicate(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": "1"}, {"question": "Q ", "answer": "2"}, *numbered(1)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    stream = ProblemStream(ProblemSource(path))
+    assert flat(stream) == ["q", "q0"]
+    assert stream.skipped == {"same question as an earlier row with another gold answer": 1}
+    with pytest.raises(UserError, match=r"a\.jsonl:2: same question .* with another gold answer '2'; mend"):
+        list(ProblemStream(ProblemSource(path), refuse=True).batches())
+
+
+def test_forms_of_one_question_are_duplicates(tmp_path: Path) -> None:
+    rows = [{"question": q, "answer": "1"} for q in ("How many?", "How  many?", "how many", "How few?")]
+    stream = ProblemStream(ProblemSource(write_jsonl(tmp_path / "a.jsonl", rows)))
+    assert flat(stream) == ["How many?", "How few?"] and stream.skipped == {DUPLICATE: 2}
+
+
+def test_parts_of_a_source_share_no_form_of_a_question(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"{text} {n}?", "answer": "1"} for n in range(60) for text in ("How  many", "How many")
+    ]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    parts: list[tuple[float, float]] = [(0.0, 0.5), (0.5, 1.0)]
+    found = [flat(ProblemStream(ProblemSource(path, part=part), seed=n)) for n, part in enumerate(parts)]
+    assert len(found[0]) + len(found[1]) == 60 and all(found)
+    assert not {question_key(q) for q in found[0]} & {question_key(q) for q in found[1]}
 
 
 def test_duplicates_are_no_reason_to_refuse(tmp_path: Path) -> None:

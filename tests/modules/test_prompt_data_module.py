@@ -7,8 +7,9 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from flowdpo_pl.data.problem_source import ProblemSource, content_id
+from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.types import Problem
@@ -287,8 +288,20 @@ def test_what_is_tested_on_is_neither_learnt_from_nor_collected(tmp_path: Path) 
     assert not seen[0] & seen[1] and len(seen[0] | seen[1]) == 30
 
 
+@pytest.mark.parametrize("form", ["How  many {}?", "how many {}", "How many {} ?", "How\u00a0many\n{}?"])
+def test_a_tested_question_in_another_form_is_a_tested_question(form: str, tmp_path: Path) -> None:
+    tested = [{"question": f"How many {n}?", "answer": "1"} for n in range(3)]
+    learnt = [{"question": f"How few {n}?", "answer": "1"} for n in range(3)]
+    test = ProblemSource(write_jsonl(tmp_path / "test.jsonl", tested))
+    train = ProblemSource(
+        write_jsonl(tmp_path / "train.jsonl", [*learnt, {"question": form.format(1), "answer": "1"}])
+    )
+    with pytest.raises(UserError, match=r"data\.train .* has problems that data\.test has too"):
+        PromptDataModule(train=train, test=test, batch_size=2).setup("fit")
+
+
 def test_a_stream_that_cannot_be_read_ahead_stops_at_a_tested_problem(tmp_path: Path) -> None:
     stream = ProblemStream(ProblemSource(write_jsonl(tmp_path / "x.jsonl", numbered(9))))
-    stream._held_out = {content_id("q5")}  # as of a hub data set, whose rows are not read beforehand
+    stream._held_out = {question_key("q5")}  # as of a hub data set, whose rows are not read beforehand
     with pytest.raises(UserError, match=r"data\.test has too"):
         list(stream.batches())

@@ -124,7 +124,7 @@ def test_traces_that_are_all_too_long_are_refused(file: str, tmp_path: Path) -> 
 def test_a_problem_in_training_and_validation_is_refused_with_its_id(file: str, tmp_path: Path) -> None:
     train, fresh = world_traces(8), world_traces(3, "valid")
     same_id = replace(fresh[0], problem_id="train-1")
-    same_question = replace(fresh[1], question=f" {train[2].question.upper()}")
+    same_question = replace(fresh[1], question=f" {train[2].question.upper()[:-1]} ?")
     valid = write_traces(tmp_path / "valid.jsonl", [same_id, same_question, fresh[2]])
     message = refusal(train=[file], validation=[valid])
     assert "2 problems of data.validation are in data.train too" in message

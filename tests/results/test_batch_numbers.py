@@ -16,6 +16,8 @@ NUMBERS = BatchNumbers(
     accuracy={"progressive_accuracy": 0.5, "problems": 40.0},
     chooser={"chooser/early": 1.0},
     nodes={"reader/pairs": 3.0, "reader/ties/both_right": 2.0},
+    judging={"judged_answers": 20.0, "judging_errors": 1.0, "judging_timeouts": 1.0},
+    unjudged={"judging_error_rate": 0.05, "timeout_rate": 0.05, "unreadable_gold_rate": 0.0},
     trees={"reader/flips": 0.6, "flips/depth_3": 0.6, "chunks_per_answer": 2.5},
     problems=8.0,
     problems_seen=40.0,
@@ -61,4 +63,5 @@ def test_of_a_real_batch_just_these_add_up(tmp_path: Path) -> None:
     assert {name for name in values if is_summed(name)} == {
         *(f"{agent}/{outcome}" for agent in agents for outcome in outcomes),
         *("seconds/play", "seconds/score", "seconds/update", "generated_tokens"),
+        *("judged_answers", "judging_errors", "judging_timeouts"),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flowdpo_pl.errors import UserError
@@ -71,6 +73,17 @@ def test_the_unfiltered_prompts_are_drawn_from_all_of_their_arm() -> None:
 def test_arms_that_cannot_be_compared(arms: dict[str, list[Trace]], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         fair_arms(arms, "truth")
+
+
+def test_prompts_are_the_same_by_their_questions() -> None:
+    """Whatever the ids are, which may be hashes of the text as it stands."""
+    truth = [Trace("a", "How many?", "1", "t", True), Trace("b", "How few?", "2", "t", True)]
+    flow = [Trace("x", "how  many", "1", "t", True), Trace("y", "How few?", "2", "t", False)]
+    fair = fair_arms({"truth": truth, "flow": flow}, "truth")
+    assert (fair.offered, fair.shared, fair.counts["flow"].missing) == (2, 1, 0)
+    assert [traces[0].problem_id for traces in fair.arms.values()] == ["a", "x"]
+    with pytest.raises(UserError, match="problem x of arm 'flow' has another question or gold answer"):
+        fair_arms({"truth": truth, "flow": [replace(flow[0], gold="3")]}, "truth")
 
 
 def test_other_chances_are_refused_but_a_data_set_s_own_traces_had_none() -> None:

@@ -105,5 +105,6 @@ def test_measured_is_what_the_summary_says() -> None:
     judged.add([answers("a"), answers("b")])
     measured, summary = judged.measured(), judged.summary()
     assert measured.pop("majority_accuracy") == summary["majority"]["accuracy"]
-    assert measured == {name: summary[name] for name in ("accuracy", "low", "high")}
+    rates = ("judging_error_rate", "timeout_rate")
+    assert measured == {name: summary[name] for name in ("accuracy", "low", "high", *rates)}
     assert summary["chooser"] == {} and summary["by_label"]["level"]["2"]["problems"] == 2

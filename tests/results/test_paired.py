@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,32 @@ def test_runs_on_other_problems_are_refused() -> None:
     other = [Prediction("p0", "another question", "1", "", correct=True)]
     with pytest.raises(UserError, match="p0 asks something else"):
         paired(run("1"), other)
+
+
+def test_a_question_in_another_form_is_the_same_question() -> None:
+    other = [Prediction("p0", " Q0 ", "1", "", correct=True)]
+    assert paired(run("0"), other).problems == 1
+
+
+def test_problems_under_other_ids_are_found_by_their_questions() -> None:
+    other = [Prediction(name, q, "1", "", correct=True) for name, q in (("hash", "Q0"), ("x", "q9"))]
+    compared = paired(run("01"), other)
+    assert (compared.problems, compared.only_a, compared.only_b) == (1, 1, 1)
+    assert (compared.accuracy_a, compared.accuracy_b) == (0.0, 1.0)
+
+
+def test_runs_judged_by_other_gold_answers_are_refused() -> None:
+    a, b = run("1111111"), [replace(p, gold="2") for p in run("1111111")]
+    told = r"4 of 7 problems have another gold .*\(p0: '1' and '2'; p1: .*; p2: "
+    with pytest.raises(UserError, match=told) as caught:
+        paired(a, [*b[:4], *a[4:]])
+    assert "p3" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "1.0"), ("1000", "1,000"), ("x + 1", "x  + 1 ")])
+def test_a_gold_answer_written_otherwise_is_the_same(one: str, other: str) -> None:
+    a, b = run("1"), run("1")
+    assert paired([replace(a[0], gold=one)], [replace(b[0], gold=other)]).problems == 1
 
 
 def test_a_bootstrap_of_no_resamples_is_refused() -> None:

@@ -45,3 +45,11 @@ def test_a_missing_file_and_a_broken_parquet_are_named(tmp_path: Path) -> None:
     broken.write_text("no parquet", encoding="utf-8")
     with pytest.raises(UserError, match="not a parquet file"):
         read_traces(broken)
+
+
+def test_half_a_character_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    row = {"problem_id": "a", "question": "q", "gold": "1", "trace": "\ud83d", "correct": True}
+    path.write_text(json.dumps(row))
+    with pytest.raises(UserError, match=r"t\.jsonl, line 1: trace holds half a character"):
+        read_traces(path)

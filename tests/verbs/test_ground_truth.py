@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.solutions import RenderedEquation, WorkedSolution
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.traces import read_traces
+from flowdpo_pl.types import Verdict
 from flowdpo_pl.verbs.ground_truth import ground_truth
+from flowdpo_pl.verify.verifier import MathVerifier
 
 
 def source(folder: Path, *rows: dict[str, Any]) -> ProblemSource:
@@ -55,6 +58,38 @@ def test_a_solution_that_the_judge_finds_wrong_is_left_out(tmp_path: Path) -> No
     ground_truth(source(tmp_path, *rows), WorkedSolution("solution"), tmp_path)
     assert [trace.problem_id for trace in read_traces(tmp_path / "traces.jsonl")] == ["b"]
     assert "judged wrong: 8 instead of 7" in (tmp_path / "left_out.jsonl").read_text()
+
+
+def test_rows_that_share_an_id_keep_their_own_solutions(tmp_path: Path) -> None:
+    """The first is skipped for its gold answer, the second must not get its solution."""
+    rows = [
+        {"id": "a", "question": "q1", "answer": "see the solution sheet", "solution": "The answer is 8."},
+        {"id": "a", "question": "q2", "answer": "7", "solution": "The answer is 7."},
+    ]
+    ground_truth(source(tmp_path, *rows), WorkedSolution("solution"), tmp_path)
+    assert [trace.trace for trace in read_traces(tmp_path / "traces.jsonl")] == ["The answer is 7."]
+
+
+def test_what_is_skipped_and_what_is_not_judged_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"id": "a", "question": "q1", "answer": "-", "solution": "It is 8."},
+        {"id": "b", "question": "q2", "answer": "7", "solution": "The answer is 7."},
+        {"id": "c", "question": "q3", "answer": "8", "solution": "The answer is 8."},
+        {"id": "d", "question": "q4", "answer": "9", "solution": "The answer is \ud83d 9."},
+    ]
+
+    class Slow(MathVerifier):
+        def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+            done: Future[Verdict] = Future()
+            done.set_result(Verdict(gold == "7", None, None if gold == "7" else "timeout"))
+            return done
+
+    ground_truth(source(tmp_path, *rows), WorkedSolution("solution"), tmp_path, Slow())
+    assert "1 rows skipped (1 unreadable gold answer)" in capsys.readouterr().out
+    left_out = [json.loads(line)["reason"] for line in (tmp_path / "left_out.jsonl").read_text().splitlines()]
+    assert left_out == ["solution holds half a character (a lone surrogate)", "not judged: timeout"]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

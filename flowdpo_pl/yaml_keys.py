@@ -1,0 +1,69 @@
+"""A YAML key that stands twice in one place: refused, where YAML's readers silently take the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flowdpo_pl.errors import UserError
+
+
+def refuse_repeated_keys() -> None:
+    """Make every config and every YAML value of the command line be read so, in this process."""
+    from jsonargparse import get_loader, set_loader
+
+    load = get_loader("yaml")
+    if not isinstance(load, _SingleKeys):
+        import yaml
+
+        set_loader("yaml", _SingleKeys(load), (yaml.YAMLError,))
+
+
+class _SingleKeys:
+    """Reads as `load` does, but refuses a repeated key first."""
+
+    def __init__(self, load: Callable[[str], Any]) -> None:
+        self._load = load
+
+    def __call__(self, stream: str) -> Any:
+        require_single_keys(stream)
+        return self._load(stream)
+
+
+def require_single_keys(text: str) -> None:
+    """Refuse a YAML text in which a mapping has a key twice; text that is no YAML is left to its reader.
+
+    Raises:
+        UserError: names the key with those that lead to it, and both lines.
+    """
+    import yaml
+
+    if ":" not in text:
+        return  # a plain value of the command line
+    try:
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return
+    for path, first, again in _repeated(root, ()):
+        raise UserError(
+            f"the config has the key {'.'.join(path)} twice, in line {first} and in line {again}: keep one"
+        )
+
+
+def _repeated(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """Each repeated key with its path from the root, and its lines, from 1."""
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _repeated(item, (*path, str(number)))
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name = str(key.value)
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and name != "<<" and name in lines:
+            yield (*path, name), lines[name], line
+        lines.setdefault(name, line)
+        yield from _repeated(value, (*path, name))
