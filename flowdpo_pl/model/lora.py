@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import COUNT, DROPOUT, POSITIVE, UserError, require_within
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -21,12 +21,17 @@ class LoraSettings:
 
     r: int = 8
     """Rank."""
-    alpha: int = 8
+    alpha: int | float = 8
     """The update is scaled by alpha / r."""
     dropout: float = 0.05
     """On the adapters' input, while training only; layers that read the same input share what is dropped."""
     target_modules: str | list[str] = "all-linear"
     """`all-linear`: every linear layer but the output head; or module names."""
+
+    def __post_init__(self) -> None:
+        require_within(COUNT, {"lora.r": self.r})
+        require_within(POSITIVE, {"lora.alpha": self.alpha})
+        require_within(DROPOUT, {"lora.dropout": self.dropout})
 
     def peft_config(self) -> LoraConfig:
         """The same in PEFT's words, for one adapter."""
