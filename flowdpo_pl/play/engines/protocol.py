@@ -76,7 +76,7 @@ def require_numbers(request: WriteRequest | ChooseRequest, numbers: Iterable[flo
     if any(map(math.isnan, numbers)):
         raise UserError(
             f"agent '{request.agent}' computes logits that are not finite on problem {request.problem_id}: "
-            "its adapter or the base holds NaN, or float16 overflows: go on from an earlier checkpoint, or set "
+            "its adapter or the base holds NaN, or float16 overflows: use an earlier checkpoint, or set "
             "base.dtype bfloat16."
         )
 
