@@ -23,7 +23,7 @@ HONOURED = frozenset(
 HARMLESS = {
     "auto_mapping": "names of the base's classes",
     "peft_version": "for people",
-    "revision": "of the base, which is compared by its weights where it can be",
+    "revision": "of the base, and seldom set: not compared",
     "inference_mode": "which parameters learn, which is decided here",
     "megatron_core": "a module's name, read with megatron_config alone",
     "layers_pattern": "read with layers_to_transform alone",

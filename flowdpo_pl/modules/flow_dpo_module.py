@@ -151,6 +151,13 @@ class FlowDPOModule(AdapterModule):
 
     # What Lightning asks for.
 
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.sampling.temperature == 0:
+            raise UserError(
+                "model.sampling.temperature is 0, where no move has an alternative and nothing is learnt: "
+                "give `fit` more than 0."
+            )
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
             {"params": self.agents.parameters_of(agent), "lr": self.learning[agent].lr, "agent": agent}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
 from flowdpo_pl.results.predictions import Prediction, by_problem
 
 _AT_ONCE = 2**22  # resampled problems in memory
@@ -45,7 +45,8 @@ def paired(
     Raises:
         UserError: the runs have no problem in common, or other questions under the same id; or no resample.
     """
-    require_at_least(1, {"resamples": resamples})
+    require_within(COUNT, {"resamples": resamples})
+    require_within(SEED, {"seed": seed})
     runs = by_problem(a), by_problem(b)
     common = sorted(runs[0].keys() & runs[1].keys())
     only = [len(run) - len(common) for run in runs]

@@ -53,6 +53,13 @@ def test_other_weights_of_the_same_shape_are_refused(tmp_path: Path) -> None:
         loaded(merged, adapter)
 
 
+def test_whole_numbers_of_an_eight_bit_layer_are_not_compared(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    adapter = save_foreign(base, tmp_path / "adapter")
+    model, _ = BaseModel(str(write_model(tmp_path / "copy")), dtype="float32", quantization="int8").load()
+    Agents(model, ["reader"], LoraSettings.of_saved(adapter)).load_saved("reader", adapter)
+
+
 def test_a_base_that_is_not_here_is_told(tmp_path: Path) -> None:
     base = write_model(tmp_path / "base")
     adapter = save_foreign(base, tmp_path / "adapter")
