@@ -8,6 +8,7 @@ from callbacks.batch_values import BatchValues
 from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
 from callbacks.watched_modules import PlayedModule
+from flowdpo_pl.errors import COUNT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.types import RolloutTree
 
@@ -24,6 +25,7 @@ class SampleFlows(PlayCallback):
     """
 
     def __init__(self, n: int = 4, every_n_problems: int = 160) -> None:
+        require_within(COUNT, {"n": n})
         self.n = n
         self._pace = Pace(every_n_problems)
 

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import SEED, UserError, require_within
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 RUNS = "runs"
@@ -53,6 +53,7 @@ class FlowCLI(LightningCLI):
         super().parse_arguments(parser, args)
         verb = self.config.subcommand
         config = self.config[verb]
+        require_within(SEED, {"seed_everything": config.seed_everything})
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
         _place(verb, config)

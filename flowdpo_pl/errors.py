@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 
 class UserError(ValueError):
@@ -13,15 +15,49 @@ class UserError(ValueError):
     """
 
 
-def require_at_least(least: float, settings: Mapping[str, float | None]) -> None:
-    """Refuse the first of these settings, by key, that is below `least`; None is a setting left out.
+@dataclass(frozen=True)
+class Range:
+    """The finite numbers between two bounds, which belong to it unless they are open."""
+
+    low: float
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below and math.isfinite(value)  # NaN is neither above nor below
+
+    def __str__(self) -> str:
+        low = f"more than {self.low:g}" if self.open_low else f"at least {self.low:g}"
+        high = f"less than {self.high:g}" if self.open_high else f"at most {self.high:g}"
+        return low if self.high == math.inf else f"{low} and {high}"
+
+
+COUNT = Range(1)
+NOT_NEGATIVE = Range(0)
+POSITIVE = Range(0, open_low=True)
+SHARE = Range(0, 1)
+DROPOUT = Range(0, 1, open_high=True)
+SEED = Range(0, 2**32 - 1)
+"""Of Lightning's `seed_everything`, which is NumPy's."""
+
+
+def require_within(allowed: Range, settings: Mapping[str, float | None]) -> None:
+    """Refuse the first of these settings, by key, that is not in `allowed`; None is a setting left out.
 
     Raises:
-        UserError: names the setting, its value and the bound.
+        UserError: names the setting, its value and the range.
     """
     for name, value in settings.items():
-        if value is not None and not value >= least:  # NaN is refused too
-            raise UserError(f"{name} is {value}: give at least {least:g}.")
+        if value is not None and value not in allowed:
+            raise UserError(f"{name} is {value}: give {allowed}.")
+
+
+def require_at_least(least: float, settings: Mapping[str, float | None]) -> None:
+    """`require_within` of all finite numbers from `least` on."""
+    require_within(Range(least), settings)
 
 
 def some_of(names: Sequence[str], shown: int = 10) -> str:

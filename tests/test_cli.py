@@ -126,6 +126,9 @@ def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
         (["--model.learning.lr=fast"], "model.learning.lr"),
         (["--model.team.flow.chunk_tokens=0"], "flow.chunk_tokens is 0: give at least 1"),
         (["--data.batch_size=0"], "data.batch_size is 0: give at least 1"),
+        (["--model.learning.lr=.nan"], "learning.lr is nan: give more than 0"),
+        (["--model.team.lora.r=0"], "lora.r is 0: give at least 1"),
+        (["--seed_everything=-1"], "seed_everything is -1: give at least 0"),
     ],
 )
 def test_a_bad_argument_is_named_in_one_sentence(

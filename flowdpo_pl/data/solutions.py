@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import NOT_NEGATIVE, UserError, require_within
 
 _OPERATIONS: dict[type[ast.operator], tuple[str, Callable[[Fraction, Fraction], Fraction]]] = {
     ast.Add: ("+", operator.add),
@@ -50,6 +50,9 @@ class RenderedEquation(Solution):
     """Column with the equation, such as `(8 + 2) * 3`."""
     decimals: int = 4
     """Places after the point that results are rounded to."""
+
+    def __post_init__(self) -> None:
+        require_within(NOT_NEGATIVE, {"solution.decimals": self.decimals})
 
     def __call__(self, row: Mapping[str, Any], gold: str) -> str:
         return render_equation(_text(row, self.field), gold, self.decimals)

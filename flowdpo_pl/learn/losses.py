@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowdpo_pl.errors import POSITIVE, Range, require_within
+
 
 @dataclass(frozen=True)
 class PairScores:
@@ -51,7 +53,11 @@ class SigmoidLoss(PreferenceLoss):
     beta: float = 1.0
     """Inverse temperature of the implicit reward (paper: 1.0)."""
     label_smoothing: float = 0.0
-    """Assumed share of wrong preferences, 0 to below 0.5."""
+    """Assumed share of wrong preferences, 0 to below 0.5: at half of them nothing is preferred."""
+
+    def __post_init__(self) -> None:
+        require_within(POSITIVE, {"loss.beta": self.beta})
+        require_within(Range(0, 0.5, open_high=True), {"loss.label_smoothing": self.label_smoothing})
 
     def __call__(self, scores: PairScores) -> Tensor:
         logits = self.beta * scores.margin

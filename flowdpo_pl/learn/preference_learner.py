@@ -15,6 +15,7 @@ from torch import Tensor
 
 from flowdpo_pl.distributed import summed
 from flowdpo_pl.draws import Draws
+from flowdpo_pl.errors import NOT_NEGATIVE, POSITIVE, require_within
 from flowdpo_pl.learn.adapter_update import AdapterStep, AdapterUpdate, Optimizer
 from flowdpo_pl.learn.losses import PairScores, PreferenceLoss, SigmoidLoss
 from flowdpo_pl.learn.packing import pack
@@ -33,6 +34,10 @@ class Learning:
     """Loss class, with its beta."""
     max_grad_norm: float = 1.0
     """Gradients of this agent are clipped to this norm; 0: never."""
+
+    def __post_init__(self) -> None:
+        require_within(POSITIVE, {"learning.lr": self.lr})
+        require_within(NOT_NEGATIVE, {"learning.max_grad_norm": self.max_grad_norm})
 
 
 @dataclass(frozen=True)

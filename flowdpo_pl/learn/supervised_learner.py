@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowdpo_pl.distributed import summed
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import NOT_NEGATIVE, POSITIVE, SHARE, require_within
 from flowdpo_pl.learn.adapter_update import AdapterUpdate, Optimizer
 from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
@@ -32,8 +32,9 @@ class SupervisedLearning:
     """Gradients are clipped to this norm; 0: never."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup_ratio <= 1:
-            raise UserError(f"learning.warmup_ratio is {self.warmup_ratio}: give a share from 0 to 1.")
+        require_within(POSITIVE, {"learning.lr": self.lr})
+        require_within(SHARE, {"learning.warmup_ratio": self.warmup_ratio})
+        require_within(NOT_NEGATIVE, {"learning.max_grad_norm": self.max_grad_norm})
 
     def lr_at(self, update: int, updates: int) -> float:
         """The rate of an update, from 0 on, of so many; no update has rate 0."""

@@ -11,6 +11,7 @@ Shapes: B sequences, N tokens, E hidden size, r rank.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.acting import Acting, Decoding, Mode, Nobody
+from flowdpo_pl.model.adapter_base import require_base
+from flowdpo_pl.model.adapter_config import adapter_config
 from flowdpo_pl.model.adapter_product import Matrices
 from flowdpo_pl.model.attention import TreeView, View
 from flowdpo_pl.model.base import context_limit, decoder_of, no_unknown_head
@@ -57,7 +60,8 @@ class Agents(nn.Module):
             for index, name in enumerate(self.names):
                 torch.manual_seed(seed * len(self.names) + index)
                 if index == 0:
-                    self.peft = get_peft_model(base, lora.peft_config(), adapter_name=name)
+                    with _said_in_one_sentence(lora):
+                        self.peft = get_peft_model(base, lora.peft_config(), adapter_name=name)
                 else:
                     self.peft.add_adapter(name, lora.peft_config())
         self._base = base
@@ -67,6 +71,7 @@ class Agents(nn.Module):
         self._starts = nn.ModuleDict()
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
         self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        _require_linear(base, self._layers)
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
         self._fused = FusedLayers(
             [layer.get_base_layer() for layer in self._layers],
@@ -165,13 +170,11 @@ class Agents(nn.Module):
         """Take an agent's weights from an adapter in PEFT's format, of the shape these agents have.
 
         Raises:
-            UserError: `folder` holds no adapter, or one of another shape or base.
+            UserError: `folder` holds no adapter, or one of another shape, scale or base.
         """
-        saved = {
-            name.replace(".weight", f".{agent}.weight"): value
-            for name, value in saved_weights(folder).items()
-        }
-        own = {name: p for name, p in self.adapter_state().items() if f".{agent}." in name}
+        end = f".{agent}.weight"
+        saved = {name.removesuffix(".weight") + end: value for name, value in saved_weights(folder).items()}
+        own = {name: p for name, p in self.adapter_state().items() if name.endswith(end)}
         wrong = [name for name, p in own.items() if name not in saved or saved[name].shape != p.shape]
         if wrong := wrong or sorted(saved.keys() - own.keys()):
             raise UserError(
@@ -179,11 +182,12 @@ class Agents(nn.Module):
                 "use the base and the lora settings that it was trained with."
             )
         shape = LoraSettings.of_saved(folder)
-        if shape.r * self._scale(agent) != shape.alpha:
+        if not math.isclose(shape.r * self._scale(agent), shape.alpha, rel_tol=1e-6):
             raise UserError(
                 f"the adapter in {folder} has alpha {shape.alpha} and agent '{agent}' another: "
-                f"set model.lora.alpha to {shape.alpha}."
+                f"set model.team.lora.alpha to {shape.alpha}."
             )
+        require_base(folder, adapter_config(folder).get("base_model_name_or_path"), self._base)
         _fill(own, saved)
 
     def save(self, directory: Path) -> None:
@@ -269,6 +273,28 @@ def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
     assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)
     return down, up
+
+
+@contextmanager
+def _said_in_one_sentence(lora: LoraSettings) -> Iterator[None]:
+    """PEFT's refusal of layers that it does not find or can't adapt, as a mistake of the settings."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(
+            f"lora.target_modules {lora.target_modules!r} does not fit the base: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _require_linear(base: PreTrainedModel, layers: Sequence[LoraLayer]) -> None:
+    """Adapters act in linear layers of the decoder: elsewhere they would be trained and never asked."""
+    inside = set(decoder_of(base).modules())
+    for name, layer in base.named_modules():
+        if layer in layers and not (layer in inside and layer.lora_A):
+            raise UserError(
+                f"lora.target_modules names {name}, but only linear layers before the output head can be "
+                "adapted: leave it out."
+            )
 
 
 def _fill(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import COUNT, DROPOUT, POSITIVE, UserError, require_within
+from flowdpo_pl.model.adapter_config import adapter_config, plain_alpha
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -21,12 +21,17 @@ class LoraSettings:
 
     r: int = 8
     """Rank."""
-    alpha: int = 8
+    alpha: int | float = 8
     """The update is scaled by alpha / r."""
     dropout: float = 0.05
     """On the adapters' input, while training only; layers that read the same input share what is dropped."""
     target_modules: str | list[str] = "all-linear"
-    """`all-linear`: every linear layer but the output head; or module names."""
+    """`all-linear`: every linear layer but the output head; or module names; or a regular expression."""
+
+    def __post_init__(self) -> None:
+        require_within(COUNT, {"lora.r": self.r})
+        require_within(POSITIVE, {"lora.alpha": self.alpha})
+        require_within(DROPOUT, {"lora.dropout": self.dropout})
 
     def peft_config(self) -> LoraConfig:
         """The same in PEFT's words, for one adapter."""
@@ -34,7 +39,7 @@ class LoraSettings:
 
         return LoraConfig(
             r=self.r,
-            lora_alpha=self.alpha,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]  # may be a fraction
             lora_dropout=self.dropout,
             target_modules=self.target_modules,
             task_type="CAUSAL_LM",
@@ -45,26 +50,33 @@ class LoraSettings:
         """The shape of an adapter that was saved in PEFT's format.
 
         Raises:
-            UserError: `folder` holds no adapter.
+            UserError: `folder` holds no adapter, or one that is not plain LoRA (`adapter_config`).
         """
-        saved = json.loads(_part(folder, "adapter_config.json").read_text(encoding="utf-8"))
-        return LoraSettings(
-            r=saved["r"],
-            alpha=saved["lora_alpha"],
-            dropout=saved["lora_dropout"],
-            target_modules=sorted(saved["target_modules"]),
-        )
+        saved = adapter_config(folder)
+        modules = saved["target_modules"]
+        try:
+            return LoraSettings(
+                r=saved["r"],
+                alpha=plain_alpha(saved),
+                dropout=saved.get("lora_dropout", 0.0),
+                target_modules=modules if isinstance(modules, str) else sorted(modules),
+            )
+        except UserError as error:
+            raise UserError(f"the adapter in {folder} can't be used: {error}") from error
 
 
 def saved_weights(folder: Path) -> dict[str, Tensor]:
     """Weights of an adapter that was saved in PEFT's format, by PEFT's names, which leave the adapter's out.
 
     Raises:
-        UserError: `folder` holds no adapter.
+        UserError: `folder` holds no adapter, or one with weights that are no numbers.
     """
     from safetensors.torch import load_file
 
-    return load_file(_part(folder, "adapter_model.safetensors"))
+    weights = load_file(_part(folder, "adapter_model.safetensors"))
+    if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+        raise UserError(f"the adapter in {folder} is not finite at {broken[0]}: give an earlier one.")
+    return weights
 
 
 def adapter_fingerprint(folder: Path) -> str:

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 
 from flowdpo_pl.distributed import broadcast
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import SEED, UserError, require_within
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
@@ -20,6 +20,7 @@ class AdapterModule(LightningModule):
     """A LightningModule around a team. Checkpoints hold adapters, what the subclass adds, never the base."""
 
     def __init__(self, team: Team, seed: int) -> None:
+        require_within(SEED, {"model.seed": seed})
         super().__init__()
         self.automatic_optimization = False
         self.strict_loading = False

@@ -16,7 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.distributed import gathered, interleaved, summed
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
@@ -78,10 +78,13 @@ class FlowDPOModule(AdapterModule):
         team.flow.require_known("model.frozen", frozen)
         if set(frozen) == set(agents):
             raise UserError(f"model.frozen names all of {list(agents)}: leave one agent to learn.")
-        require_at_least(
-            1,
-            {"model.pairs_per_update": pairs_per_update, "model.max_generated_tokens": max_generated_tokens},
-        )
+        counts = {
+            "model.pairs_per_update": pairs_per_update,
+            "model.max_problems": max_problems,
+            "model.max_generated_tokens": max_generated_tokens,
+            "model.window": window,
+        }
+        require_within(COUNT, counts)
         super().__init__(team, seed)
         self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in agents}
         self.learners = tuple(agent for agent in agents if agent not in frozen)
@@ -151,6 +154,13 @@ class FlowDPOModule(AdapterModule):
         self.set_aside = saved["set_aside"]
 
     # What Lightning asks for.
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.sampling.temperature == 0:
+            raise UserError(
+                "model.sampling.temperature is 0, where no move has an alternative and nothing is learnt: "
+                "give `fit` more than 0."
+            )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(

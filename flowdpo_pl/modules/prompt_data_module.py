@@ -16,7 +16,7 @@ from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.data.rows import names_a_file
 from flowdpo_pl.distributed import rank, ranks
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Problem
 
@@ -80,7 +80,8 @@ class PromptDataModule(LightningDataModule):
         invalid: Literal["skip", "refuse"] = "skip",
     ) -> None:
         super().__init__()
-        require_at_least(1, {"data.batch_size": batch_size})
+        require_within(COUNT, {"data.batch_size": batch_size, "data.chunk_size": chunk_size})
+        require_within(SEED, {"data.seed": seed})
         if batch_size > chunk_size:
             raise UserError(
                 f"data.batch_size {batch_size} exceeds data.chunk_size {chunk_size}: "

@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import rank, ranks
-from flowdpo_pl.errors import UserError, require_at_least, some_of
+from flowdpo_pl.errors import COUNT, SEED, UserError, require_within, some_of
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.results.traces import Trace, read_traces
 
@@ -68,9 +68,9 @@ class TraceDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        require_at_least(
-            1, {"data.batch_size": batch_size, "data.max_tokens": max_tokens, "data.limit": limit}
-        )
+        sizes = {"data.batch_size": batch_size, "data.max_tokens": max_tokens, "data.limit": limit}
+        require_within(COUNT, sizes)
+        require_within(SEED, {"data.seed": seed})
         if not train:
             raise UserError("data.train names no file: give at least one trace file.")
         self.files = {"train": train, "validation": validation or []}

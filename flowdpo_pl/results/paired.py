@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowdpo_pl.data.questions import question_key, same_question
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
 from flowdpo_pl.results.predictions import Prediction, by_problem
 from flowdpo_pl.verify.answers import plain_number
 
@@ -50,7 +50,8 @@ def paired(
         UserError: the runs have no problem in common, other questions under the same id, or other gold
             answers; or no resample.
     """
-    require_at_least(1, {"resamples": resamples})
+    require_within(COUNT, {"resamples": resamples})
+    require_within(SEED, {"seed": seed})
     runs = by_problem(a), by_problem(b)
     runs = runs[0], _named_as(runs[0], runs[1])
     common = sorted(runs[0].keys() & runs[1].keys())

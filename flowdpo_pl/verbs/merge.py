@@ -15,14 +15,17 @@ _ADAPTER = "merged"  # what the one adapter is called while it is loaded
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from flowdpo_pl.model.agents import Agents
+    from flowdpo_pl.model.base import BaseModel
 
 
 def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> None:
     """Write base + adapter as a plain transformers folder with tokenizer, in the base's dtype.
 
-    Prints how much the logits change by it on a few token sequences.
+    Prints by how much its logits differ, on a few token sequences, from those that PEFT computes with the
+    adapter beside the plain base.
 
     Args:
         base: hub id or folder of the model that the adapter was trained on, not quantised.
@@ -37,24 +40,26 @@ def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> Non
     from flowdpo_pl.model.lora import LoraSettings
 
     lora = LoraSettings.of_saved(adapter)
-    model, tokenizer = BaseModel(base, dtype=_dtype(base, revision), revision=revision).load()
+    plain_base = BaseModel(base, dtype=_dtype(base, revision), revision=revision)
+    expected, rounding = _by_peft(plain_base, adapter)
+    model, tokenizer = plain_base.load()
     agents = Agents(model, [_ADAPTER], lora)
-    agents.eval()
     agents.load_saved(_ADAPTER, adapter)
-    with agents.acting_as(_ADAPTER):
-        before = _logits(agents)
     _merge(agents)
-    with agents.reference(_ADAPTER):
-        after = _logits(agents)
     plain: Any = agents.peft.unload()
+    change = (_plain_logits(plain) - expected).abs()
+    if not change.max() <= 4 * rounding + 1e-4 * expected.abs().max():
+        raise UserError(
+            f"merged weights give other logits than PEFT does with the adapter in {adapter}, by "
+            f"{change.max():.2e} where rounding makes {rounding:.2e}: merge this adapter with PEFT."
+        )
     with whole_folder(output) as folder:
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    change = (after - before).abs()
     print(
         f"wrote {output} in {str(model.dtype).removeprefix('torch.')}; "
-        f"logits changed by {change.max():.2e} at most and {change.mean():.2e} on average "
-        f"(they are {before.abs().mean():.2e} on average)"
+        f"logits changed by {change.max():.2e} at most and {change.mean():.2e} on average from PEFT's own "
+        f"(they are {expected.abs().mean():.2e} on average)"
     )
 
 
@@ -85,18 +90,35 @@ def _merge(agents: Agents) -> None:
                 weight.copy_(weight.float() + delta.float())
 
 
-def _logits(agents: Agents) -> Tensor:
-    """Logits `[B * N, V]` in float32 of fixed random tokens, for whoever acts."""
+def _by_peft(base: BaseModel, adapter: Path) -> tuple[Tensor, float]:
+    """Logits of PEFT's own forward, adapter and plain base apart, and how far PEFT's own merge rounds them.
+
+    Nothing of ours takes part but the tokens.
+    """
+    from peft import PeftModel
+
+    model, _ = base.load()
+    try:
+        both: Any = PeftModel.from_pretrained(model, str(adapter))
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"the adapter in {adapter} does not fit {base.path}: {str(error).splitlines()[0]}"
+        ) from error
+    both.eval()
+    apart = _plain_logits(both)
+    return apart, float((_plain_logits(both.merge_and_unload()) - apart).abs().max())
+
+
+def _plain_logits(model: PreTrainedModel) -> Tensor:
+    """Logits `[4, N, V]` in float32 of fixed random tokens, by the model's own forward and attention."""
     import torch
 
-    from flowdpo_pl.model.attention import TreeView
+    from flowdpo_pl.model.base import context_limit
 
+    model.set_attn_implementation("eager")
+    config = model.config.get_text_config()
     generator = torch.Generator().manual_seed(0)
-    shape = 4, min(64, agents.context_limit)
-    token_ids = torch.randint(agents.config.vocab_size, shape, generator=generator)
-    positions = torch.arange(shape[1]).expand(shape)
-    nothing = torch.zeros(shape, dtype=torch.long)
-    head = agents.head(())
+    token_ids = torch.randint(config.vocab_size, (4, min(64, context_limit(model))), generator=generator)
     with torch.no_grad():
-        hidden = agents.hidden(token_ids, positions, TreeView(positions, nothing, nothing))
-        return head.logits(hidden.flatten(0, 1))
+        logits: Tensor = model(token_ids, use_cache=False).logits
+    return logits.float()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import overload
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import COUNT, POSITIVE, UserError, require_within
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.answers import quick_verdict, read_answer
 from flowdpo_pl.verify.markers import extract_marked
@@ -67,9 +67,8 @@ class MathVerifier:
     """
 
     def __init__(self, workers: int = 1, timeout: float = 5.0, memory_gb: float = 1.0) -> None:
-        for name, value in (("workers", workers), ("timeout", timeout), ("memory_gb", memory_gb)):
-            if not value > 0:
-                raise UserError(f"MathVerifier's {name} is {value}, but it must be above 0.")
+        require_within(COUNT, {"verifier.workers": workers})
+        require_within(POSITIVE, {"verifier.timeout": timeout, "verifier.memory_gb": memory_gb})
         self._arguments = (workers, timeout, memory_gb)
         self._tally = _Tally()
         self._pool = WorkerPool(workers, WorkerLimits(timeout, memory_gb), self._tally.add)

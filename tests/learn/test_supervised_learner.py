@@ -18,5 +18,5 @@ def test_the_rate_rises_then_falls_linearly_and_is_never_zero() -> None:
 
 
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
-    with pytest.raises(UserError, match=r"warmup_ratio is 10: give a share from 0 to 1"):
+    with pytest.raises(UserError, match=r"warmup_ratio is 10: give at least 0 and at most 1"):
         SupervisedLearning(warmup_ratio=10)

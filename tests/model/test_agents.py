@@ -57,7 +57,9 @@ def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
 def test_an_adapter_of_another_scale_is_refused(tmp_path: Path) -> None:
     trained(write_model(tmp_path / "base")).save(tmp_path / "adapters")
     other = trained(tmp_path / "base", LoraSettings(r=4, alpha=4))
-    with pytest.raises(UserError, match=r"has alpha 8 and agent 'answer' another: set model.lora.alpha to 8"):
+    with pytest.raises(
+        UserError, match=r"has alpha 8 and agent 'answer' another: set model.team.lora.alpha to 8"
+    ):
         other.load_saved("answer", tmp_path / "adapters" / "answer")
 
 

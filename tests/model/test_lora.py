@@ -11,7 +11,10 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.agents import Agents
+from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings, adapter_fingerprint, saved_weights
+from tests.models import write_model
 
 
 def test_settings_are_read_back_from_what_peft_saves(tmp_path: Path) -> None:
@@ -36,6 +39,19 @@ def test_weights_are_read_and_their_fingerprint_is_theirs_alone(tmp_path: Path) 
     assert saved_weights(tmp_path / "two")["lora_A.weight"].tolist() == [[2.0] * 3] * 2
     assert adapter_fingerprint(tmp_path / "one") == adapter_fingerprint(tmp_path / "copy")
     assert adapter_fingerprint(tmp_path / "one") != adapter_fingerprint(tmp_path / "two")
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    save_file({"lora_A.weight": torch.tensor([[1.0, torch.nan]])}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(UserError, match=r"is not finite at lora_A\.weight: give an earlier one"):
+        saved_weights(tmp_path)
+
+
+@pytest.mark.parametrize("modules", [["q_proj", "lm_head"], ["embed_tokens"], ["nowhere"], []], ids=str)
+def test_layers_that_cannot_be_adapted_are_refused(modules: list[str], tmp_path: Path) -> None:
+    model, _ = BaseModel(str(write_model(tmp_path)), dtype="float32").load()
+    with pytest.raises(UserError, match=r"lora\.target_modules"):
+        Agents(model, ("answer",), LoraSettings(target_modules=modules))
 
 
 def test_a_folder_without_an_adapter_is_one_sentence(tmp_path: Path) -> None:

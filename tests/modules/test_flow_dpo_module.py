@@ -14,6 +14,7 @@ import torch
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, Turn
 from flowdpo_pl.play.team import Budget, Start
 from flowdpo_pl.types import Move
@@ -36,6 +37,13 @@ def test_first_loss_is_ln_2_for_both_agents(tmp_path: Path) -> None:
     for agent in (ANSWER, STOP):
         assert recorder.values[0][f"{agent}/pairs"] > 0
         assert recorder.values[0][f"{agent}/loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_fit_without_any_alternative_is_refused(tmp_path: Path) -> None:
+    run = module(sampling=Sampling(temperature=0.0))
+    with pytest.raises(UserError, match=r"model\.sampling\.temperature is 0"):
+        trainer(tmp_path).fit(run, data())
+    trainer(tmp_path).validate(run, data())
 
 
 def test_both_agents_learn_and_the_base_stays_bit_identical(tmp_path: Path) -> None:

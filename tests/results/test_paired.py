@@ -106,3 +106,5 @@ def test_a_gold_answer_written_otherwise_is_the_same(one: str, other: str) -> No
 def test_a_bootstrap_of_no_resamples_is_refused() -> None:
     with pytest.raises(UserError, match="resamples is 0: give at least 1"):
         paired(run("1"), run("0"), resamples=0)
+    with pytest.raises(UserError, match="seed is -1"):
+        paired(run("1"), run("0"), seed=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.play.flow import ANSWER
 from flowdpo_pl.verbs.merge import merge
+from tests.foreign_adapters import peft_logits, plain_base, save_foreign
 from tests.model.test_agents import LORA, trained
 from tests.models import FAMILIES, write_model
 from tests.oracles import PlainAgents
@@ -40,6 +42,7 @@ def test_logits_are_those_of_the_base_with_its_adapter(
     printed = capsys.readouterr().out
     assert "in float32; logits changed by" in printed
     assert float(printed.split("changed by ")[1].split(" at most")[0]) < 1e-3
+    assert "from PEFT's own" in printed
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", attn_implementation="eager")
     assert type(plain) is type(AutoModelForCausalLM.from_pretrained(base)) and plain.dtype == torch.float32
     unmerged = PlainAgents(base, tmp_path / "adapters", [ANSWER])
@@ -105,6 +108,38 @@ def test_what_cannot_be_merged_is_said_in_one_sentence(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("{", '{"quantization_config": {"quant_method": "x"},', 1))
     assert "is quantised: merge into the 16-bit model" in refusal(base, adapter, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("settings", [{"use_rslora": True}, {"target_modules": r".*\.(v|up)_proj"}], ids=str)
+def test_an_adapter_of_peft_s_is_merged_as_peft_computes_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base")
+    adapter = save_foreign(base, tmp_path / "adapter", **settings)
+    merge(str(base), adapter, tmp_path / "merged")
+    with torch.no_grad():
+        merged = plain_base(tmp_path / "merged")(torch.arange(20, 50)[None]).logits[0]
+    torch.testing.assert_close(merged, peft_logits(base, adapter), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"init_lora_weights": "pissa"}, {"alpha_pattern": {"q_proj": 32}}, {"use_dora": True}],
+    ids=str,
+)
+def test_what_merged_weights_would_not_compute_is_not_written(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused by its config; and were it not, then by PEFT's own forward."""
+    base = write_model(tmp_path / "base")
+    adapter = save_foreign(base, tmp_path / "adapter", **settings)
+    with pytest.raises(UserError, match=next(iter(settings))):
+        merge(str(base), adapter, tmp_path / "merged")
+    monkeypatch.setattr("flowdpo_pl.model.adapter_config.REFUSED", {})
+    monkeypatch.setattr("flowdpo_pl.model.adapter_config._off", lambda name, value: True)
+    with pytest.raises(
+        UserError, match=r"merged weights give other logits than PEFT does|does not fit agent"
+    ):
+        merge(str(base), adapter, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
 
 
 def test_the_verb_merges(tmp_path: Path) -> None:

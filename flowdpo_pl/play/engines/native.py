@@ -6,6 +6,7 @@ a move.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import torch
 from flowdpo_pl.draws import Draws, uniforms
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written, require_numbers
 from flowdpo_pl.play.engines.reader import Reader, Row
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.writing import Floats, Writing
@@ -135,6 +136,7 @@ class NativeEngine:
             self._reader.remember(request, row, np.asarray(request.prefix), workspace, index)
         chosen = []
         for index, key in enumerate(self._keys(requests)):
+            require_numbers(requests[index], (*logprobs[index], mass[index]))
             option = self._option(logprobs[index], key)
             chosen.append(Chosen(option, self._played_logprob(logprobs[index], option), mass[index]))
         return chosen
@@ -142,14 +144,17 @@ class NativeEngine:
     def _option(self, logprobs: Floats, key: int) -> int:
         if self.sampling.temperature == 0:
             return int(logprobs.argmax())
-        tempered = np.exp(logprobs / self.sampling.temperature)
+        tempered = np.exp((logprobs - logprobs.max()) / self.sampling.temperature)  # the larger one is 1
         return int(uniforms([key], 1)[0, 0] * tempered.sum() >= tempered[0])
 
     def _played_logprob(self, logprobs: Floats, option: int) -> float:
         if self.sampling.temperature == 0:
             return 0.0
         tempered = logprobs / self.sampling.temperature
-        return float(tempered[option] - np.logaddexp(*tempered))
+        if (logprob := float(tempered[option] - np.logaddexp(*tempered))) < 0:
+            return logprob
+        other = math.exp(tempered[1 - option] - tempered[option])  # the other word can be drawn all the same
+        return -max(other, math.ulp(0.0)) if np.isfinite(tempered[1 - option]) else 0.0
 
     def _keys(self, requests: Sequence[WriteRequest] | Sequence[ChooseRequest]) -> list[int]:
         return [self.draws.key(r.problem_id, r.branch, r.turn) for r in requests]

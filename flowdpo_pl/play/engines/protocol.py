@@ -6,10 +6,12 @@ native engine, on a server, or on scripted moves in a test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Agent
 
 
@@ -63,6 +65,20 @@ class Chosen:
     logprob: float
     mass: float
     """Probability that the full softmax leaves to both options together."""
+
+
+def require_numbers(request: WriteRequest | ChooseRequest, numbers: Iterable[float]) -> None:
+    """Refuse what was drawn from logits that are no numbers, given its log-probabilities.
+
+    Raises:
+        UserError: one of them is NaN; names agent and problem.
+    """
+    if any(map(math.isnan, numbers)):
+        raise UserError(
+            f"agent '{request.agent}' computes logits that are not finite on problem {request.problem_id}: "
+            "its adapter or the base holds NaN, or float16 overflows: use an earlier checkpoint, or set "
+            "base.dtype bfloat16."
+        )
 
 
 class Engine(Protocol):

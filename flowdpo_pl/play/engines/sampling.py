@@ -5,13 +5,15 @@ Shapes: B rows, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import Range, UserError, require_within
 
+_LEAST = 1e-6  # about the distance of two neighbouring float32 logits: below it only ties are left to draw
+_FAR = -70.0  # log-probability below which float32 weights lose digits (they end at -103)
 _BLOCK = 256  # tokens summed at once: the cumulative sum runs over V / 256 blocks, then inside one
 
 
@@ -20,15 +22,14 @@ class Sampling:
     """The distribution that agents play from. Losses always see temperature 1 and no top-p."""
 
     temperature: float = 1.0
-    """0 is greedy: then no node has an alternative."""
+    """0 is greedy: then no node has an alternative. Otherwise at least 1e-6, what float32 can tell apart."""
     top_p: float = 1.0
     """Mass of the smallest set of tokens drawn from; 1.0 for all."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise UserError(f"sampling.temperature is {self.temperature}: give 0 (greedy) or more.")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"sampling.top_p is {self.top_p}: give more than 0 and at most 1.")
+        if self.temperature != 0 and self.temperature not in (allowed := Range(_LEAST)):
+            raise UserError(f"sampling.temperature is {self.temperature}: give 0 (greedy) or {allowed}.")
+        require_within(Range(_LEAST, 1), {"sampling.top_p": self.top_p})
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,17 @@ class Drawn:
 
 
 def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
-    """Draw from float32 logits `[B, V]` (may be overwritten) with two uniforms a row `[B, 2]`, float64."""
+    """Draw from float32 logits `[B, V]` (may be overwritten) with two uniforms a row `[B, 2]`, float64.
+
+    Where a row's logits are NaN or infinite (but for -inf, impossible tokens), so is its log-probability.
+    """
     if sampling.temperature == 0:
         tokens = logits.argmax(-1)
-        zeros = torch.zeros(len(tokens), device=logits.device)
+        highest = logits.gather(1, tokens[:, None]).squeeze(1)
+        zeros = highest - highest  # NaN where it is not finite
         return Drawn(tokens, zeros, tokens, zeros - torch.inf)
     if sampling.temperature != 1:
+        logits -= logits.amax(-1, keepdim=True)  # before the quotient grows: large numbers lie far apart
         logits /= sampling.temperature
     weights = logits.softmax(-1)
     if sampling.top_p < 1:
@@ -66,11 +72,32 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
         1, block, _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).sum(-1).double()
     )
     others = sums.sum(-1)
-    return Drawn(
+    drawn = Drawn(
         tokens=tokens,
         logprobs=(own.squeeze(1).double() / total).log().float(),
         runners_up=_pick(weights, sums, uniforms[:, 1]),
         log_others=(others / total).log().float(),
+    )
+    if sampling.temperature < 1 and sampling.top_p == 1:
+        return _with_far_others(drawn, logits, uniforms)
+    return drawn
+
+
+def _with_far_others(drawn: Drawn, logits: Tensor, uniforms: Tensor) -> Drawn:
+    """The same, with another token also where all others are less likely than float32 can say.
+
+    At low temperatures that is common: their probabilities are then taken relative to one another.
+    """
+    all_ = logits.logsumexp(-1)
+    logits.scatter_(1, drawn.tokens[:, None], -torch.inf)
+    weights = logits.softmax(-1).nan_to_num(0.0)  # no other token: all are -inf
+    log_others = logits.logsumexp(-1) - all_
+    runners_up = _pick(weights, _block_sums(weights), uniforms[:, 1])
+    far = drawn.log_others < _FAR
+    return replace(
+        drawn,
+        runners_up=torch.where(far, runners_up, drawn.runners_up),
+        log_others=torch.where(far, log_others, drawn.log_others),
     )
 
 

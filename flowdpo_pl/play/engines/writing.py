@@ -17,7 +17,7 @@ from torch import Tensor
 from flowdpo_pl.draws import uniforms
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.prefix_cache import Ids
-from flowdpo_pl.play.engines.protocol import WriteRequest, Written
+from flowdpo_pl.play.engines.protocol import WriteRequest, Written, require_numbers
 from flowdpo_pl.play.engines.reader import Reader, Row
 from flowdpo_pl.play.engines.sampling import Drawn, Sampling, draw
 from flowdpo_pl.play.engines.workspace import Workspace
@@ -129,6 +129,7 @@ class Writing:
         self, row: int, tokens: Ids, logprobs: Floats, runners_up: Ids, log_others: Floats
     ) -> Written:
         request = self._requests[row]
+        require_numbers(request, logprobs)
         other = None
         if request.alternative:
             split = alternative_split(logprobs, log_others, float(self._split_uniforms[row]))

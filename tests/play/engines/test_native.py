@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.native import NativeEngine
-from flowdpo_pl.play.engines.protocol import WriteRequest
+from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.writing import Writing
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flow import ANSWER, STOP
 from flowdpo_pl.types import Problem, RolloutTree
 from tests.conftest import World
 from tests.models import FAMILIES
@@ -94,6 +96,39 @@ def test_greedy_equals_transformers_generate(
             eos_token_id=end_id,
         )[0, len(request.prefix) :]
         assert list(written.token_ids) == generated.tolist()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.05, 1e-4, 1e-6])
+def test_a_choice_follows_its_own_law_at_every_temperature(
+    temperature: float, make_world: Callable[..., World]
+) -> None:
+    world = make_world()
+    engine = NativeEngine(world.agents, world.head, world.draws, Sampling(temperature), token_budget=64)
+    for probability in (0.9, 0.1, 0.5 + temperature / 8):
+        logprobs = np.log([probability, 1 - probability])
+        first = sum(engine._option(logprobs, key) == 0 for key in range(500)) / 500
+        gap = (logprobs[1] - logprobs[0]) / temperature
+        assert first == pytest.approx(1 / (1 + np.exp(min(gap, 700.0))), abs=0.07)
+        played = [engine._played_logprob(logprobs, option) for option in (0, 1)]
+        assert max(played) < 0  # both words can be drawn: there is an alternative
+        assert played[0] - played[1] == pytest.approx(-gap, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+def test_logits_that_are_no_numbers_are_refused_by_agent_and_problem(
+    temperature: float, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    engine = NativeEngine(world.agents, world.head, world.draws, Sampling(temperature), token_budget=65_536)
+    played = [world.prompts.context(ANSWER, p, ()).prefix for p in problems]
+    with torch.no_grad():
+        for agent in world.agents.names:
+            world.agents.parameters_of(agent)[-1].fill_(torch.nan)
+    writes = [WriteRequest(ANSWER, p.id, "", 0, seen, 4) for p, seen in zip(problems, played, strict=True)]
+    with pytest.raises(UserError, match=r"agent 'answer' computes logits that are not finite on problem p\d"):
+        engine.write(writes)
+    with pytest.raises(UserError, match=r"agent 'stop' computes logits that are not finite on problem p0"):
+        engine.choose([ChooseRequest(STOP, "p0", "", 1, played[0], (8,), (7, 8))])
 
 
 def test_looking_seldom_at_who_is_over_changes_nothing(

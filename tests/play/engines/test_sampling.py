@@ -55,6 +55,47 @@ def test_greedy_takes_the_most_likely_and_leaves_no_alternative() -> None:
     assert drawn.tokens.tolist() == [1] and drawn.log_others.tolist() == [-np.inf]
 
 
+@pytest.mark.parametrize("temperature", [0.5, 0.05, 1e-3, 1e-4, 1e-6])
+def test_low_temperatures_draw_from_their_own_law(temperature: float) -> None:
+    """Against float64: tokens, their log-probabilities, and what else could have been drawn."""
+    torch.manual_seed(2)
+    logits = 30 + 3 * torch.randn(40, 300)
+    logits[:, 5] = logits.amax(-1) - 0.4 * temperature  # one rival that stays one at every temperature
+    logits[20:, 5] = -torch.inf  # and rows whose others are far away
+    uniforms_ = torch.rand(40, 2, dtype=torch.float64)
+    exact = (logits.double() / temperature).log_softmax(-1)
+    drawn = draw(logits.clone(), uniforms_, Sampling(temperature))
+    tokens = drawn.tokens[:, None]
+    rounding = {"atol": 2e-5 / temperature if temperature < 0.1 else 1e-4, "rtol": 1e-4}
+    torch.testing.assert_close(drawn.logprobs.double(), exact.gather(1, tokens).squeeze(1), **rounding)
+    others = exact.scatter(1, tokens, -torch.inf)
+    torch.testing.assert_close(drawn.log_others.double(), others.logsumexp(-1), **rounding)
+    assert bool((drawn.runners_up != drawn.tokens).all())
+    likeliest = others.amax(-1) - others.gather(1, drawn.runners_up[:, None]).squeeze(1)
+    assert float(likeliest.max()) < 40  # no runner-up that the law would never draw
+    assert len(set(drawn.tokens[:20].tolist()) - {5}) and 5 in drawn.tokens[:20].tolist()
+
+
+def test_a_token_without_any_other_has_no_alternative_at_any_temperature() -> None:
+    logits = torch.full((1, 300), -torch.inf)
+    logits[0, 7] = 3.0
+    for temperature in (1.0, 0.1):
+        drawn = draw(logits.clone(), torch.tensor([[0.5, 0.5]], dtype=torch.float64), Sampling(temperature))
+        assert drawn.tokens.tolist() == [7] and drawn.log_others.tolist() == [-np.inf]
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(0.0), Sampling(0.3), Sampling(1.0, 0.9)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_show_in_the_log_probability_of_their_row_alone(
+    sampling: Sampling, bad: float
+) -> None:
+    logits = torch.zeros(3, 300)
+    logits[1, 200] = bad
+    logits[2, 100:] = -torch.inf  # impossible tokens are none of these
+    drawn = draw(logits, torch.full((3, 2), 0.5, dtype=torch.float64), sampling)
+    assert drawn.logprobs.isnan().tolist() == [False, True, False]
+
+
 def test_top_p_keeps_the_smallest_sufficient_set() -> None:
     probabilities = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
     grid = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
