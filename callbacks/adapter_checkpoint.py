@@ -12,7 +12,7 @@ from callbacks.batch_values import BatchValues
 from callbacks.pace import Pace
 from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
 from callbacks.watched_modules import played
-from flowdpo_pl.errors import require_at_least
+from flowdpo_pl.errors import LIMIT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file, whole_folder
 
 
@@ -39,7 +39,7 @@ class AdapterCheckpoint(PacedCheckpoint):
         self, every_n_problems: int = 160, keep_best: bool = True, keep_last: int | None = 3
     ) -> None:
         super().__init__(Pace(every_n_problems))
-        require_at_least(1, {"keep_last": keep_last})
+        require_within(LIMIT, {"keep_last": keep_last})
         self.best_model_path = ""
         """Where Lightning looks for `ckpt_path="best"`; empty until there is a best one."""
         self.keep_best = keep_best

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flowdpo_pl.errors import require_at_least
+from flowdpo_pl.errors import COUNT, require_within
 
 
 class Pace:
     """Tells when a count has passed a multiple of `every`."""
 
     def __init__(self, every: int, name: str = "every_n_problems") -> None:
-        require_at_least(1, {name: every})
+        require_within(COUNT, {name: every})
         self._every = every
         self._seen = 0
 

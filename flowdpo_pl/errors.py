@@ -23,6 +23,8 @@ class Range:
     high: float = math.inf
     open_low: bool = False
     open_high: bool = False
+    or_null: bool = False
+    """A setting left out has a meaning of its own, such as no bound."""
 
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
@@ -32,10 +34,12 @@ class Range:
     def __str__(self) -> str:
         low = f"more than {self.low:g}" if self.open_low else f"at least {self.low:g}"
         high = f"less than {self.high:g}" if self.open_high else f"at most {self.high:g}"
-        return low if self.high == math.inf else f"{low} and {high}"
+        null = ", or null" if self.or_null else ""
+        return (low if self.high == math.inf else f"{low} and {high}") + null
 
 
 COUNT = Range(1)
+LIMIT = Range(1, or_null=True)
 NOT_NEGATIVE = Range(0)
 POSITIVE = Range(0, open_low=True)
 SHARE = Range(0, 1)
@@ -53,11 +57,6 @@ def require_within(allowed: Range, settings: Mapping[str, float | None]) -> None
     for name, value in settings.items():
         if value is not None and value not in allowed:
             raise UserError(f"{name} is {value}: give {allowed}.")
-
-
-def require_at_least(least: float, settings: Mapping[str, float | None]) -> None:
-    """`require_within` of all finite numbers from `least` on."""
-    require_within(Range(least), settings)
 
 
 def some_of(names: Sequence[str], shown: int = 10) -> str:

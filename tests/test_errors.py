@@ -7,25 +7,25 @@ import math
 import pytest
 from jsonargparse import ArgumentError, ArgumentParser
 
-from flowdpo_pl.errors import Range, UserError, one_sentence, require_at_least, require_within, some_of
+from flowdpo_pl.errors import COUNT, LIMIT, Range, UserError, one_sentence, require_within, some_of
 from flowdpo_pl.verify.verifier import MathVerifier
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 7, 10**30, None])
 def test_a_setting_at_its_bound_or_above_or_left_out_passes(value: float | None) -> None:
-    require_at_least(1, {"data.batch_size": value})
+    require_within(COUNT, {"data.batch_size": value})
 
 
 @pytest.mark.parametrize("value", [0, -3, 0.999, math.nan, math.inf, -math.inf])
 def test_a_setting_below_its_bound_is_named_with_its_value(value: float) -> None:
     with pytest.raises(UserError) as caught:
-        require_at_least(1, {"data.chunk_size": 5, "data.batch_size": value, "data.other": -1})
+        require_within(COUNT, {"data.chunk_size": 5, "data.batch_size": value, "data.other": -1})
     assert str(caught.value) == f"data.batch_size is {value}: give at least 1."
 
 
 def test_a_bound_may_be_a_fraction() -> None:
     with pytest.raises(UserError, match=r"give at least 0\.5\."):
-        require_at_least(0.5, {"beta": 0.25})
+        require_within(Range(0.5), {"beta": 0.25})
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ def test_a_bound_may_be_a_fraction() -> None:
         (Range(0, open_low=True), [1e-300], [0, -0.0], "more than 0"),
         (Range(0, 1), [0, 1], [-1e-9, 1.001], "at least 0 and at most 1"),
         (Range(0, 0.5, open_high=True), [0, 0.499], [0.5], "at least 0 and less than 0.5"),
+        (LIMIT, [1], [0], "at least 1, or null"),
     ],
 )
 def test_an_open_bound_is_outside_its_range_and_nothing_that_is_not_finite_is_inside(

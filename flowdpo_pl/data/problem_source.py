@@ -12,7 +12,7 @@ from flowdpo_pl.data.gold import Automatic, GoldExtractor
 from flowdpo_pl.data.grouping import Grouping, OneRewritePerSeed
 from flowdpo_pl.data.indexed_rows import Row
 from flowdpo_pl.data.questions import content_id, question_key
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.types import Problem
 
 NO_ANSWER = "no answer"
@@ -66,7 +66,7 @@ class ProblemSource:
             raise UserError(
                 f"part of {self.path} is {list(self.part)}: give two ascending bounds within 0 and 1"
             )
-        require_at_least(1, {f"limit of {self.path}": self.limit})
+        require_within(LIMIT, {f"limit of {self.path}": self.limit})
 
     def fields(self) -> list[tuple[str, str]]:
         """The columns that are read, each after the argument that names it."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from flowdpo_pl.errors import require_at_least
+from flowdpo_pl.errors import COUNT, require_within
 from flowdpo_pl.measure.intervals import time_uniform, wilson
 
 
@@ -40,7 +40,7 @@ class ProgressiveAccuracy(Metric):
     def __init__(self, window: int = 160, confidence: float = 0.95) -> None:
         # without a cache, no value of before outlives the loading of a checkpoint
         super().__init__(sync_on_compute=False, compute_with_cache=False)
-        require_at_least(1, {"model.window": window})
+        require_within(COUNT, {"model.window": window})
         self.window = window
         self.confidence = confidence
         for name in ("correct", "seen", "squared_sizes"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.engines.sampling import Sampling
@@ -52,14 +52,8 @@ class EvaluationModule(AdapterModule):
             verifier: judges answers; default: one worker process.
             seed: of every draw; linked to `seed_everything`.
         """
-        require_at_least(
-            1,
-            {
-                "model.samples": samples,
-                "model.attempts": attempts,
-                "model.max_generated_tokens": max_generated_tokens,
-            },
-        )
+        require_within(COUNT, {"model.samples": samples, "model.attempts": attempts})
+        require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
         super().__init__(team.shaped_by_start(), seed)
         self.sampling = sampling
         self.verifier = verifier or MathVerifier()

@@ -15,7 +15,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.distributed import gathered, interleaved, rank, ranks, summed
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.modules.adapter_module import AdapterModule
@@ -48,7 +48,7 @@ class SFTModule(AdapterModule):
             accumulation: batches whose traces make one optimizer step.
             seed: of dropout and of the adapter's start; linked to `seed_everything`.
         """
-        require_at_least(1, {"model.accumulation": accumulation})
+        require_within(COUNT, {"model.accumulation": accumulation})
         writer = team.flow.writer
         if (prompt := team.prompts.get(writer)) and (prompt.options or "{partial}" in prompt.user):
             raise UserError(

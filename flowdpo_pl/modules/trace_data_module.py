@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import rank, ranks
-from flowdpo_pl.errors import COUNT, SEED, UserError, require_within, some_of
+from flowdpo_pl.errors import COUNT, LIMIT, SEED, UserError, require_within, some_of
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.results.traces import Trace, read_traces
 
@@ -68,8 +68,8 @@ class TraceDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        sizes = {"data.batch_size": batch_size, "data.max_tokens": max_tokens, "data.limit": limit}
-        require_within(COUNT, sizes)
+        require_within(COUNT, {"data.batch_size": batch_size})
+        require_within(LIMIT, {"data.max_tokens": max_tokens, "data.limit": limit})
         require_within(SEED, {"data.seed": seed})
         if not train:
             raise UserError("data.train names no file: give at least one trace file.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import require_at_least
+from flowdpo_pl.errors import LIMIT, require_within
 from flowdpo_pl.types import Problem
 
 
@@ -34,7 +34,7 @@ class NodeAlternatives(Exploration):
     the flow's possible nodes."""
 
     def __post_init__(self) -> None:
-        require_at_least(1, {"exploration.alternatives": self.alternatives})
+        require_within(LIMIT, {"exploration.alternatives": self.alternatives})
 
     def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
         if self.alternatives is None or self.alternatives >= max_moves:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.types import Agent, Move
 
 ANSWER: Agent = "answer"
@@ -89,7 +89,7 @@ class AnswerStopFlow(Flow):
     writer: ClassVar[Agent] = ANSWER
 
     def __post_init__(self) -> None:
-        require_at_least(1, {"flow.chunk_tokens": self.chunk_tokens, "flow.max_chunks": self.max_chunks})
+        require_within(COUNT, {"flow.chunk_tokens": self.chunk_tokens, "flow.max_chunks": self.max_chunks})
 
     @property
     def max_moves(self) -> int:
@@ -123,7 +123,7 @@ class SingleFlow(Flow):
     writer: ClassVar[Agent] = ANSWER
 
     def __post_init__(self) -> None:
-        require_at_least(1, {"flow.max_tokens": self.max_tokens})
+        require_within(COUNT, {"flow.max_tokens": self.max_tokens})
 
     @property
     def max_moves(self) -> int:

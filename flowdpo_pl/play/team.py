@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
@@ -45,14 +45,9 @@ class Budget:
     """Threads of torch on a CPU; null: one a core. Tiny models are fastest on 1."""
 
     def __post_init__(self) -> None:
-        require_at_least(
-            1,
-            {
-                "budget.decode_tokens": self.decode_tokens,
-                "budget.update_tokens": self.update_tokens,
-                "budget.cpu_threads": self.cpu_threads,
-            },
-        )
+        tokens = {"budget.decode_tokens": self.decode_tokens, "budget.update_tokens": self.update_tokens}
+        require_within(COUNT, tokens)
+        require_within(LIMIT, {"budget.cpu_threads": self.cpu_threads})
 
 
 @dataclass(frozen=True)

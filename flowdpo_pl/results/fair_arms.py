@@ -1,8 +1,8 @@
-"""Arms of a comparison on the same prompts: what is kept, what drops out and why.
+"""Arms of a comparison on the same problems: what is kept, what drops out and why.
 
-An arm is one way to get traces. A prompt that any arm has no right trace for is easy for none of them to
-learn from alike, so it drops from all; what is kept favours easy prompts, in every arm alike. The traces of
-one arm on as many *unfiltered* prompts show how much that matters.
+An arm is one way to get traces. A problem that any arm has no right trace for is easy for none of them to
+learn from alike, so it drops from all; what is kept favours easy problems, in every arm alike. The traces of
+one arm on as many *unfiltered* problems show how much that matters.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowdpo_pl.data.questions import question_key
-from flowdpo_pl.errors import UserError, require_at_least
+from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.results.traces import Trace
 
 _CHANCES = {"attempts", "sampling", "verifier"}
@@ -21,9 +21,9 @@ _CHANCES = {"attempts", "sampling", "verifier"}
 
 @dataclass(frozen=True)
 class ArmCounts:
-    """How an arm fared on the prompts that any arm was offered."""
+    """How an arm fared on the problems that any arm was offered."""
 
-    prompts: int
+    problems: int
     """With a trace, right or wrong."""
     right: int
     missing: int
@@ -36,17 +36,17 @@ class ArmCounts:
 
     @property
     def acceptance(self) -> float:
-        """Share of the arm's prompts with a right trace."""
-        return self.right / self.prompts
+        """Share of the arm's problems with a right trace."""
+        return self.right / self.problems
 
 
 @dataclass(frozen=True)
 class FairArms:
-    """The arms after the cut: the same prompts in the same order in each."""
+    """The arms after the cut: the same problems in the same order in each."""
 
     arms: dict[str, tuple[Trace, ...]]
     unfiltered: tuple[Trace, ...]
-    """As many right traces of one arm, whatever the others did on their prompts."""
+    """As many right traces of one arm, whatever the others did on their problems."""
     counts: dict[str, ArmCounts]
     offered: int
     """Prompts with a trace in at least one arm."""
@@ -61,16 +61,16 @@ class FairArms:
 def fair_arms(
     arms: Mapping[str, Sequence[Trace]], unfiltered: str, limit: int | None = None, seed: int = 0
 ) -> FairArms:
-    """Cut all arms to the prompts that each has a right trace for.
+    """Cut all arms to the problems that each has a right trace for.
 
     Args:
-        arms: traces by arm, one a prompt; prompts are the same if their questions are (`same_question`).
-        unfiltered: the arm whose unfiltered prompts are drawn too.
-        limit: at most so many prompts, drawn at random.
+        arms: traces by arm, one a problem; problems are the same if their questions are (`same_question`).
+        unfiltered: the arm whose unfiltered problems are drawn too.
+        limit: at most so many problems, drawn at random.
         seed: of what is drawn.
 
     Raises:
-        UserError: fewer than two arms, an arm without a right trace, no prompt right in every arm, another
+        UserError: fewer than two arms, an arm without a right trace, no problem right in every arm, another
             question under the same id, arms that were played with other tries, sampling or verifier, or
             `unfiltered` or `limit` make no sense.
     """
@@ -78,54 +78,54 @@ def fair_arms(
         raise UserError(f"traces names {len(arms)} arms: give at least two to compare.")
     if unfiltered not in arms:
         raise UserError(f"unfiltered is '{unfiltered}', but the arms are {list(arms)}.")
-    require_at_least(1, {"limit": limit})
+    require_within(LIMIT, {"limit": limit})
     _require_same_tries(arms)
-    prompts = _prompts(arms)
-    right = {name: _by_prompt(trace for trace in traces if trace.correct) for name, traces in arms.items()}
+    problems = _problems(arms)
+    right = {name: _by_problem(trace for trace in traces if trace.correct) for name, traces in arms.items()}
     if empty := [name for name, traces in right.items() if not traces]:
         raise UserError(
-            f"arm '{empty[0]}' has no right trace among {len(arms[empty[0]])}: give it more prompts or tries."
+            f"arm '{empty[0]}' has no right trace among {len(arms[empty[0]])}: give it more tries."
         )
-    shared = [prompt for prompt in prompts if all(prompt in traces for traces in right.values())]
+    shared = [problem for problem in problems if all(problem in traces for traces in right.values())]
     if not shared:
         numbers = ", ".join(f"{name} {len(traces)}" for name, traces in right.items())
         raise UserError(
-            f"no prompt has a right trace in every arm ({numbers}): make them from the same prompts."
+            f"no problem has a right trace in every arm ({numbers}): make them from the same problems."
         )
     kept = _drawn(shared, limit, f"kept {seed}")
-    kept_arms = {name: tuple(traces[prompt] for prompt in kept) for name, traces in right.items()}
+    kept_arms = {name: tuple(traces[problem] for problem in kept) for name, traces in right.items()}
     others = _drawn(list(right[unfiltered]), len(kept), f"unfiltered {seed}")
     return FairArms(
         arms=kept_arms,
-        unfiltered=tuple(right[unfiltered][prompt] for prompt in others),
-        counts={name: _counts(arms[name], kept_arms[name], len(prompts)) for name in arms},
-        offered=len(prompts),
+        unfiltered=tuple(right[unfiltered][problem] for problem in others),
+        counts={name: _counts(arms[name], kept_arms[name], len(problems)) for name in arms},
+        offered=len(problems),
         shared=len(shared),
     )
 
 
-def _by_prompt(traces: Iterable[Trace]) -> dict[str, Trace]:
-    """The first trace of each prompt, in the order they come."""
+def _by_problem(traces: Iterable[Trace]) -> dict[str, Trace]:
+    """The first trace of each problem, in the order they come."""
     found: dict[str, Trace] = {}
     for trace in traces:
         found.setdefault(question_key(trace.question), trace)
     return found
 
 
-def _prompts(arms: Mapping[str, Sequence[Trace]]) -> list[str]:
-    """The prompts of all arms, which must not contradict each other, in the order they first come."""
+def _problems(arms: Mapping[str, Sequence[Trace]]) -> list[str]:
+    """The problems of all arms, which must not contradict each other, in the order they first come."""
     golds: dict[str, str] = {}
     ids: dict[str, str] = {}
     for name, traces in arms.items():
         for trace in traces:
-            prompt = question_key(trace.question)
+            problem = question_key(trace.question)
             if (
-                ids.setdefault(trace.problem_id, prompt) != prompt
-                or golds.setdefault(prompt, trace.gold) != trace.gold
+                ids.setdefault(trace.problem_id, problem) != problem
+                or golds.setdefault(problem, trace.gold) != trace.gold
             ):
                 raise UserError(
                     f"problem {trace.problem_id} of arm '{name}' has another question or gold answer than "
-                    "in an arm before: make all arms from the same prompts."
+                    "in an arm before: make all arms from the same problems."
                 )
     return list(golds)
 
@@ -144,19 +144,19 @@ def _require_same_tries(arms: Mapping[str, Sequence[Trace]]) -> None:
                     )
 
 
-def _drawn(prompts: list[str], limit: int | None, seed: str) -> list[str]:
-    """At most `limit` of the prompts, in their order."""
-    if limit is None or limit >= len(prompts):
-        return prompts
-    chosen = set(random.Random(seed).sample(prompts, limit))
-    return [prompt for prompt in prompts if prompt in chosen]
+def _drawn(problems: list[str], limit: int | None, seed: str) -> list[str]:
+    """At most `limit` of the problems, in their order."""
+    if limit is None or limit >= len(problems):
+        return problems
+    chosen = set(random.Random(seed).sample(problems, limit))
+    return [problem for problem in problems if problem in chosen]
 
 
 def _counts(traces: Sequence[Trace], kept: Sequence[Trace], offered: int) -> ArmCounts:
     return ArmCounts(
-        prompts=len(traces),
+        problems=len(traces),
         right=sum(trace.correct for trace in traces),
-        missing=offered - len(_by_prompt(traces)),
+        missing=offered - len(_by_problem(traces)),
         attempts=sum(trace.attempts for trace in traces),
         generated_tokens=sum(trace.generated_tokens for trace in traces),
         kept_characters=sum(len(trace.trace) for trace in kept) / len(kept),

@@ -1,4 +1,4 @@
-"""The verb `arms`: trace files on the same prompts, in the same number, ready for SFT."""
+"""The verb `arms`: trace files on the same problems, in the same number, ready for SFT."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def arms(
     test: ProblemSource | None = None,
     seed: int = 0,
 ) -> None:
-    """Cut trace files to the prompts that each has a right trace for.
+    """Cut trace files to the problems that each has a right trace for.
 
     Writes `<output>/<arm>.jsonl` for each arm, `<output>/<unfiltered>_unfiltered.jsonl` with as many right
-    traces of one arm on unfiltered prompts, and `<output>/arms.json` with what dropped and what was spent.
+    traces of one arm on unfiltered problems, and `<output>/arms.json` with what dropped and what was spent.
 
     Args:
         traces: trace file of each arm, by arm.
         output: the folder to write to.
-        unfiltered: the arm that is written on unfiltered prompts too.
-        limit: at most so many prompts, drawn at random; null: all that are right in every arm.
-        stream: the problems that the flow was trained on; prompts among them are counted and named.
-        test: the problems that the arms will be tested on; a prompt among them is refused.
+        unfiltered: the arm that is written on unfiltered problems too.
+        limit: at most so many problems, drawn at random; null: all that are right in every arm.
+        stream: the problems that the flow was trained on; problems among them are counted and named.
+        test: the problems that the arms will be tested on; a problem among them is refused.
         seed: of what is drawn.
     """
     read = {name: read_traces(path) for name, path in traces.items()}
@@ -45,7 +45,7 @@ def arms(
     written = {**fair.arms, f"{unfiltered}_unfiltered": fair.unfiltered}
     if test is not None and (ids := among(written, test, "test")):
         raise UserError(
-            f"prompts of the arms are in the test set {test.path}: {some_of(ids)}; leave them out."
+            f"problems of the arms are in the test set {test.path}: {some_of(ids)}; leave them out."
         )
     overlap = among(written, stream, "stream") if stream is not None else None
     for name, rows in written.items():
@@ -68,7 +68,7 @@ def report(
         for name, arm in fair.counts.items()
     }
     return {
-        "prompts": {"offered": fair.offered, "right_in_every_arm": fair.shared, "kept": fair.kept},
+        "problems": {"offered": fair.offered, "right_in_every_arm": fair.shared, "kept": fair.kept},
         "limit": limit,
         "seed": seed,
         "arms": counts,
@@ -79,15 +79,15 @@ def report(
 def told(fair: FairArms, overlap: Sequence[str] | None) -> list[str]:
     """The same in a few lines."""
     lines = [
-        f"{fair.offered} prompts, {fair.shared} right in every arm, {fair.kept} kept in each",
+        f"{fair.offered} problems, {fair.shared} right in every arm, {fair.kept} kept in each",
         *(
-            f"{name}: {arm.right} of {arm.prompts} right ({arm.acceptance:.1%}), {arm.missing} missing; "
+            f"{name}: {arm.right} of {arm.problems} right ({arm.acceptance:.1%}), {arm.missing} missing; "
             f"{arm.attempts} attempts, {arm.generated_tokens} tokens"
             for name, arm in fair.counts.items()
         ),
     ]
     if overlap is not None:
-        lines.append(f"{len(overlap)} of the prompts are in the flow's stream")
+        lines.append(f"{len(overlap)} of the problems are in the flow's stream")
     return lines
 
 

@@ -62,7 +62,7 @@ def arms_table(files: dict[int, Path]) -> str:
     head = [
         "arm",
         "seed",
-        "right of its prompts",
+        "right of its problems",
         "attempts",
         "tokens",
         "kept of all",
@@ -73,11 +73,11 @@ def arms_table(files: dict[int, Path]) -> str:
         if not file.is_file():
             raise UserError(f"the report's arms {file} does not exist: give the arms.json of `arms`.")
         facts = json.loads(file.read_text(encoding="utf-8"))
-        kept = f"{facts['prompts']['kept']} of {facts['prompts']['offered']}"
+        kept = f"{facts['problems']['kept']} of {facts['problems']['offered']}"
         overlap = facts["in_the_flow_s_stream"]
         stated = "unknown" if overlap is None else overlap["count"]
         for name, arm in facts["arms"].items():
-            share = f"{arm['right']} of {arm['prompts']} ({100 * arm['acceptance']:.1f} %)"
+            share = f"{arm['right']} of {arm['problems']} ({100 * arm['acceptance']:.1f} %)"
             rows.append([name, seed, share, arm["attempts"], arm["generated_tokens"], kept, stated])
     return table(head, rows)
 

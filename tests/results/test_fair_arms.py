@@ -29,7 +29,7 @@ def test_a_prompt_that_fails_in_one_arm_drops_from_all() -> None:
     assert (fair.offered, fair.shared, fair.kept) == (5, 2, 2)
     assert len(fair.unfiltered) == 2 and {trace.problem_id for trace in fair.unfiltered} <= set("abcde")
     flow = fair.counts["flow"]
-    assert (flow.prompts, flow.right, flow.missing, flow.acceptance) == (4, 3, 1, 0.75)
+    assert (flow.problems, flow.right, flow.missing, flow.acceptance) == (4, 3, 1, 0.75)
     assert (flow.attempts, flow.generated_tokens) == (8, 40)
 
 
@@ -62,7 +62,7 @@ def test_the_unfiltered_prompts_are_drawn_from_all_of_their_arm() -> None:
         ({"truth": arm("a"), "flow": arm("", "a")}, "arm 'flow' has no right trace among 1"),
         (
             {"truth": arm("a"), "flow": arm("b")},
-            r"no prompt has a right trace in every arm \(truth 1, flow 1\)",
+            r"no problem has a right trace in every arm \(truth 1, flow 1\)",
         ),
         (
             {"truth": arm("a"), "flow": [Trace("a", "another question", "1", "t", True)]},

@@ -39,7 +39,7 @@ def test_writes_arms_of_equal_size_on_equal_prompts(files: dict[str, Path], tmp_
         assert [(t.problem_id, t.trace) for t in read[name]] == [("a", f"{name} a"), ("b", f"{name} b")]
     assert len(read["ground_truth_unfiltered"]) == 2
     facts = json.loads((out / "arms.json").read_text())
-    assert facts["prompts"] == {"offered": 4, "right_in_every_arm": 2, "kept": 2}
+    assert facts["problems"] == {"offered": 4, "right_in_every_arm": 2, "kept": 2}
     assert facts["arms"]["flow"]["acceptance"] == 0.75 and facts["arms"]["ground_truth"]["right"] == 4
     assert facts["in_the_flow_s_stream"] == {"count": 1, "ids": ["b"]}
 

@@ -44,8 +44,8 @@ def test_other_numbers_of_problems_are_all_named() -> None:
 def test_an_arm_says_whether_its_prompts_are_in_the_stream(
     tmp_path: Path, overlap: object, stated: str
 ) -> None:
-    arm = {"right": 9, "prompts": 10, "acceptance": 0.9, "attempts": 14, "generated_tokens": 300}
-    facts = {"prompts": {"offered": 10, "kept": 8}, "arms": {"flow": arm}, "in_the_flow_s_stream": overlap}
+    arm = {"right": 9, "problems": 10, "acceptance": 0.9, "attempts": 14, "generated_tokens": 300}
+    facts = {"problems": {"offered": 10, "kept": 8}, "arms": {"flow": arm}, "in_the_flow_s_stream": overlap}
     (tmp_path / "arms.json").write_text(json.dumps(facts))
     *_, row = arms_table({4: tmp_path / "arms.json"}).splitlines()
     assert row == f"| flow | 4 | 9 of 10 (90.0 %) | 14 | 300 | 8 of 10 | {stated} |"

@@ -44,9 +44,9 @@ def folders(tmp_path: Path) -> dict[int, dict[str, Path]]:
         )
         (found[seed]["fit"] / "flat.csv").write_text(f"{HEAD}\n64,0.2,0.1,0.3,0.2,0.1,0.3\n")
         (found[seed]["fit"] / "stage.json").write_text('{"seconds": 12.5}')
-        arm = {"right": 9, "prompts": 10, "acceptance": 0.9, "attempts": 14, "generated_tokens": 300}
+        arm = {"right": 9, "problems": 10, "acceptance": 0.9, "attempts": 14, "generated_tokens": 300}
         facts = {
-            "prompts": {"offered": 10, "right_in_every_arm": 8, "kept": 8},
+            "problems": {"offered": 10, "right_in_every_arm": 8, "kept": 8},
             "arms": {"flow": arm},
             "in_the_flow_s_stream": {"count": 0, "ids": []},
         }
