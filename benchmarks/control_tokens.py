@@ -49,6 +49,14 @@ def placed(token: str) -> dict[str, str]:
     }
 
 
+def loaded(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer with a chat template."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = FALLBACK
+    return tokenizer
+
+
 def check(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """How many questions were tried, which failed and how, and what it cost."""
     end_ids = [tokenizer.eos_token_id]
@@ -119,10 +127,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     whole = True
     for folder in parser.parse_args().folders:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        if not tokenizer.chat_template:
-            tokenizer.chat_template = FALLBACK
-        found = check(tokenizer)
+        found = check(loaded(folder))
         whole &= not found["failed"] and not found["benign_changed"]
         print(json.dumps({"folder": str(folder), **found}, ensure_ascii=False), flush=True)
     raise SystemExit(0 if whole else 1)

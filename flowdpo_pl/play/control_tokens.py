@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from flowdpo_pl.errors import UserError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 _NEUTRAL = "x"  # data without any meaning to a tokenizer
@@ -141,11 +140,10 @@ class ControlTokens:
         return tuple(own.get(token, token) for token in tokenizer.encode(text, add_special_tokens=False).ids)
 
     @cached_property
-    def _renamed(self) -> tuple[Tokenizer, dict[int, int]]:
+    def _renamed(self) -> tuple[Any, dict[int, int]]:
         """The tokenizer in which control tokens have other names, and its ids to the real ones."""
-        from tokenizers import Tokenizer
-
-        written = json.loads(self._tokenizer.backend_tokenizer.to_str())
+        backend: Any = self._tokenizer.backend_tokenizer
+        written = json.loads(backend.to_str())
         written |= {"truncation": None, "padding": None, "post_processor": None, "decoder": None}
         _rename_in_model(written["model"], self._names)
         renamed = {self.ids[token]: name for token, name in self._names.items()}
@@ -159,7 +157,7 @@ class ControlTokens:
             for token, text in self.ids.items()
             if text not in known
         ]
-        tokenizer = Tokenizer.from_str(json.dumps(written))
+        tokenizer = type(backend).from_str(json.dumps(written))
         own = {tokenizer.token_to_id(name): token for token, name in self._names.items()}
         return tokenizer, {theirs: ours for theirs, ours in own.items() if theirs not in (None, ours)}
 

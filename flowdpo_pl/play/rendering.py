@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _OWN_ARGUMENTS = ("chat_template", "documents", "tools")  # of `apply_chat_template`
+_DATE = "date_that_a_prompt_shows"
+_CLOCK = (  # before the template: its own clock, in a form that every version of transformers lets through
+    "{%- macro strftime_now(format) -%}{{ "
+    f"{_DATE} if {_DATE} is defined else raise_exception('strftime_now')"
+    " }}{%- endmacro -%}"
+)
 _THINKING = re.compile(r"[<\[][^<>\[\]\s/]*(?:think|thought|reason)[^<>\[\]\s/]*[>\]]", re.IGNORECASE)
 _THOUGHT = re.compile(r"[<\[]/[^<>\[\]\s]*(?:think|thought|reason)[^<>\[\]\s]*[>\]]", re.IGNORECASE)
 
@@ -112,22 +118,13 @@ class Rendering:
             ) from error
 
     def _template_arguments(self) -> dict[str, Any]:
-        """The prompt's, with the clock either stopped or refused."""
+        """The prompt's, with the clock either stopped or refusing."""
         arguments = dict(self._prompt.template_arguments)
-        if "strftime_now" not in self._source:
-            return arguments
-        date = arguments.get("strftime_now")
-
-        def now(_: str) -> str:
-            if date is None:
-                raise UserError(
-                    f"the chat template of {self._name} shows today's date (strftime_now), so a prompt would "
-                    f"change overnight: set team.prompts.{self._agent}.template_arguments.strftime_now to a "
-                    "date as it should stand there, for example '26 Jul 2024'."
-                )
-            return str(date)
-
-        return {**arguments, "strftime_now": now}
+        if "strftime_now" in self._source:
+            arguments["chat_template"] = _CLOCK + self._source
+            if "strftime_now" in arguments:
+                arguments[_DATE] = str(arguments.pop("strftime_now"))
+        return arguments
 
     def _messages(self, user: str, system: str | None = None) -> list[dict[str, str]]:
         system = self._prompt.system if system is None else system
@@ -144,10 +141,14 @@ class Rendering:
                 add_generation_prompt=turn_follows,
                 **self._arguments,
             )
-        except UserError:
-            raise
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             told = (str(error).splitlines() or [type(error).__name__])[0]
+            if told == "strftime_now":
+                raise UserError(
+                    f"the chat template of {self._name} shows today's date (strftime_now), so a prompt would "
+                    f"change overnight: set team.prompts.{self._agent}.template_arguments.strftime_now to a "
+                    "date as it should stand there, for example '26 Jul 2024'."
+                ) from error
             raise UserError(
                 f"the chat template of {self._name} refuses the messages of team.prompts.{self._agent} "
                 f"({told}): mend the prompt, or use another template."

@@ -72,8 +72,11 @@ class CollectedTraces:
                 tried.setdefault(tree.problem.id, []).append(tree.main)
             unsolved = [tree.problem for tree in play.trees if not tree.main.correct]
         made_by = {**chains.made_by, **self.settings}
+        ids_of = chains.players.prompts.partial
         mine = [
-            self._trace(problem, tried[problem.id], made_by) for problem in problems if problem.id in tried
+            self._trace(problem, tried[problem.id], made_by, ids_of(tried[problem.id][-1].moves))
+            for problem in problems
+            if problem.id in tried
         ]
         traces = interleaved(gathered(mine))
         self.add(traces)
@@ -109,7 +112,13 @@ class CollectedTraces:
     def _right(self) -> int:
         return sum(trace.correct for trace in self.traces.values())
 
-    def _trace(self, problem: Problem, tried: Sequence[Trajectory], made_by: dict[str, Any]) -> Trace:
+    def _trace(
+        self,
+        problem: Problem,
+        tried: Sequence[Trajectory],
+        made_by: dict[str, Any],
+        token_ids: tuple[int, ...],
+    ) -> Trace:
         last = tried[-1]
         return Trace(
             problem_id=problem.id,
@@ -122,4 +131,5 @@ class CollectedTraces:
             attempts=len(tried),
             generated_tokens=sum(answer_tokens(trajectory.moves) for trajectory in tried),
             made_by=made_by,
+            token_ids=token_ids,
         )

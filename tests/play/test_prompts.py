@@ -120,6 +120,7 @@ def test_template_arguments_reach_the_template() -> None:
             return super().apply_chat_template(messages, **arguments)
 
     given: list[dict[str, Any]] = []
+    Recording.chat_template = "{{ enable_thinking }}"
     prompt = AgentPrompt("{question}", template_arguments={"enable_thinking": False})
     book_of(Recording(), {ANSWER: prompt}).context(ANSWER, PROBLEM, [])
     assert given and all(one["enable_thinking"] is False for one in given)
