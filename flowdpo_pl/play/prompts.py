@@ -108,7 +108,7 @@ class PromptBook:
 
     def holds_control(self, text: str) -> bool:
         """Whether the text reads as control tokens to the tokenizer."""
-        return bool(self.controls.in_order(self.controls.encode(text)))
+        return self.controls.encode_data(text) != self.controls.encode(text)
 
     def wrote(self, token_ids: Sequence[int], text: str) -> bool:
         """Whether a model with this tokenizer wrote the text in these tokens, none of which ends a turn."""
