@@ -17,6 +17,9 @@ class WordTokenizer:
 
     chat_template = "scripted"
     name_or_path = "a scripted tokenizer"
+    is_fast = False
+    all_special_ids = (END,)
+    unk_token_id = None
 
     def __init__(self) -> None:
         self.words = ["<end>"]
@@ -36,7 +39,21 @@ class WordTokenizer:
         return " ".join(self.words[i] for i in token_ids if i != END)
 
     def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
-        return " ".join(message["content"] for message in messages) + " assistant:"
+        said = {"system": "{}", "user": "{}", "assistant": "{} <end>"}
+        return (
+            " ".join(said[message["role"]].format(message["content"]) for message in messages) + " assistant:"
+        )
+
+    def get_chat_template(self, *_: Any) -> str:
+        return self.chat_template
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {"<end>": END}
+
+    def convert_ids_to_tokens(self, token_ids: int | list[int]) -> str | list[str]:
+        if isinstance(token_ids, int):
+            return self.words[token_ids] if token_ids < len(self.words) else f"<{token_ids}>"
+        return [str(self.convert_ids_to_tokens(token)) for token in token_ids]
 
 
 class ScriptedEngine:

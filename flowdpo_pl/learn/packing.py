@@ -68,8 +68,7 @@ def pack(pairs: Iterable[PreferencePair], prompts: PromptBook) -> list[PackedTre
 
 def scored_moves(pair: PreferencePair, prompts: PromptBook) -> tuple[ScoredMove, ScoredMove]:
     """The chosen and the rejected move, each after the pair's prefix."""
-    context = prompts.context(pair.agent, pair.problem, pair.prefix)
-    before = context.prefix + context.suffix
+    before = prompts.context(pair.agent, pair.problem, pair.prefix).token_ids
     options = () if pair.chosen.option is None else prompts.options(pair.agent)
     chosen, rejected = (
         ScoredMove(before, move.token_ids, pair.node, options) for move in (pair.chosen, pair.rejected)

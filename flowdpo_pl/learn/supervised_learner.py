@@ -16,6 +16,7 @@ from flowdpo_pl.learn.adapter_update import AdapterUpdate, Optimizer
 from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.play.players import Players
+from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.results.traces import Trace
 from flowdpo_pl.types import Agent, Problem
 
@@ -60,6 +61,32 @@ class SupervisedUpdate:
     """The loss or gradient was not finite: nothing was learnt from these traces."""
 
 
+@dataclass(frozen=True)
+class TraceTokens:
+    """A trace as its agent learns to write it."""
+
+    token_ids: tuple[int, ...]
+    """With one end token, the last."""
+    note: str = ""
+    """Why these are not the tokens that its text has, or had, elsewhere; empty if nothing is to be said."""
+
+
+def trace_tokens(trace: Trace, prompts: PromptBook) -> TraceTokens:
+    """The tokens that the trace was written in, where the file holds them; else those of its text.
+
+    Tokens of the file count if this tokenizer reads the text in them and none ends a turn. In text nothing is
+    a control token: an end token there would be impossible to learn, since the first one stands for all.
+    """
+    if trace.token_ids and prompts.wrote(trace.token_ids, trace.trace):
+        return TraceTokens((*trace.token_ids, prompts.end_ids[0]))
+    ids = prompts.written(trace.trace)
+    if trace.token_ids and ids[:-1] != trace.token_ids:
+        return TraceTokens(ids, "tokenised again, in other tokens")
+    if prompts.holds_control(trace.trace):
+        return TraceTokens(ids, "with control tokens, read as text")
+    return TraceTokens(ids)
+
+
 class SupervisedLearner:
     """Updates one agent from traces, or says how likely it finds them."""
 
@@ -82,8 +109,8 @@ class SupervisedLearner:
     def sequence(self, trace: Trace) -> ScoredMove:
         """The trace as the agent would have written it: scored with its end token, after the question."""
         problem = Problem(trace.problem_id, trace.question, trace.gold)
-        before = self.prompts.context(self.agent, problem, ()).prefix
-        return ScoredMove(before, self.prompts.written(trace.trace), depth=0)
+        before = self.prompts.context(self.agent, problem, ()).token_ids
+        return ScoredMove(before, trace_tokens(trace, self.prompts).token_ids, depth=0)
 
     def learn(
         self,

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.distributed import gathered, interleaved, rank, ranks, summed
 from flowdpo_pl.errors import COUNT, UserError, require_within
-from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning
+from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning, trace_tokens
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
@@ -50,7 +50,7 @@ class SFTModule(AdapterModule):
         """
         require_within(COUNT, {"model.accumulation": accumulation})
         writer = team.flow.writer
-        if (prompt := team.prompts.get(writer)) and (prompt.options or "{partial}" in prompt.user):
+        if (prompt := team.prompts.get(writer)) and (prompt.options or prompt.reads_partial):
             raise UserError(
                 f"model.team.prompts.{writer} is one of an agent that reads {{partial}} or chooses: "
                 "give the prompt of an agent that writes, with {question} alone."
@@ -91,6 +91,10 @@ class SFTModule(AdapterModule):
         sequence = self.learner.sequence(trace)
         return len(sequence.before) + len(sequence.move)
 
+    def note_on(self, trace: Trace) -> str:
+        """What is to be said of how the trace becomes tokens, or nothing; the data module counts it."""
+        return trace_tokens(trace, self.players.prompts).note
+
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format to `folder`, which does not exist yet."""
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".partial") as scratch:
@@ -106,7 +110,10 @@ class SFTModule(AdapterModule):
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         self._updates = saved["updates"]
-        self._waiting = [Trace(**values) for values in saved["waiting"][rank() :: ranks()]]
+        self._waiting = [
+            Trace(**{**values, "token_ids": tuple(values.get("token_ids", ()))})
+            for values in saved["waiting"][rank() :: ranks()]
+        ]
 
     # What Lightning asks for.
 

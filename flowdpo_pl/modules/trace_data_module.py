@@ -38,6 +38,15 @@ class ReadsTraces(Protocol):
         ...
 
 
+@runtime_checkable
+class NotesTraces(Protocol):
+    """A LightningModule that says how traces become tokens."""
+
+    def note_on(self, trace: Trace) -> str:
+        """What is to be said of one, the same words for all that share it; empty for most."""
+        ...
+
+
 class TraceDataModule(LightningDataModule):
     """The correct traces of files, in batches; `trainer.max_epochs` says how often (paper: 3).
 
@@ -80,7 +89,8 @@ class TraceDataModule(LightningDataModule):
         self.shuffle = shuffle
         self.seed = seed
         self.counts: dict[str, Counter[str]] = {}
-        """How many traces are `used` and how many are not and why, by `train` and `validation`."""
+        """How many traces are `used` and how many are not and why, by `train` and `validation`; then how many
+        of those used become other tokens than one would think."""
         self._traces: dict[str, list[Trace]] = {}
         self._batches_consumed = 0
         self._restored: dict[str, Any] = {}
@@ -103,6 +113,8 @@ class TraceDataModule(LightningDataModule):
         for name, traces in correct.items():
             self._traces[name] = self._short(name, traces, module)[: self.limit if name == "train" else None]
             self.counts[name]["used"] = len(self._traces[name])
+            if isinstance(module, NotesTraces):
+                self.counts[name].update(filter(None, map(module.note_on, self._traces[name])))
             told = ", ".join(f"{number} {why}" for why, number in self.counts[name].items())
             rank_zero_info(f"data.{name}: {told}")
 
@@ -155,6 +167,7 @@ class TraceDataModule(LightningDataModule):
     def _identity(self) -> dict[str, Any]:
         traces = self._traces["train"]
         text = "\x1e".join(f"{trace.question}\x1f{trace.trace}" for trace in traces)
+        text += "\x1d".join(str(trace.token_ids) for trace in traces if trace.token_ids)
         digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
         return {
             "data.train": f"{len(traces)} traces with digest {digest}",

@@ -123,7 +123,7 @@ class _Growth:
                 problem_id=branch.problem.id,
                 branch=branch.name,
                 turn=len(branch.moves),
-                prefix=prompts.context(turn.agent, branch.problem, branch.moves).prefix,
+                prefix=prompts.context(turn.agent, branch.problem, branch.moves).token_ids,
                 max_tokens=turn.max_tokens,
                 forced=branch.forced,
                 alternative=branch.explores,

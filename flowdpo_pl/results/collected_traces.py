@@ -75,8 +75,11 @@ class CollectedTraces:
                 tried.setdefault(tree.problem.id, []).append(tree.main)
             unsolved = [tree.problem for tree in play.trees if not tree.main.correct]
         made_by = {**chains.made_by, **self.settings}
+        ids_of = chains.players.prompts.partial
         mine = [
-            self._trace(problem, tried[problem.id], made_by) for problem in problems if problem.id in tried
+            self._trace(problem, tried[problem.id], made_by, ids_of(tried[problem.id][-1].moves))
+            for problem in problems
+            if problem.id in tried
         ]
         traces = interleaved(gathered(mine))
         self.add(traces)
@@ -128,7 +131,13 @@ class CollectedTraces:
     def _right(self) -> int:
         return sum(trace.correct for trace in self.traces.values())
 
-    def _trace(self, problem: Problem, tried: Sequence[Trajectory], made_by: dict[str, Any]) -> Trace:
+    def _trace(
+        self,
+        problem: Problem,
+        tried: Sequence[Trajectory],
+        made_by: dict[str, Any],
+        token_ids: tuple[int, ...],
+    ) -> Trace:
         last = tried[-1]
         judging = judging_counts(trajectory.verdict.error for trajectory in tried)
         return Trace(
@@ -144,4 +153,5 @@ class CollectedTraces:
             judging_errors=judging["judging_errors"],
             judging_timeouts=judging["judging_timeouts"],
             made_by=made_by,
+            token_ids=token_ids,
         )

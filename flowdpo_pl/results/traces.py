@@ -37,6 +37,8 @@ class Trace:
     judging_timeouts: int = 0
     made_by: dict[str, Any] = field(default_factory=dict)
     """How it was made: base, adapters with their versions, flow, sampling, seed."""
+    token_ids: tuple[int, ...] = ()
+    """The trace as its model wrote it, without end tokens; empty where only the text is known."""
 
 
 def read_traces(path: Path | str) -> list[Trace]:
@@ -68,6 +70,7 @@ def write_parquet(traces: Sequence[Trace], path: Path) -> None:
 
     rows = [{**asdict(trace), "made_by": json.dumps(trace.made_by)} for trace in traces]
     columns = {name: [row[name] for row in rows] for name in (known.name for known in fields(Trace))}
+    columns["token_ids"] = [list(row["token_ids"]) for row in rows]
     parquet.write_table(Table.from_pydict(columns), path)
 
 
@@ -102,5 +105,9 @@ def _trace(values: Any, where: str) -> Trace:
             str(values[name]).encode()
         except UnicodeEncodeError as error:
             raise UserError(f"{where}: {name} holds half a character (a lone surrogate): mend it.") from error
+    ids = values.get("token_ids") or ()
+    if not isinstance(ids, list | tuple) or not all(type(token) is int for token in ids):
+        raise UserError(f"{where} is no trace: its token_ids are no list of whole numbers.")
     known = {known.name for known in fields(Trace)}
-    return Trace(**{name: value for name, value in values.items() if name in known})
+    given = {name: value for name, value in values.items() if name in known}
+    return Trace(**{**given, "token_ids": tuple(ids)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,25 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         module(prompts={ANSWER: AgentPrompt("{question} {partial} ?", options=("Yes", "No"))})
     with pytest.raises(UserError, match="say how long to train"):
         fit(tmp_path, max_epochs=-1)
+
+
+def test_traces_whose_tokens_are_not_those_of_their_text_are_counted_and_learnt(tmp_path: Path) -> None:
+    first, second, third, *rest = world_traces(22)
+    prompts = module().players.prompts
+    end = prompts.controls.ids[prompts.end_ids[0]]
+    written = replace(first, token_ids=prompts.written(first.trace)[:-1])
+    foreign, ended = replace(second, token_ids=(1, 2)), replace(third, trace=f"so {end} {third.trace}")
+    file = write_traces(tmp_path / "train.jsonl", [written, foreign, ended, *rest])
+    run, recorder, read = module(), Recorder(), TraceDataModule([file], batch_size=4)
+    trainer(tmp_path, recorder, max_epochs=1).fit(run, read)
+    assert read.counts["train"] == {
+        "used": 22,
+        "not correct": 0,
+        "too long": 0,
+        "tokenised again, in other tokens": 1,
+        "with control tokens, read as text": 1,
+    }
+    assert not any(values["updates_set_aside"] for values in recorder.values)
 
 
 def test_a_loss_that_is_not_finite_is_set_aside(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.types import Agent, Problem
 from tests.example_trees import NO, choice, written
 from tests.fakes import END, WordTokenizer
+from tests.tokenizers import byte_level
 
 PROMPTS = {
     ANSWER: AgentPrompt("solve {question}", system="be brief"),
@@ -93,17 +95,6 @@ def test_options_that_cannot_be_told_apart_by_one_token_are_refused(
         book_of(WordTokenizer(), {STOP: AgentPrompt("{question} {partial}", options=options)})
 
 
-@pytest.mark.parametrize("options", [("Yes",), ("Yes", "No", "Maybe")])
-def test_a_prompt_has_two_options_or_none(options: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match="must be two words, or none"):
-        AgentPrompt("{question}", options=options)
-
-
-def test_a_prompt_without_its_question_is_refused() -> None:
-    with pytest.raises(UserError, match=r"has no \{question\}: say where the problem goes"):
-        AgentPrompt("solve this")
-
-
 def test_a_tokenizer_that_renders_no_chat_or_ends_no_turn_is_refused() -> None:
     tokenizer = WordTokenizer()
     with pytest.raises(UserError, match="names no end token: set eos_token_id"):
@@ -120,6 +111,7 @@ def test_template_arguments_reach_the_template() -> None:
             return super().apply_chat_template(messages, **arguments)
 
     given: list[dict[str, Any]] = []
+    Recording.chat_template = "{{ enable_thinking }}"
     prompt = AgentPrompt("{question}", template_arguments={"enable_thinking": False})
     book_of(Recording(), {ANSWER: prompt}).context(ANSWER, PROBLEM, [])
     assert given and all(one["enable_thinking"] is False for one in given)
@@ -131,3 +123,37 @@ def test_identities_differ_where_prompts_do() -> None:
     other = {**PROMPTS, ANSWER: AgentPrompt("solve {question}")}
     assert book_of(tokenizer).identity() == book_of(tokenizer, same).identity()
     assert book_of(tokenizer).identity() != book_of(tokenizer, other).identity()
+
+
+def test_identities_differ_where_the_template_or_what_ends_a_turn_does() -> None:
+    class Other(WordTokenizer):
+        def apply_chat_template(self, messages: list[dict[str, str]], **arguments: Any) -> str:
+            return "today " + super().apply_chat_template(messages, **arguments)
+
+    identity = book_of(WordTokenizer()).identity()
+    assert json.loads(json.dumps(identity)) == identity
+    for other in (book_of(Other()), book_of(WordTokenizer(), end_ids=(END, 77))):
+        theirs = other.identity()
+        assert [key for key in identity[STOP] if theirs[STOP][key] != identity[STOP][key]] == ["rendered"]
+
+
+def test_a_draft_may_stand_before_its_question() -> None:
+    tokenizer = WordTokenizer()
+    book = book_of(tokenizer, {STOP: AgentPrompt("draft {partial} of {question}", options=("Yes", "No"))})
+    for question in ("one two", "three"):
+        context = book.context(STOP, Problem("p", question, ""), [written("a", 901)])
+        assert context.prefix == (*tokenizer.ids("draft"), 901)
+        assert context.suffix == tokenizer.ids(f"of {question} assistant:")
+        assert context.token_ids == context.prefix + context.suffix
+
+
+def test_control_tokens_in_a_trace_are_text_and_tokens_at_hand_are_checked() -> None:
+    tokenizer = byte_level()
+    book = PromptBook({ANSWER: AgentPrompt("{question}")}, tokenizer, [tokenizer.eos_token_id])
+    end, text = tokenizer.eos_token_id, "so <|end|> is <think> 2"
+    *ids, last = book.written(text)
+    assert last == end and not book.controls.in_order(ids)
+    assert book.decode(ids) == text
+    assert book.holds_control(text) and not book.holds_control("so 2 < 3")
+    assert book.wrote(ids, text) and not book.wrote(ids, text + " ") and not book.wrote([*ids, end], text)
+    assert not book.wrote([10**9], text) and not book.wrote([-1], text)

@@ -8,12 +8,13 @@ import sys
 import pytest
 
 from flowdpo_pl.draws import Draws
+from flowdpo_pl.learn.packing import scored_moves
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import Problem, RolloutTree
+from flowdpo_pl.types import PreferencePair, Problem, RolloutTree
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
 
 PROMPTS = {
@@ -144,3 +145,21 @@ def test_light_modules_need_no_torch(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "light", done.stderr
+
+
+def test_a_writer_that_reads_the_draft_plays_in_the_context_that_it_learns_in() -> None:
+    tokenizer = WordTokenizer()
+    prompts = {**PROMPTS, ANSWER: AgentPrompt("draft {partial} of {question} goes on")}
+    book = PromptBook(prompts, tokenizer, (END,))  # type: ignore[arg-type]
+    script = ScriptedEngine(lambda _: (tokenizer.ids("one two"), None), lambda _: 1 - FINISHED)
+    flow = AnswerStopFlow(2, 3)
+    tree = Rollouts(flow, book, script, LastWordJudge(), Draws(0)).play([PROBLEM]).trees[0]
+    read = [
+        request.prefix for batch in script.batches for request in batch if isinstance(request, WriteRequest)
+    ]
+    nodes = [node for node, move in enumerate(tree.main.moves) if move.option is None]
+    assert read[1] == tokenizer.ids("draft one two of six goes on assistant:")
+    for node, prefix in zip(nodes, read, strict=True):
+        move = tree.main.moves[node]
+        pair = PreferencePair(PROBLEM, node, ANSWER, tree.main.moves[:node], move, move)
+        assert scored_moves(pair, book)[0].before == prefix

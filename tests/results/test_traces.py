@@ -14,7 +14,7 @@ TRACE = Trace("a", "1 + 1 ?", "2", "it is 2", True, extracted="2", source="flow"
 
 
 def test_a_file_gives_its_traces_back(tmp_path: Path) -> None:
-    other = Trace("b", "ü ?", "3", "two\nlines", False, attempts=4, generated_tokens=9)
+    other = Trace("b", "ü ?", "3", "two\nlines", False, attempts=4, generated_tokens=9, token_ids=(7, 8))
     file = tmp_path / "traces.jsonl"
     file.write_text(to_line(TRACE) + to_line(other), encoding="utf-8")
     assert read_traces(file) == [TRACE, other]
@@ -28,6 +28,7 @@ def test_a_file_gives_its_traces_back(tmp_path: Path) -> None:
         ("{", "line 1 is no JSON"),
         ("[1]\n", "line 1 is no trace"),
         (json.dumps({"question": "?", "answer": "2"}) + "\n", "line 1 is no trace: it has no problem_id"),
+        (to_line(TRACE).replace("[]", '["a"]'), "line 1 is no trace: its token_ids are no list of whole"),
         (to_line(TRACE) * 2, "holds problem a twice"),
     ],
 )
