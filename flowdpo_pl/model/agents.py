@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.acting import Acting, Decoding, Mode, Nobody
 from flowdpo_pl.model.adapter_product import Matrices
 from flowdpo_pl.model.attention import TreeView, View
-from flowdpo_pl.model.base import context_limit, decoder_of, no_unknown_head
+from flowdpo_pl.model.base import context_limit, decoder_of
 from flowdpo_pl.model.fused_layers import Adapter, FusedLayers, Group, reading_together
 from flowdpo_pl.model.lora import LoraSettings, saved_weights
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.model.quantization import follow_weights
+from flowdpo_pl.model.structure import CacheShape, structure_of
+from flowdpo_pl.model.targets import adapter_config, refused_targets, require_adaptable, require_met_once
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -46,31 +49,42 @@ class Agents(nn.Module):
         seed: int = 0,
         activation_checkpointing: bool = False,
     ) -> None:
-        """Adapters start at the base (B = 0); their A is drawn from `seed` and the agent's place alone."""
+        """Adapters start at the base (B = 0); their A is drawn from `seed` and the agent's place alone.
+
+        Raises:
+            UserError: the base computes something that would be left out, or a layer can't have an adapter.
+        """
         super().__init__()
         from peft import get_peft_model
         from peft.tuners.lora import LoraLayer
 
-        no_unknown_head(base)
+        base.eval()
+        self.structure = structure_of(base)
         self.names = tuple(names)
-        with torch.random.fork_rng():
+        config = adapter_config(base, lora)
+        with torch.random.fork_rng(), refused_targets():
             for index, name in enumerate(self.names):
                 torch.manual_seed(seed * len(self.names) + index)
                 if index == 0:
-                    self.peft = get_peft_model(base, lora.peft_config(), adapter_name=name)
+                    self.peft = get_peft_model(base, deepcopy(config), adapter_name=name)
                 else:
-                    self.peft.add_adapter(name, lora.peft_config())
+                    self.peft.add_adapter(name, deepcopy(config))
         self._base = base
         self._dropout = lora.dropout
         self._mode: Mode = Nobody()
         self._compiled = self._hidden
         self._starts = nn.ModuleDict()
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
-        self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        adapted = [(name, m) for name, m in base.named_modules() if isinstance(m, LoraLayer)]
+        self._layer_names = [name for name, _ in adapted]
+        self._layers = [layer for _, layer in adapted]
+        require_adaptable(self._layer_names, self._layers)
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
+        together = reading_together(self._layers, self._one_token)
+        require_met_once(self._layer_names, together)
         self._fused = FusedLayers(
             [layer.get_base_layer() for layer in self._layers],
-            reading_together(self._layers, self._one_token),
+            together,
             room=lora.r,
             dtype=self.dtype,
         )
@@ -104,6 +118,11 @@ class Agents(nn.Module):
         return self._base.dtype
 
     @property
+    def caches(self) -> Sequence[CacheShape]:
+        """Shapes of each layer's keys and values."""
+        return self.structure.caches
+
+    @property
     def context_limit(self) -> int:
         return context_limit(self._base)
 
@@ -129,8 +148,10 @@ class Agents(nn.Module):
         """The frozen output layer, with these end tokens as one symbol."""
         layer = self._base.get_output_embeddings()
         assert isinstance(layer.weight, Tensor)
-        softcap = getattr(self.config, "final_logit_softcapping", None)
-        return OutputHead(layer.weight, getattr(layer, "bias", None), softcap, tuple(end_ids))
+        seen = self.structure
+        return OutputHead(
+            layer.weight, getattr(layer, "bias", None), seen.softcap, tuple(end_ids), seen.logit_scale
+        )
 
     def train(self, mode: bool = True) -> Agents:
         """Training mode is the adapters' alone: the frozen base never drops anything out."""

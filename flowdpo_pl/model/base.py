@@ -122,13 +122,3 @@ def decoder_of(model: PreTrainedModel) -> torch.nn.Module:
     """The transformer without its output head: token ids to hidden states."""
     decoder: torch.nn.Module = model.get_decoder()
     return decoder
-
-
-def no_unknown_head(model: PreTrainedModel) -> None:
-    """Refuse models that scale their logits in a way that scoring does not know."""
-    config = model.config.get_text_config()
-    for name in ("logits_scaling", "logit_scale", "lm_head_multiplier"):
-        if getattr(config, name, None) not in (None, 1, 1.0):
-            raise UserError(
-                f"{model.config.model_type} models scale their logits ({name}), which is not supported."
-            )

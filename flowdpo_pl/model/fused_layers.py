@@ -90,7 +90,9 @@ class _Shared:
 
     def output(self, place: int, x: Tensor) -> Tensor:
         if place == 0:
-            self._left = list(self._through(self._group, x).split(self._group.sizes, -1))[::-1]
+            # plain `split` gives views that a model can't change in place while gradients are recorded
+            outputs = torch.unsafe_split_with_sizes(self._through(self._group, x), self._group.sizes, -1)
+            self._left = list(outputs)[::-1]
         return self._left.pop()
 
 
@@ -217,10 +219,10 @@ def _copy(adapter: Adapter, members: Sequence[int], downs: Tensor, ups: Tensor) 
 
 def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> list[list[int]]:
     """Indices of layers that `run` calls one after another with the same tensor."""
-    calls: list[tuple[int, Tensor]] = []
+    calls: list[tuple[int, Tensor, int]] = []
 
     def note(index: int, _: nn.Module, arguments: tuple[Any, ...]) -> None:
-        calls.append((index, arguments[0]))
+        calls.append((index, arguments[0], arguments[0]._version))  # its version tells a change in place
 
     hooks = [layer.register_forward_pre_hook(partial(note, index)) for index, layer in enumerate(layers)]
     try:
@@ -229,11 +231,11 @@ def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> 
         for hook in hooks:
             hook.remove()
     groups: list[list[int]] = []
-    before: Tensor | None = None
-    for index, x in calls:
-        if x is before:
+    before: tuple[Tensor, int] | None = None
+    for index, x, version in calls:
+        if before is not None and x is before[0] and version == before[1]:
             groups[-1].append(index)
         else:
             groups.append([index])
-        before = x
+        before = (x, version)
     return groups
