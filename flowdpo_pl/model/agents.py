@@ -30,7 +30,7 @@ from flowdpo_pl.model.lora import LoraSettings, saved_weights
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.model.quantization import follow_weights
 from flowdpo_pl.model.structure import CacheShape, structure_of
-from flowdpo_pl.model.targets import adapter_config, refused_targets, require_adaptable, require_met_once
+from flowdpo_pl.model.targets import adapter_config, refused_targets, require_adaptable, require_met
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ class Agents(nn.Module):
         self._compiled = self._hidden
         self._starts = nn.ModuleDict()
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
-        adapted = [(name, m) for name, m in base.named_modules() if isinstance(m, LoraLayer)]
-        self._layer_names = [name for name, _ in adapted]
-        self._layers = [layer for _, layer in adapted]
-        require_adaptable(self._layer_names, self._layers)
+        self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
+        self.layer_names = [name for name, m in base.named_modules() if isinstance(m, LoraLayer)]
+        """Of the adapted layers, in the base."""
+        require_adaptable(self.layer_names, self._layers)
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
         together = reading_together(self._layers, self._one_token)
-        require_met_once(self._layer_names, together)
+        require_met(self.layer_names, together)
         self._fused = FusedLayers(
             [layer.get_base_layer() for layer in self._layers],
             together,
@@ -216,13 +216,13 @@ class Agents(nn.Module):
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._in(Acting(self._adapter(agent, dropout=self._dropout if self.training else 0.0))):
+        with self._in(Acting(self.adapter(agent, dropout=self._dropout if self.training else 0.0))):
             yield
 
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
-        self._fused.load(self._adapter(agent))
+        self._fused.load(self.adapter(agent))
         with self._in(Decoding()), torch.inference_mode():
             yield
 
@@ -259,7 +259,7 @@ class Agents(nn.Module):
     def _outputs(self, group: Group, x: Tensor) -> Tensor:
         return self._mode.outputs(group, x)
 
-    def _adapter(self, agent: Agent, dropout: float = 0.0) -> Adapter:
+    def adapter(self, agent: Agent, dropout: float = 0.0) -> Adapter:
         return Adapter(self._matrices[agent], self._scale(agent), dropout)
 
     def _start(self, agent: Agent) -> Mode:

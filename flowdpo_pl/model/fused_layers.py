@@ -10,6 +10,7 @@ Shapes: N tokens (any leading dimensions), G layers of a group, O outputs of all
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -218,7 +219,10 @@ def _copy(adapter: Adapter, members: Sequence[int], downs: Tensor, ups: Tensor) 
 
 
 def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> list[list[int]]:
-    """Indices of layers that `run` calls one after another with the same tensor."""
+    """Indices of layers that `run` calls one after another with the same tensor.
+
+    A layer that is called more than once stands alone: what it reads is another tensor each time.
+    """
     calls: list[tuple[int, Tensor, int]] = []
 
     def note(index: int, _: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -231,8 +235,14 @@ def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> 
         for hook in hooks:
             hook.remove()
     groups: list[list[int]] = []
+    times = Counter(index for index, _, _ in calls)
     before: tuple[Tensor, int] | None = None
     for index, x, version in calls:
+        if times[index] > 1:
+            before = None
+            if [index] not in groups:
+                groups.append([index])
+            continue
         if before is not None and x is before[0] and version == before[1]:
             groups[-1].append(index)
         else:

@@ -28,6 +28,10 @@ _TOKENS = 3
 _HEAD_TOLERANCE = 4  # units of the compute dtype's precision, of the largest logit
 
 
+class Unsupported(UserError):
+    """A model computes something that is not done here; names its type and says what."""
+
+
 @dataclass(frozen=True)
 class CacheShape:
     """Keys and values of one layer."""
@@ -92,7 +96,7 @@ def refusing(model: PreTrainedModel) -> Iterator[None]:
     """What a foreign model raises inside becomes a refusal that names it; lack of memory stays what it is."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, Unsupported):
         raise
     except UserError as error:
         raise _unsupported(model, str(error).rstrip(".")) from error
@@ -101,8 +105,8 @@ def refusing(model: PreTrainedModel) -> Iterator[None]:
         raise _unsupported(model, f"it stops with {type(error).__name__}: {first}") from error
 
 
-def _unsupported(model: PreTrainedModel, reason: str) -> UserError:
-    return UserError(f"models of type {model.config.model_type} are not supported: {reason.rstrip('.')}.")
+def _unsupported(model: PreTrainedModel, reason: str) -> Unsupported:
+    return Unsupported(f"models of type {model.config.model_type} are not supported: {reason.rstrip('.')}.")
 
 
 def _layer(call: tuple[int, CacheShape]) -> int:

@@ -6,15 +6,16 @@ product has no place for an adapter here. `all-linear` leaves them out and says 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from flowdpo_pl.errors import UserError, some_of
+from flowdpo_pl.model.base import decoder_of
 from flowdpo_pl.model.lora import LoraSettings
 
 if TYPE_CHECKING:
@@ -22,26 +23,43 @@ if TYPE_CHECKING:
     from peft.tuners.lora import LoraLayer
     from transformers import PreTrainedModel
 
-_LOG = logging.getLogger(__name__)
-
 
 def adapter_config(base: PreTrainedModel, lora: LoraSettings) -> LoraConfig:
     """PEFT's settings of one adapter on `base`.
 
-    `all-linear` on a base with fused experts is spelt out, or PEFT would take it for the experts too.
+    `all-linear` is spelt out where PEFT would take it for fused experts, or for a tower that reads images.
     """
-    config = lora.peft_config()
-    experts = fused_experts(base)
-    if lora.target_modules == "all-linear" and experts:
-        beside = _beside_experts(base)
-        config.target_modules = sorted(beside)
-        _LOG.warning(
-            "%s holds experts in fused tensors (%s): they get no adapter; adapted are %s",
-            base.config.model_type,
-            some_of(experts, 2),
-            ", ".join(sorted({name.rpartition(".")[2] for name in beside})),
-        )
-    return config
+    if lora.target_modules == "all-linear" and (fused_experts(base) or _outside(base)):
+        return replace(lora, target_modules=sorted(_beside_experts(base))).peft_config()
+    return lora.peft_config()
+
+
+def what_is_left_out(base: PreTrainedModel, lora: LoraSettings, adapted: Sequence[str]) -> str | None:
+    """A sentence on what `all-linear` does not adapt, or None where it is all of it."""
+    if lora.target_modules != "all-linear":
+        return None
+    experts, outside = fused_experts(base), _outside(base)
+    left = [
+        *([f"experts in fused tensors ({some_of(experts, 2)})"] if experts else []),
+        *([f"layers that no text goes through ({some_of(outside, 2)})"] if outside else []),
+    ]
+    if not left:
+        return None
+    kinds = sorted({name.rpartition(".")[2] for name in adapted})
+    return (
+        f"all-linear leaves out {' and '.join(left)} of {base.config.model_type}: "
+        f"adapted are {', '.join(kinds)}."
+    )
+
+
+def _outside(base: PreTrainedModel) -> list[str]:
+    """Linear layers that are neither in the text's decoder nor the output head."""
+    inside = {id(module) for module in decoder_of(base).modules()} | {id(base.get_output_embeddings())}
+    return [
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, nn.Linear) and id(module) not in inside
+    ]
 
 
 def fused_experts(base: nn.Module) -> list[str]:
@@ -57,9 +75,10 @@ def fused_experts(base: nn.Module) -> list[str]:
 
 
 def _beside_experts(base: PreTrainedModel) -> set[str]:
-    """Linear layers but the output head, and but those whose names PEFT would take for the experts'."""
-    head = base.get_output_embeddings()
-    names = {n for n, module in base.named_modules() if isinstance(module, nn.Linear) and module is not head}
+    """Linear layers of the decoder, but those whose names PEFT would take for the experts'."""
+    head, outside = base.get_output_embeddings(), set(_outside(base))
+    linear = {n for n, module in base.named_modules() if isinstance(module, nn.Linear) and module is not head}
+    names = linear - outside
     try:
         from peft import LoraConfig
         from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
@@ -98,19 +117,15 @@ def require_adaptable(names: Sequence[str], layers: Sequence[LoraLayer]) -> None
             )
 
 
-def require_met_once(names: Sequence[str], groups: Sequence[Sequence[int]]) -> None:
-    """`groups`: indices of the layers that a forward met, those together that read the same input.
+def require_met(names: Sequence[str], groups: Sequence[Sequence[int]]) -> None:
+    """`groups`: indices of the layers that a forward met.
 
     Raises:
-        UserError: a forward met an adapted layer not at all, or more than once.
+        UserError: a forward of a text does not meet an adapted layer.
     """
-    met = [index for group in groups for index in group]
-    for wrong, how in (
-        ([name for index, name in enumerate(names) if index not in met], "meets them not at all"),
-        ([name for index, name in enumerate(names) if met.count(index) > 1], "meets them more than once"),
-    ):
-        if wrong:
-            raise UserError(
-                f"lora.target_modules reaches {some_of(wrong, 2)}, but a forward {how} "
-                "(experts, or a block that is used again): name others."
-            )
+    met = {index for group in groups for index in group}
+    if unmet := [name for index, name in enumerate(names) if index not in met]:
+        raise UserError(
+            f"lora.target_modules reaches {some_of(unmet, 2)}, which a token of text does not go through "
+            "(experts that are chosen, or another kind of input): name others."
+        )
