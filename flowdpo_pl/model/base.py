@@ -31,6 +31,8 @@ class BaseModel:
     """Hub revision."""
     trust_remote_code: bool = False
     """Run model code that comes with the weights. Only for sources you trust."""
+    compare_weights: bool = True
+    """Compare log-probabilities of 64 tokens with transformers' own attention before anything else."""
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The frozen model in eval mode, with the project's attention, and its tokenizer.

@@ -132,8 +132,8 @@ def _require_a_call_a_layer(model: PreTrainedModel, layers: Sequence[int], count
     if silent := [str(layer) for layer in range(count) if layer not in layers]:
         raise _unsupported(
             model,
-            f"layers {some_of(silent, 4)} of {count} never call the attention they were loaded with "
-            "(linear attention, a convolution or a state of their own)",
+            f"of its {count} layers number {some_of(silent, 4)} never calls the attention it was loaded with "
+            "(but linear attention, a convolution or a state of its own)",
         )
     if sorted(layers) != list(range(count)):
         raise _unsupported(model, f"its {count} layers call their attention {len(layers)} times in a forward")
@@ -150,7 +150,7 @@ def _head(model: PreTrainedModel, hidden: Tensor, logits: Tensor) -> tuple[float
     if product.shape != logits.shape:
         raise _unsupported(model, "its logits are not one a row of its output layer")
     bound = getattr(config, "final_logit_softcapping", None)
-    for softcap in dict.fromkeys((None, bound)):
+    for softcap in dict.fromkeys((bound, None)):  # small logits don't tell whether there is a bound
         scale = _scale(config, product, _unbounded(logits, softcap))
         ours = product * scale
         if softcap is not None:
