@@ -66,6 +66,13 @@ class BaseModel:
             raise UserError(
                 f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
             ) from error
+        except (UserError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a class that does not know of attention functions, a config of its own
+            first = (str(error).splitlines() or [""])[0]
+            raise UserError(
+                f"base.path {self.path!r} is no model that can be used: {type(error).__name__}: {first}"
+            ) from error
         if quantized:
             compute_in(model, dtype)
         model.requires_grad_(False)

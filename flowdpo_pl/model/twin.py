@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,13 +60,15 @@ def twin_of(model: PreTrainedModel) -> Twin:
         NoTwin: the config can't be cut down.
     """
     reason = "it stays too large"
-    kinds = _leading_layers(model)
+    text = model.config.get_text_config()
+    # all layers, where those that share keys and values can't do without the ones before
+    tries = product(_factors(text), dict.fromkeys((_leading_layers(model), int(text.num_hidden_layers))))
     small = sum(p.numel() for p in model.parameters()) <= _MOST_WEIGHTS
-    for factor in _factors(model.config.get_text_config()):
+    for factor, layers in tries:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"), _quiet():
             torch.manual_seed(0)
             try:
-                config = _cut(model.config, kinds, factor)
+                config = _cut(model.config, layers, factor)
                 if not small and _weights_of(type(model), config) > _MOST_WEIGHTS:
                     continue
                 ours, eager = (_built(type(model), config, name) for name in (ATTENTION, "eager"))

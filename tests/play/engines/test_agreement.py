@@ -46,6 +46,7 @@ LATENT = {
     "qk_nope_head_dim": 8,
     "qk_rope_head_dim": 8,
     "v_head_dim": 12,
+    "num_key_value_heads": 4,
 }
 RIGHT: dict[str, dict[str, Any]] = {
     **{name: {k: v for k, v in family.items() if k != "model_type"} for name, family in FAMILIES.items()},
