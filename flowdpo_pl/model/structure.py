@@ -77,17 +77,18 @@ def structure_of(model: PreTrainedModel) -> Structure:
     Raises:
         UserError: its layers or its head compute something that would be left out here; says what.
     """
-    count = model.config.get_text_config().num_hidden_layers
     tokens = torch.arange(_TOKENS, device=model.device)[None]
     watching = _Watching(TreeView(tokens, torch.zeros_like(tokens), torch.zeros_like(tokens)))
-    with refusing(model), _last_hidden(model) as hidden:
-        output = model(
-            input_ids=tokens + 1, position_ids=tokens, use_cache=False, view=watching, return_dict=True
-        )
-    _require_a_call_a_layer(model, [layer for layer, _ in watching.calls], count)
-    if len(hidden) != 1:
-        raise _unsupported(model, "it does not run its decoder once in a forward")
-    scale, softcap = _head(model, hidden[0][0], output.logits[0].float())
+    with refusing(model):
+        count = model.config.get_text_config().num_hidden_layers
+        with _last_hidden(model) as hidden:
+            output = model(
+                input_ids=tokens + 1, position_ids=tokens, use_cache=False, view=watching, return_dict=True
+            )
+        _require_a_call_a_layer(model, [layer for layer, _ in watching.calls], count)
+        if len(hidden) != 1:
+            raise _unsupported(model, "it does not run its decoder once in a forward")
+        scale, softcap = _head(model, hidden[0][0], output.logits[0].float())
     return Structure(tuple(shape for _, shape in sorted(watching.calls, key=_layer)), scale, softcap)
 
 

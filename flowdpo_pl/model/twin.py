@@ -59,16 +59,12 @@ def twin_of(model: PreTrainedModel) -> Twin:
     Raises:
         NoTwin: the config can't be cut down.
     """
-    reason = "it stays too large"
-    text = model.config.get_text_config()
-    # all layers, where those that share keys and values can't do without the ones before
-    tries = product(_factors(text), dict.fromkeys((_leading_layers(model), int(text.num_hidden_layers))))
     small = sum(p.numel() for p in model.parameters()) <= _MOST_WEIGHTS
-    for factor, layers in tries:
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"), _quiet():
-            torch.manual_seed(0)
+    reason = "it stays too large"
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _quiet():
+        torch.manual_seed(0)
+        for config in _cuts(model):
             try:
-                config = _cut(model.config, layers, factor)
                 if not small and _weights_of(type(model), config) > _MOST_WEIGHTS:
                     continue
                 ours, eager = (_built(type(model), config, name) for name in (ATTENTION, "eager"))
@@ -77,10 +73,25 @@ def twin_of(model: PreTrainedModel) -> Twin:
                 with torch.no_grad():
                     eager(input_ids=torch.arange(1, 9)[None], use_cache=False)
             except Exception as error:  # whatever a foreign config can't be cut to
-                reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+                reason = _first_line(error)
                 continue
             return Twin(ours, eager)
     raise NoTwin(reason)
+
+
+def _cuts(model: PreTrainedModel) -> Iterator[PretrainedConfig]:
+    """Cut configs to try, the smallest first."""
+    try:
+        text = model.config.get_text_config()
+        # all layers, where those that share keys and values can't do without the ones before
+        counts = dict.fromkeys((_leading_layers(model), int(text.num_hidden_layers)))
+        yield from (_cut(model.config, layers, factor) for factor, layers in product(_factors(text), counts))
+    except Exception as error:
+        raise NoTwin(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
 def _built(kind: type[PreTrainedModel], config: PretrainedConfig, attention: str) -> PreTrainedModel:
