@@ -15,7 +15,7 @@ SPECIAL = ["<pad>", "<unk>", "<end>", "<eot>", "<system>", "<user>", "<assistant
 WORDS = ["Yes", "No", "is", "it", "finished", "?", "the", "answer", "problem", ":", "so", "far", "plus"]
 VOCABULARY = SPECIAL + WORDS + [str(n) for n in range(44)]
 
-_COMMON: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "vocab_size": len(VOCABULARY),
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -61,7 +61,7 @@ def write_model(folder: Path, family: str = "llama", seed: int = 0, **overrides:
     from tokenizers.pre_tokenizers import WhitespaceSplit
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-    options = {**_COMMON, **FAMILIES[family], **overrides}
+    options = {**COMMON, **FAMILIES[family], **overrides}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(options.pop("model_type"), **options))

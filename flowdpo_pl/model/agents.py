@@ -14,6 +14,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,13 @@ from flowdpo_pl.model.adapter_base import require_base
 from flowdpo_pl.model.adapter_config import adapter_config
 from flowdpo_pl.model.adapter_product import Matrices
 from flowdpo_pl.model.attention import TreeView, View
-from flowdpo_pl.model.base import context_limit, decoder_of, no_unknown_head
+from flowdpo_pl.model.base import context_limit, decoder_of
 from flowdpo_pl.model.fused_layers import Adapter, FusedLayers, Group, reading_together
 from flowdpo_pl.model.lora import LoraSettings, saved_weights
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.model.quantization import follow_weights
+from flowdpo_pl.model.structure import CacheShape, structure_of
+from flowdpo_pl.model.targets import peft_config_on, refused_targets, require_adaptable, require_met
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -49,21 +52,26 @@ class Agents(nn.Module):
         seed: int = 0,
         activation_checkpointing: bool = False,
     ) -> None:
-        """Adapters start at the base (B = 0); their A is drawn from `seed` and the agent's place alone."""
+        """Adapters start at the base (B = 0); their A is drawn from `seed` and the agent's place alone.
+
+        Raises:
+            UserError: the base computes something that would be left out, or a layer can't have an adapter.
+        """
         super().__init__()
         from peft import get_peft_model
         from peft.tuners.lora import LoraLayer
 
-        no_unknown_head(base)
+        base.eval()
+        self.structure = structure_of(base)
         self.names = tuple(names)
-        with torch.random.fork_rng():
+        config = peft_config_on(base, lora)
+        with torch.random.fork_rng(), refused_targets():
             for index, name in enumerate(self.names):
                 torch.manual_seed(seed * len(self.names) + index)
                 if index == 0:
-                    with _said_in_one_sentence(lora):
-                        self.peft = get_peft_model(base, lora.peft_config(), adapter_name=name)
+                    self.peft = get_peft_model(base, deepcopy(config), adapter_name=name)
                 else:
-                    self.peft.add_adapter(name, lora.peft_config())
+                    self.peft.add_adapter(name, deepcopy(config))
         self._base = base
         self._dropout = lora.dropout
         self._mode: Mode = Nobody()
@@ -71,11 +79,15 @@ class Agents(nn.Module):
         self._starts = nn.ModuleDict()
         """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
         self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
-        _require_linear(base, self._layers)
+        self.layer_names = [name for name, m in base.named_modules() if isinstance(m, LoraLayer)]
+        """Of the adapted layers, in the base."""
+        require_adaptable(self.layer_names, self._layers)
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
+        together = reading_together(self._layers, self._one_token)
+        require_met(self.layer_names, together)
         self._fused = FusedLayers(
             [layer.get_base_layer() for layer in self._layers],
-            reading_together(self._layers, self._one_token),
+            together,
             room=lora.r,
             dtype=self.dtype,
         )
@@ -109,6 +121,11 @@ class Agents(nn.Module):
         return self._base.dtype
 
     @property
+    def caches(self) -> Sequence[CacheShape]:
+        """Shapes of each layer's keys and values."""
+        return self.structure.caches
+
+    @property
     def context_limit(self) -> int:
         return context_limit(self._base)
 
@@ -134,8 +151,10 @@ class Agents(nn.Module):
         """The frozen output layer, with these end tokens as one symbol."""
         layer = self._base.get_output_embeddings()
         assert isinstance(layer.weight, Tensor)
-        softcap = getattr(self.config, "final_logit_softcapping", None)
-        return OutputHead(layer.weight, getattr(layer, "bias", None), softcap, tuple(end_ids))
+        seen = self.structure
+        return OutputHead(
+            layer.weight, getattr(layer, "bias", None), seen.softcap, tuple(end_ids), seen.logit_scale
+        )
 
     def train(self, mode: bool = True) -> Agents:
         """Training mode is the adapters' alone: the frozen base never drops anything out."""
@@ -199,13 +218,13 @@ class Agents(nn.Module):
     @contextmanager
     def acting_as(self, agent: Agent) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._in(Acting(self._adapter(agent, dropout=self._dropout if self.training else 0.0))):
+        with self._in(Acting(self.adapter(agent, dropout=self._dropout if self.training else 0.0))):
             yield
 
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
-        self._fused.load(self._adapter(agent))
+        self._fused.load(self.adapter(agent))
         with self._in(Decoding()), torch.inference_mode():
             yield
 
@@ -242,7 +261,7 @@ class Agents(nn.Module):
     def _outputs(self, group: Group, x: Tensor) -> Tensor:
         return self._mode.outputs(group, x)
 
-    def _adapter(self, agent: Agent, dropout: float = 0.0) -> Adapter:
+    def adapter(self, agent: Agent, dropout: float = 0.0) -> Adapter:
         return Adapter(self._matrices[agent], self._scale(agent), dropout)
 
     def _start(self, agent: Agent) -> Mode:
@@ -273,28 +292,6 @@ def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
     assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)
     return down, up
-
-
-@contextmanager
-def _said_in_one_sentence(lora: LoraSettings) -> Iterator[None]:
-    """PEFT's refusal of layers that it does not find or can't adapt, as a mistake of the settings."""
-    try:
-        yield
-    except ValueError as error:
-        raise UserError(
-            f"lora.target_modules {lora.target_modules!r} does not fit the base: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _require_linear(base: PreTrainedModel, layers: Sequence[LoraLayer]) -> None:
-    """Adapters act in linear layers of the decoder: elsewhere they would be trained and never asked."""
-    inside = set(decoder_of(base).modules())
-    for name, layer in base.named_modules():
-        if layer in layers and not (layer in inside and layer.lora_A):
-            raise UserError(
-                f"lora.target_modules names {name}, but only linear layers before the output head can be "
-                "adapted: leave it out."
-            )
 
 
 def _fill(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:

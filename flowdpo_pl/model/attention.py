@@ -3,12 +3,16 @@
 A model loaded with `attn_implementation="flowdpo"` builds no mask of its own. Each forward carries a
 *view* that knows which keys a query sees; windows and soft caps arrive per layer from the model.
 
-Shapes: B sequences, H query heads, K key/value heads, G = H / K, N queries, L keys, D head size.
+A model that asks for anything else (attention sinks, a bias by position, a mask of its own) is refused in
+the call: ignored, it would be a wrong number.
+
+Shapes: B sequences, H query heads, K key/value heads, G = H / K, N queries, L keys, D head size (values may
+have another than queries and keys).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,10 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flowdpo_pl.errors import UserError
+
 ATTENTION = "flowdpo"
 """Name to load a model with."""
 
 _SCORES_AT_ONCE = 512 * 2**20  # bytes of scores that products on a CPU may hold
+
+
+_SAY_NOTHING = {"position_ids", "cache_position", "position_embeddings"}
+"""Keywords that models hand on to their attention although it has no use for them."""
 
 
 _QUERIES_AT_ONCE = 128  # of a packed row: few enough to skip most of what they don't see
@@ -62,15 +72,24 @@ def attend(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    view: View,
-    scaling: float,
+    view: View | None = None,
+    scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention function: `[B, H, N, D]` queries to `[B, N, H, D]` outputs."""
-    layer = module.layer_idx
-    assert isinstance(layer, int)
+    """transformers' attention function: `[B, H, N, D]` queries to `[B, N, H, D]` outputs.
+
+    Raises:
+        UserError: the layer asks for something that isn't done here.
+    """
+    layer = getattr(module, "layer_idx", None)
+    if view is None or not isinstance(layer, int):
+        missing = "the view of a forward" if view is None else "the number of its layer"
+        raise UserError(f"{type(module).__name__} does not hand {missing} on to its attention.")
+    _require_nothing_else(module, {"attention_mask": attention_mask, **others})
+    if scaling is None:
+        scaling = query.shape[-1] ** -0.5
     key, value = view.keys_values(key, value, layer)
     outputs = [
         grouped_attention(
@@ -85,6 +104,21 @@ def attend(
     ]
     output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
     return output.transpose(1, 2).contiguous(), None
+
+
+def _require_nothing_else(module: nn.Module, asked: Mapping[str, Any]) -> None:
+    """Refuse keywords that say something: None, False and a dropout of 0 don't, nor does causal attention."""
+    for name, value in asked.items():
+        wanted = value is False if name == "is_causal" else not _is_nothing(value)
+        if wanted and name not in _SAY_NOTHING:
+            raise UserError(
+                f"{type(module).__name__} passes {name} to its attention, which is not supported: "
+                "what it means would be left out without a word."
+            )
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (not isinstance(value, Tensor) and not value)
 
 
 def grouped_attention(
@@ -121,7 +155,7 @@ class _TwoProducts(torch.autograd.Function):
         ctx.save_for_backward(query, key, value, bias)
         ctx.scaling = scaling
         output = torch.bmm(_weights(query, key, bias, scaling), value.flatten(0, 1))
-        return output.view_as(query)
+        return output.view(*query.shape[:3], -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

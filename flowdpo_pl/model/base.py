@@ -31,6 +31,8 @@ class BaseModel:
     """Hub revision."""
     trust_remote_code: bool = False
     """Run model code that comes with the weights. Only for sources you trust."""
+    compare_weights: bool = True
+    """Compare log-probabilities of 64 tokens with transformers' own attention before anything else."""
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         """The frozen model in eval mode, with the project's attention, and its tokenizer.
@@ -63,6 +65,13 @@ class BaseModel:
         except OSError as error:
             raise UserError(
                 f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
+            ) from error
+        except (UserError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a class that does not know of attention functions, a config of its own
+            first = (str(error).splitlines() or [""])[0]
+            raise UserError(
+                f"base.path {self.path!r} is no model that can be used: {type(error).__name__}: {first}"
             ) from error
         if quantized:
             compute_in(model, dtype)
@@ -122,13 +131,3 @@ def decoder_of(model: PreTrainedModel) -> torch.nn.Module:
     """The transformer without its output head: token ids to hidden states."""
     decoder: torch.nn.Module = model.get_decoder()
     return decoder
-
-
-def no_unknown_head(model: PreTrainedModel) -> None:
-    """Refuse models that scale their logits in a way that scoring does not know."""
-    config = model.config.get_text_config()
-    for name in ("logits_scaling", "logit_scale", "lm_head_multiplier"):
-        if getattr(config, name, None) not in (None, 1, 1.0):
-            raise UserError(
-                f"{model.config.model_type} models scale their logits ({name}), which is not supported."
-            )

@@ -10,6 +10,7 @@ Shapes: N tokens (any leading dimensions), G layers of a group, O outputs of all
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +91,9 @@ class _Shared:
 
     def output(self, place: int, x: Tensor) -> Tensor:
         if place == 0:
-            self._left = list(self._through(self._group, x).split(self._group.sizes, -1))[::-1]
+            # plain `split` gives views that a model can't change in place while gradients are recorded
+            outputs = torch.unsafe_split_with_sizes(self._through(self._group, x), self._group.sizes, -1)
+            self._left = list(outputs)[::-1]
         return self._left.pop()
 
 
@@ -216,11 +219,14 @@ def _copy(adapter: Adapter, members: Sequence[int], downs: Tensor, ups: Tensor) 
 
 
 def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> list[list[int]]:
-    """Indices of layers that `run` calls one after another with the same tensor."""
-    calls: list[tuple[int, Tensor]] = []
+    """Indices of layers that `run` calls one after another with the same tensor.
+
+    A layer that is called more than once stands alone: what it reads is another tensor each time.
+    """
+    calls: list[tuple[int, Tensor, int]] = []
 
     def note(index: int, _: nn.Module, arguments: tuple[Any, ...]) -> None:
-        calls.append((index, arguments[0]))
+        calls.append((index, arguments[0], arguments[0]._version))  # its version tells a change in place
 
     hooks = [layer.register_forward_pre_hook(partial(note, index)) for index, layer in enumerate(layers)]
     try:
@@ -229,11 +235,17 @@ def reading_together(layers: Sequence[nn.Module], run: Callable[[], object]) -> 
         for hook in hooks:
             hook.remove()
     groups: list[list[int]] = []
-    before: Tensor | None = None
-    for index, x in calls:
-        if x is before:
+    times = Counter(index for index, _, _ in calls)
+    before: tuple[Tensor, int] | None = None
+    for index, x, version in calls:
+        if times[index] > 1:
+            before = None
+            if [index] not in groups:
+                groups.append([index])
+            continue
+        if before is not None and x is before[0] and version == before[1]:
             groups[-1].append(index)
         else:
             groups.append([index])
-        before = x
+        before = (x, version)
     return groups

@@ -26,6 +26,8 @@ class OutputHead:
     """Gemma's bound: logits become softcap * tanh(logits / softcap)."""
     end_ids: tuple[int, ...]
     """All count as the first of them."""
+    scale: float = 1.0
+    """Logits are so many times the product (Granite, Cohere)."""
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float32 logits `[S, V]` of `[S, E]`, end tokens not merged yet."""
@@ -37,7 +39,9 @@ class OutputHead:
         scores = torch.einsum("soe,se->so", rows.float(), hidden.float())
         return self.bounded(scores if self.bias is None else scores + self.bias[options].float())
 
-    def bounded(self, logits: Tensor) -> Tensor:
+    def bounded(self, product: Tensor) -> Tensor:
+        """Scaled and capped logits of a float32 product of hidden states and weights."""
+        logits = product if self.scale == 1.0 else product * self.scale
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def merged(self, logits: Tensor) -> Tensor:
@@ -82,6 +86,8 @@ class _TokenLogprobs(torch.autograd.Function):
                 difference[:, list(head.end_ids)] = difference[:, head.end_ids[:1]] * end_share
             if slope is not None:
                 difference *= slope
+            if head.scale != 1.0:
+                difference *= head.scale
             gradients[part] = difference.to(head.weight.dtype) @ head.weight
         if gradients is not None:
             ctx.save_for_backward(gradients)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +14,14 @@ from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.model.targets import what_is_left_out
+from flowdpo_pl.play.engines.agreement import require_twin_agrees, require_weights_agree
 from flowdpo_pl.play.flow import AnswerStopFlow, Flow
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.types import Agent
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class Team:
 
         Raises:
             UserError: a prompt is missing, a word to choose is no single token, an adapter of the start does
-                not fit, or the longest answer leaves no room for a question in the model's context.
+                not fit, the longest answer leaves no room for a question in the model's context, or the model
+                computes something that is not done here.
         """
         players = self._loaded(self.flow.agents, seed)
         players.require_room()
@@ -123,6 +129,11 @@ class Team:
         prompts = {agent: self.prompts[agent] for agent in agents}
         book = PromptBook(prompts, tokenizer, end_token_ids(model, tokenizer))
         loaded = Agents(model, agents, self.lora, seed, self.budget.activation_checkpointing)
+        if left_out := what_is_left_out(model, self.lora, loaded.layer_names):
+            _LOG.warning(left_out)
+        require_twin_agrees(loaded, self.lora)
+        if self.base.compare_weights:
+            require_weights_agree(loaded)
         if self.budget.compile_decoding:
             loaded.compile_decoding()
         for agent, folder in self.start.adapters.items():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.model import attention
 from flowdpo_pl.model.attention import TreeView, additive, attend, grouped_attention
 
@@ -116,3 +117,63 @@ def test_the_plain_version_is_torch_s() -> None:
         plain_attention(query, key, value, visible[None], 8**-0.5, None),
         F.scaled_dot_product_attention(query, key, value, attn_mask=visible, enable_gqa=True),
     )
+
+
+class SomeAttention(torch.nn.Module):
+    layer_idx = 0
+
+
+def called_with(**asked: object) -> None:
+    query, key, value = (tensor.detach() for tensor in tensors(3, 3))
+    positions = torch.arange(3)[None].expand(2, -1)
+    view = TreeView(positions, torch.zeros_like(positions), torch.zeros_like(positions))
+    mask = asked.pop("attention_mask", None)
+    attend(SomeAttention(), query, key, value, mask, **{"view": view, **asked})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("s_aux", torch.zeros(4)),
+        ("position_bias", torch.zeros(1)),
+        ("attention_mask", torch.zeros(1, 1, 3, 3)),
+        ("is_causal", False),
+        ("dropout", 0.1),
+        ("sparse_indices", [1]),
+        ("cap", 30.0),
+    ],
+)
+def test_what_a_layer_asks_for_beside_is_refused_and_never_left_out(name: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"SomeAttention passes {name} to its attention"):
+        called_with(**{name: value})
+
+
+def test_what_says_nothing_is_no_reason_to_refuse() -> None:
+    called_with(
+        s_aux=None, is_causal=True, dropout=0.0, output_attentions=False, position_ids=torch.arange(3)
+    )
+    called_with(is_causal=None, scaling=None)
+
+
+def test_a_layer_without_view_or_number_is_refused() -> None:
+    with pytest.raises(UserError, match="does not hand the view of a forward on"):
+        called_with(view=None)
+    query, key, value = tensors(3, 3)
+    with pytest.raises(UserError, match="does not hand the number of its layer on"):
+        attend(torch.nn.Module(), query, key, value, None, view=object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", ["two products", "kernel"])
+def test_values_may_have_a_size_of_their_own(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "kernel":
+        monkeypatch.setattr(attention, "_SCORES_AT_ONCE", 0)
+    query, key, value = tensors(5, 7)
+    narrow = value[..., :3].detach().requires_grad_(True)
+    visible = torch.ones(2, 5, 7, dtype=torch.bool).tril(2)
+    bias = additive(visible, torch.float64)[:, None]
+    found = grouped_attention(query, key, narrow, bias, 0.3, None)
+    expected = plain_attention(query, key, narrow, visible, 0.3, None)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    wanted = torch.autograd.grad(expected.sum(), (query, key, narrow))
+    for grad, plain in zip(torch.autograd.grad(found.sum(), (query, key, narrow)), wanted, strict=True):
+        torch.testing.assert_close(grad, plain, atol=1e-5, rtol=1e-5)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, Phi3Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import (
@@ -18,7 +18,6 @@ from flowdpo_pl.model.base import (
     decoder_of,
     end_token_ids,
     fingerprint,
-    no_unknown_head,
 )
 from tests.models import write_model
 
@@ -93,11 +92,3 @@ def test_a_decoder_s_states_through_the_head_are_the_model_s_logits(models: Call
     with torch.no_grad():
         hidden = decoder_of(model)(input_ids=ids).last_hidden_state
         torch.testing.assert_close(model.get_output_embeddings()(hidden), model(ids).logits)
-
-
-def test_models_that_scale_their_logits_are_refused(models: Callable[[str], Path]) -> None:
-    no_unknown_head(of_config(AutoConfig.from_pretrained(models("llama"))))
-    no_unknown_head(of_config(AutoConfig.for_model("granite", logits_scaling=1.0)))
-    for model_type, name in (("granite", "logits_scaling"), ("cohere", "logit_scale")):
-        with pytest.raises(UserError, match=rf"{model_type} models scale their logits \({name}\)"):
-            no_unknown_head(of_config(AutoConfig.for_model(model_type, **{name: 0.5})))

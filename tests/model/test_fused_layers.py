@@ -133,5 +133,33 @@ def test_layers_are_together_only_where_they_read_the_very_same_tensor() -> None
 
     assert reading_together([one, two, three], run) == [[0], [1], [2]]
     x = torch.zeros(1, 4)
-    assert reading_together([one, two, three], lambda: three(one(two(x) + one(x)))) == [[1, 0], [0], [2]]
+    assert reading_together([one, two, three], lambda: three(one(two(x) + one(x)))) == [[1], [0], [2]]
     assert not one._forward_pre_hooks
+
+
+def test_a_tensor_that_changed_in_place_is_another() -> None:
+    one, two, three = (nn.Linear(4, 4) for _ in range(3))
+
+    @torch.no_grad()
+    def run() -> None:
+        x = torch.zeros(1, 4)
+        one(x), two(x), three(x.mul_(2))
+
+    assert reading_together([one, two, three], run) == [[0, 1], [2]]
+
+
+def test_an_output_may_be_changed_in_place_in_the_update() -> None:
+    torch.manual_seed(0)
+    block = Block(nn.Linear, (False, False, False))
+    fused, x = Fused(block), torch.randn(3, 4)
+    adapter = adapter_for(block, 1)
+    fused.mode = Acting(adapter)
+    one, two, _ = block.arounds
+    (one(x).mul_(2.0).sum() + two(x).sum()).backward()
+    left = [matrix.grad for matrix in adapter.matrices[0]]
+    for pair in adapter.matrices:
+        for matrix in pair:
+            matrix.grad = None
+    (2.0 * one(x).sum() + two(x).sum()).backward()
+    for grad, matrix in zip(left, adapter.matrices[0], strict=True):
+        torch.testing.assert_close(grad, matrix.grad)

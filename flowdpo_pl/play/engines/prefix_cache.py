@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from torch import Tensor
 from flowdpo_pl.types import Agent
 
 Ids = NDArray[np.int64]
+States: TypeAlias = Tensor | tuple[Tensor, ...]
+"""`[K, L, D]` by layer; one tensor `[Y, K, L, D]` where all layers have the same shape."""
 COMMON = ""
 """In place of a problem's id: how all problems begin."""
 
@@ -30,9 +33,9 @@ class Stored:
 
     token_ids: Ids
     start: int
-    keys: Tensor
-    """[Y, K, L - start, D]"""
-    values: Tensor
+    keys: States
+    """[K, L - start, D] by layer."""
+    values: States
     parent: Stored | None
 
     def copy_into(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:

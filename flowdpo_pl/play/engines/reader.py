@@ -65,7 +65,7 @@ class Reader:
         rows with less unread compute a few tokens again instead of padding.
         """
         lengths = [len(row.token_ids) for row in rows]
-        workspace = Workspace(self.agents.config, lengths, room, self.agents.dtype, self.agents.device)
+        workspace = Workspace(self.agents.caches, lengths, room, self.agents.dtype, self.agents.device)
         for index, row in enumerate(rows):
             if row.stored is not None:
                 workspace.load(index, row.stored, row.cached)

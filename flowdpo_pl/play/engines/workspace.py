@@ -11,13 +11,13 @@ Shapes: B rows, K key/value heads, C allocated columns, N new tokens, D head siz
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowdpo_pl.model.attention import QueryBlock, additive
-from flowdpo_pl.play.engines.prefix_cache import Stored
+from flowdpo_pl.model.structure import CacheShape
+from flowdpo_pl.play.engines.prefix_cache import States, Stored
 
 _COLUMNS_AT_ONCE = 32
 _ALL = slice(None)
@@ -27,23 +27,33 @@ class Workspace:
     """Implements `attention.View` for queries on cached rows."""
 
     def __init__(
-        self, config: Any, lengths: list[int], room: int, dtype: torch.dtype, device: torch.device
+        self,
+        shapes: Sequence[CacheShape],
+        lengths: list[int],
+        room: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
-        """`lengths`: tokens of each row once the first block is in; `room`: columns for what follows."""
+        """
+        Args:
+            shapes: of the keys and values of each layer.
+            lengths: tokens of each row once the first block is in.
+            room: columns for what follows.
+        """
         self.end = max(lengths)
         """Columns in use after the current forward."""
         self._last = self.end + room
         self._first = [self.end - length for length in lengths]
         self._starts = torch.tensor(self._first, device=device)
         """[B] first column of each row, beside the same numbers on the host."""
-        heads = config.num_key_value_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        columns = self.end + min(room, _COLUMNS_AT_ONCE)
-        shape = (len(lengths), heads, columns, size)
-        layers = range(config.num_hidden_layers)
-        self._keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
+        rows, columns = len(lengths), self.end + min(room, _COLUMNS_AT_ONCE)
+
+        def empty(heads: int, size: int) -> Tensor:
+            return torch.zeros(rows, heads, columns, size, dtype=dtype, device=device)
+
+        self._keys = [empty(shape.heads, shape.key_size) for shape in shapes]
         """[B, K, C, D] of each layer."""
-        self._values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
+        self._values = [empty(shape.heads, shape.value_size) for shape in shapes]
         self._new = self.end
         self._rows = _ALL
         self._seen = self._own_columns()
@@ -63,11 +73,11 @@ class Workspace:
             [values[index, :, columns] for values in self._values],
         )
 
-    def states(self, index: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Copies of a row's keys and values `[Y, K, stop - start, D]`, tokens `start` to `stop`."""
+    def states(self, index: int, start: int, stop: int) -> tuple[States, States]:
+        """Copies of a row's keys and values `[K, stop - start, D]` by layer, tokens `start` to `stop`."""
         columns = slice(self._first[index] + start, self._first[index] + stop)
         keys, values = (
-            torch.stack([layer[index, :, columns] for layer in both]) for both in (self._keys, self._values)
+            _copied([layer[index, :, columns] for layer in both]) for both in (self._keys, self._values)
         )
         return keys, values
 
@@ -132,3 +142,10 @@ class Workspace:
         bias = self._seen[self._rows].masked_fill(later, float("-inf"))
         # a query on padding sees itself, or its softmax would be nan and spoil the keys of the next layer
         return bias.masked_fill(columns == queries, 0.0)
+
+
+def _copied(layers: Sequence[Tensor]) -> States:
+    """A copy of each; of equal shapes in one piece, which is one copy on a GPU."""
+    if len({layer.shape for layer in layers}) == 1:
+        return torch.stack(list(layers))
+    return tuple(layer.clone() for layer in layers)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from flowdpo_pl.model.structure import CacheShape
 from flowdpo_pl.play.engines import workspace as module
 from flowdpo_pl.play.engines.prefix_cache import Stored
 from flowdpo_pl.play.engines.workspace import Workspace
 
 LAYERS, HEADS, SIZE = 2, 3, 4
-CONFIG = SimpleNamespace(
-    num_hidden_layers=LAYERS, num_key_value_heads=HEADS, num_attention_heads=HEADS, hidden_size=HEADS * SIZE
-)
+SHAPES = [CacheShape(HEADS, SIZE, SIZE)] * LAYERS
 
 
 def new_workspace(lengths: list[int], room: int) -> Workspace:
-    return Workspace(CONFIG, lengths, room, torch.float32, torch.device("cpu"))
+    return Workspace(SHAPES, lengths, room, torch.float32, torch.device("cpu"))
 
 
 def bring(workspace: Workspace, rows: list[int], columns: int) -> None:
@@ -38,6 +35,7 @@ def expected(row: int, start: int, stop: int) -> Tensor:
 
 def holds(workspace: Workspace, index: int, row: int, length: int) -> None:
     keys, values = workspace.states(index, 0, length)
+    assert isinstance(keys, Tensor) and isinstance(values, Tensor)
     assert keys.shape == (LAYERS, HEADS, length, SIZE)
     assert torch.equal(keys, expected(row, 0, length).expand_as(keys)) and torch.equal(values, -keys)
 
@@ -103,3 +101,20 @@ def test_positions_count_in_each_row_from_its_first_token() -> None:
     workspace.keep(torch.tensor([1]))
     workspace.advance()
     assert workspace.positions().tolist() == [[2]]
+
+
+def test_layers_keep_keys_and_values_of_their_own_shapes() -> None:
+    shapes = [CacheShape(1, 6, 4), CacheShape(2, 3, 5)]
+    workspace = Workspace(shapes, [4], 0, torch.float32, torch.device("cpu"))
+    workspace.begin(4)
+    brought = [
+        (torch.randn(1, shape.heads, 4, shape.key_size), torch.randn(1, shape.heads, 4, shape.value_size))
+        for shape in shapes
+    ]
+    for layer, (key, value) in enumerate(brought):
+        workspace.keys_values(key, value, layer)
+    stored = Stored(np.arange(4), 0, *workspace.states(0, 0, 4), None)
+    again = Workspace(shapes, [4], 0, torch.float32, torch.device("cpu"))
+    again.load(0, stored, 4)
+    for own, (key, value) in zip(zip(*again.states(0, 0, 4), strict=True), brought, strict=True):
+        assert torch.equal(own[0], key[0]) and torch.equal(own[1], value[0])
