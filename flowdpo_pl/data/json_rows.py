@@ -26,7 +26,7 @@ _IN_MEMORY_BYTES = 64 * 2**20  # a decompressed file above this goes to a tempor
 _SPACE = " \t\r\n"
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object's values by key.
 
     Raises:
@@ -40,7 +40,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=Decimal)
+_DECODER = json.JSONDecoder(object_pairs_hook=each_key_once, parse_float=Decimal)
 
 
 def json_value(text: str | bytes) -> object:

@@ -15,6 +15,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import gathered, interleaved, summed
 from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
@@ -259,7 +260,7 @@ class FlowDPOModule(AdapterModule):
         """Count a play; the batch's numbers as far as playing goes, and the running accuracy."""
         self.trees = play.trees
         outcomes = interleaved(gathered([tree.main.correct for tree in play.trees]))
-        seeds = interleaved(gathered([tree.problem.seed_question or tree.problem.id for tree in play.trees]))
+        seeds = interleaved(gathered([_seed(tree.problem) for tree in play.trees]))
         groups = torch.tensor([seeds.index(seed) for seed in seeds])
         accuracy.update(torch.tensor(outcomes), groups)
         self._seen[stream] += len(outcomes)
@@ -316,3 +317,8 @@ class FlowDPOModule(AdapterModule):
             f"the loss of agent '{agent}' was not finite on problems {', '.join(ids)}: they are set aside, "
             "nothing was learnt from them and training goes on."
         )
+
+
+def _seed(problem: Problem) -> str:
+    """What the problem shares with the rewrites of its question."""
+    return question_key(problem.seed_question) if problem.seed_question else problem.id

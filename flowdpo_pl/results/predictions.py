@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion
 from flowdpo_pl.measure.intervals import wilson
@@ -74,7 +75,7 @@ def read_predictions(path: Path | str) -> list[Prediction]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                prediction = prediction_of(json.loads(line))
+                prediction = prediction_of(json.loads(line, object_pairs_hook=each_key_once))
             except (ValueError, TypeError, AttributeError) as error:
                 raise UserError(
                     f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."

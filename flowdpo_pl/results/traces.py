@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.errors import UserError
 
 
@@ -89,9 +90,11 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         for number, line in enumerate(file, start=1):
             where = f"{path}, line {number}"
             try:
-                yield where, json.loads(line)
+                yield where, json.loads(line, object_pairs_hook=each_key_once)
             except ValueError as error:
-                raise UserError(f"{where} is no JSON: give a trace file that `predict` wrote.") from error
+                raise UserError(
+                    f"{where} is no JSON ({error}): give a trace file that `predict` wrote."
+                ) from error
 
 
 def _trace(values: Any, where: str) -> Trace:

@@ -19,6 +19,13 @@ from flowdpo_pl.results.predictions import (
 )
 
 
+def test_a_key_that_a_line_has_twice_is_refused(tmp_path: Path) -> None:
+    line = to_line(Prediction("a", "q", "1", "", correct=False))
+    (tmp_path / "p.jsonl").write_text(line.replace('"correct"', '"correct": true, "correct"'))
+    with pytest.raises(UserError, match=r"line 1 is no prediction \(the key 'correct' is there twice\)"):
+        read_predictions(tmp_path / "p.jsonl")
+
+
 def samples(name: str, gold: str, *answers: str | None, **labels: str) -> list[Prediction]:
     return [
         Prediction(name, "?", gold, "", answer == gold, sample=n, extracted=answer, labels=labels)

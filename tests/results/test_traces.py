@@ -54,3 +54,10 @@ def test_half_a_character_is_refused_where_it_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(row))
     with pytest.raises(UserError, match=r"t\.jsonl, line 1: trace holds half a character"):
         read_traces(path)
+
+
+def test_a_key_that_a_line_has_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(to_line(TRACE).replace('"gold"', '"question": "other", "gold"'))
+    with pytest.raises(UserError, match=r"t\.jsonl, line 1 is no JSON \(the key 'question' is there twice\)"):
+        read_traces(path)
