@@ -55,6 +55,7 @@ class Agents(nn.Module):
         from peft.tuners.lora import LoraLayer
 
         no_unknown_head(base)
+        _require_free(names, base)
         self.names = tuple(names)
         with torch.random.fork_rng():
             for index, name in enumerate(self.names):
@@ -176,7 +177,12 @@ class Agents(nn.Module):
         saved = {name.removesuffix(".weight") + end: value for name, value in saved_weights(folder).items()}
         own = {name: p for name, p in self.adapter_state().items() if name.endswith(end)}
         wrong = [name for name, p in own.items() if name not in saved or saved[name].shape != p.shape]
-        if wrong := wrong or sorted(saved.keys() - own.keys()):
+        if further := sorted(saved.keys() - own.keys()) if not wrong else []:
+            raise UserError(
+                f"the adapter in {folder} holds {further[0].replace(end, '.weight')}, which agent '{agent}' has "
+                "not: use the lora settings that it was trained with, and no layers that were trained whole."
+            )
+        if wrong:
             raise UserError(
                 f"the adapter in {folder} does not fit agent '{agent}' at {wrong[0]}: "
                 "use the base and the lora settings that it was trained with."
@@ -284,6 +290,13 @@ def _said_in_one_sentence(lora: LoraSettings) -> Iterator[None]:
         raise UserError(
             f"lora.target_modules {lora.target_modules!r} does not fit the base: {str(error).splitlines()[0]}"
         ) from error
+
+
+def _require_free(names: Sequence[Agent], base: PreTrainedModel) -> None:
+    """PEFT takes an adapter's name out of the names of its weights, wherever it stands in them."""
+    taken = {"base_model", "model"}.union(*(name.split(".") for name, _ in base.named_modules()))
+    if clash := taken.intersection(names):
+        raise UserError(f"no agent can be called '{min(clash)}', as a layer of the base is: rename it.")
 
 
 def _require_linear(base: PreTrainedModel, layers: Sequence[LoraLayer]) -> None:
