@@ -62,6 +62,7 @@ class Agents(nn.Module):
         from peft.tuners.lora import LoraLayer
 
         base.eval()
+        _require_free(names, base)
         self.structure = structure_of(base)
         self.names = tuple(names)
         config = peft_config_on(base, lora)
@@ -195,7 +196,12 @@ class Agents(nn.Module):
         saved = {name.removesuffix(".weight") + end: value for name, value in saved_weights(folder).items()}
         own = {name: p for name, p in self.adapter_state().items() if name.endswith(end)}
         wrong = [name for name, p in own.items() if name not in saved or saved[name].shape != p.shape]
-        if wrong := wrong or sorted(saved.keys() - own.keys()):
+        if further := sorted(saved.keys() - own.keys()) if not wrong else []:
+            raise UserError(
+                f"the adapter in {folder} holds {further[0].replace(end, '.weight')}, which agent '{agent}' "
+                "has not: use the lora settings that it was trained with, and no layers trained whole."
+            )
+        if wrong:
             raise UserError(
                 f"the adapter in {folder} does not fit agent '{agent}' at {wrong[0]}: "
                 "use the base and the lora settings that it was trained with."
@@ -292,6 +298,13 @@ def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     down, up = layer.lora_A[agent].weight, layer.lora_B[agent].weight
     assert isinstance(down, nn.Parameter) and isinstance(up, nn.Parameter)
     return down, up
+
+
+def _require_free(names: Sequence[Agent], base: PreTrainedModel) -> None:
+    """PEFT takes an adapter's name out of the names of its weights, wherever it stands in them."""
+    taken = {"base_model", "model"}.union(*(name.split(".") for name, _ in base.named_modules()))
+    if clash := taken.intersection(names):
+        raise UserError(f"no agent can be called '{min(clash)}', as a layer of the base is: rename it.")
 
 
 def _fill(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:

@@ -61,7 +61,7 @@ class LoraSettings:
                 dropout=saved.get("lora_dropout", 0.0),
                 target_modules=modules if isinstance(modules, str) else sorted(modules),
             )
-        except UserError as error:
+        except (UserError, TypeError) as error:  # out of its range, or no number at all
             raise UserError(f"the adapter in {folder} can't be used: {error}") from error
 
 
@@ -71,9 +71,14 @@ def saved_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         UserError: `folder` holds no adapter, or one with weights that are no numbers.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights = load_file(_part(folder, "adapter_model.safetensors"))
+    file = _part(folder, "adapter_model.safetensors")
+    try:
+        weights = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{file} can't be read ({error}): copy or save the adapter again.") from error
     if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
         raise UserError(f"the adapter in {folder} is not finite at {broken[0]}: give an earlier one.")
     return weights

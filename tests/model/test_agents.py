@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.agents import Agents
@@ -52,6 +53,29 @@ def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
         other.load_saved("answer", tmp_path)
     with pytest.raises(UserError, match="holds no adapter"):
         LoraSettings.of_saved(tmp_path)
+
+
+def test_an_adapter_with_missing_or_further_weights_is_refused(tmp_path: Path) -> None:
+    agents = trained(write_model(tmp_path / "base"))
+    agents.save(tmp_path)
+    file = tmp_path / "answer" / "adapter_model.safetensors"
+    weights = load_file(file)
+    name = sorted(weights)[0]
+    save_file({**weights, "base_model.model.model.embed_tokens.weight": torch.ones(2, 2)}, file)
+    with pytest.raises(UserError, match=r"holds base_model\.model\.model\.embed_tokens\.weight, which agent"):
+        agents.load_saved("stop", tmp_path / "answer")
+    save_file({key: value for key, value in weights.items() if key != name}, file)
+    with pytest.raises(UserError, match="does not fit agent 'stop' at base_model"):
+        agents.load_saved("stop", tmp_path / "answer")
+
+
+@pytest.mark.parametrize("name", ["layers", "q_proj", "model"])
+def test_an_agent_called_like_a_layer_is_refused_as_its_weights_would_be_saved_under_other_names(
+    name: str, tmp_path: Path
+) -> None:
+    model, _ = BaseModel(str(write_model(tmp_path)), dtype="float32").load()
+    with pytest.raises(UserError, match=f"no agent can be called '{name}'"):
+        Agents(model, ("answer", name), LORA)
 
 
 def test_an_adapter_of_another_scale_is_refused(tmp_path: Path) -> None:

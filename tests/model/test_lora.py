@@ -41,6 +41,14 @@ def test_weights_are_read_and_their_fingerprint_is_theirs_alone(tmp_path: Path) 
     assert adapter_fingerprint(tmp_path / "one") != adapter_fingerprint(tmp_path / "two")
 
 
+def test_a_truncated_file_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "adapter_model.safetensors"
+    save_file({"lora_A.weight": torch.ones(2, 3)}, file)
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors can't be read"):
+        saved_weights(tmp_path)
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     save_file({"lora_A.weight": torch.tensor([[1.0, torch.nan]])}, tmp_path / "adapter_model.safetensors")
     with pytest.raises(UserError, match=r"is not finite at lora_A\.weight: give an earlier one"):
