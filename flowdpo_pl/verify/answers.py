@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from flowdpo_pl.verify.boxes import is_broken_off
 from flowdpo_pl.verify.choices import read_choice
-from flowdpo_pl.verify.doubts import is_doubtful, is_doubtful_end, without_denial
+from flowdpo_pl.verify.doubts import is_doubtful, is_doubtful_end, is_unclear, without_denial
 from flowdpo_pl.verify.markers import LONGEST_ANSWER, find_marked, trim
 from flowdpo_pl.verify.reasoning import without_reasoning
 from flowdpo_pl.verify.spelling import plain_spelling
@@ -42,7 +43,7 @@ class Answer:
 
 
 _DECIMALS_EQUAL = Fraction(1, 100_000)
-"""math-verify rounds to 6 decimals; unequal numbers closer than this are left to it."""
+"""math-verify rounds to 6 decimals; unequal numbers closer than this are left to it, below 1 relative to the gold."""
 
 _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
 _FRACTION = re.compile(r"[-+]?\d+/\d+")
@@ -66,13 +67,17 @@ def read_answer(text: str) -> Answer:
     text = without_reasoning(text).strip()
     marked = find_marked(text)
     if marked is None:
-        return _read_bare(text, marked=False)
+        return (
+            Answer(text, None, (), doubtful=True) if is_broken_off(text) else _read_bare(text, marked=False)
+        )
     if marked.whole is not None:
         return Answer(marked.whole, None, (plain_spelling(marked.whole),))
     answer = _read_bare(marked.text, marked=True)
     if not marked.known or answer.value is not None or not answer.readings or answer.choice:
         return answer
-    if is_formula(marked.text) or not any(map(str.isdigit, marked.text)):
+    if len(marked.text) > LONGEST_ANSWER or not any(map(str.isdigit, marked.text)):
+        return answer
+    if is_formula(plain_spelling(marked.text)):
         # math-verify would search the rest of the text too, for another formula or another number.
         return answer
     return replace(answer, readings=(plain_spelling(text), *answer.readings))
@@ -92,7 +97,7 @@ def quick_verdict(prediction: Answer, gold: Answer) -> bool | None:
     if not difference:
         return True
     whole = prediction.value.denominator == gold.value.denominator == 1
-    return False if whole or abs(difference) > _DECIMALS_EQUAL else None
+    return False if whole or abs(difference) > _DECIMALS_EQUAL * min(1, abs(gold.value)) else None
 
 
 def _read_bare(raw: str, marked: bool) -> Answer:
@@ -102,23 +107,34 @@ def _read_bare(raw: str, marked: bool) -> Answer:
         return Answer(raw, Fraction(raw), (raw,))
     if not any(map(str.isalnum, raw)):
         return Answer(raw, None, ())
+    if len(raw) > LONGEST_ANSWER:
+        text = plain_spelling(raw)
+        doubtful = is_doubtful_end(text)
+        return Answer(raw, None, () if doubtful else (text,), doubtful=doubtful)
     text = plain_spelling(without_denial(raw))
+    if marked and is_unclear(text):
+        return Answer(raw, None, (), doubtful=True)
     choice, rest = read_choice(text) or (None, text)
     value = read_value(rest)
     if value is not None:
         return Answer(raw, value, (_as_formula(value, rest),), choice=choice)
     if choice:
         return Answer(raw, None, (f"${choice}$",), choice=choice)
-    if is_doubtful(text) if marked and not is_formula(text) else is_doubtful_end(text):
-        return Answer(raw, None, (), doubtful=True)
     if _ALTERNATIVES.fullmatch(text):
         text = re.sub(r"\s*,?\s*\b(?:or|and)\b\s*", ", ", text)
-    if has_delimiters(text) or len(text) > LONGEST_ANSWER or len(natural_words(text)) > 1:
-        return Answer(raw, None, (text,))
+    elif is_doubtful(text) if marked and not is_formula(text) else is_doubtful_end(text):
+        return Answer(raw, None, (), doubtful=True)
+    return Answer(raw, None, *_readings(text))
+
+
+def _readings(text: str) -> tuple[tuple[str, ...], bool]:
+    """What math-verify shall parse of a short text, and whether every reading counts."""
+    if has_delimiters(text) or len(natural_words(text)) > 1:
+        return (text,), False
     formula = "$" + text + "$"
     if _COMMA_PAIR.fullmatch(text):
-        return Answer(raw, None, (formula, text), ambiguous=True)
-    return Answer(raw, None, (formula, text) if is_formula(text) else (text, formula))
+        return (formula, text), True
+    return ((formula,) if is_formula(text) else (text, formula)), False
 
 
 def _as_formula(value: Fraction, text: str) -> str:

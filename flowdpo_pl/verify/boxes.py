@@ -68,6 +68,14 @@ def last_box(text: str) -> Box | None:
     return Box(start, tuple(reversed(different.values())))
 
 
+def is_broken_off(text: str) -> bool:
+    """Whether the last of several boxes is empty or never closed, so that none of them is the answer."""
+    if text.count("box") < 2:
+        return False
+    found = _outermost(text)
+    return len(found) > 1 and not found[-1][2] and any(content for _, _, content in found)
+
+
 def _are_joined(between: str, one: str, other: str) -> bool:
     """Whether the boxes on both sides of a text are parts of one answer."""
     if len(between) > _LONGEST_JOIN or _STEP.search(between) or not _JOIN.search(between):

@@ -9,8 +9,15 @@ import re
 
 _NUMBER = re.compile(r"(?<![A-Za-z\d])-?(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?:/\d+)?")
 _DENIAL = re.compile(
-    r"\b(?:not|never|cannot|neither|nor|isn|aren|wasn|can'?t|couldn|nicht|kein\w*)\b|n't\b|≠|\\neq?\b|!=",
-    re.I,
+    r"\b(?:not|never|cannot|neither|nor|isn|aren|wasn|can'?t|couldn|no\s+longer|anything\s+but|other\s+than"
+    r"|different\s+from|except|wrong|incorrect|false|unlikely|excluded|nicht|kein\w*)\b|n't\b|≠|\\neq?\b|!=",
+    re.IGNORECASE,
+)
+_UNCLEAR = re.compile(
+    r"\d\s*\\[,;:! ]\s*\d|\d\s*(?:\\[,;: ])?\s*\\(?:text|mathrm|textrm|mbox)\s*\{\s*[kMB]\s*\}|\d\s*mil\b|\A\s*(?:[<>≤≥]|\\[lg](?:eq?|t)\b)"
+)
+_BOUND = re.compile(
+    r"\b(?:less|more|fewer|greater|smaller|larger|bigger|higher|lower)\s+than\s+[-$\d]|\bbelow\b|\babove\b|[<>]"
 )
 _AFTER_ANSWER = re.compile(
     r"(?P<answer>[^,;(]*?\d[^,;(]*?)[\s,;(-]+(?:and\s+|but\s+)?(?:not|never|rather than|instead of)\s[^)]*\)?"
@@ -37,12 +44,17 @@ def without_denial(text: str) -> str:
     return match["answer"] if match else text
 
 
+def is_unclear(text: str) -> bool:
+    r"""Whether a number is written in no known way: `12\,00`, `3\text{M}`, or is a mere bound, `> 5`."""
+    return _UNCLEAR.search(text) is not None
+
+
 def is_doubtful(text: str) -> bool:
     """Whether a marked answer in prose says more than one number, changes it in words, or denies it."""
     numbers = _NUMBER.findall(text)
     if not numbers or _DELIMITERS.search(text):
         return False
-    if _DENIAL.search(text) or _CHANGES.search(text):
+    if _DENIAL.search(text) or _CHANGES.search(text) or _BOUND.search(text):
         return True
     if "=" in text or ("(" in text and len(set(numbers)) == 1):
         return False  # 12 - 5 = 7 apples
@@ -54,10 +66,8 @@ def is_doubtful_end(text: str) -> bool:
     if _DELIMITERS.search(text):
         return False
     end = text.rstrip()[-400:]
-    number = None
-    for number in _NUMBER.finditer(end):
-        pass
-    if number is None:
+    numbers = list(_NUMBER.finditer(end))
+    if not numbers:
         return False
-    before, after = end[: number.start()], end[number.end() - 1 :]
+    before, after = end[: numbers[-1].start()], end[numbers[-1].end() - 1 :]
     return bool(_DENIED_END.search(before) or _OR_END.search(before) or _CHANGES.match(after))

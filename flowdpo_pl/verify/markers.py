@@ -68,12 +68,18 @@ _DELIMITED = re.compile(
     re.DOTALL,
 )
 _MATHEMATICS = re.compile(r"[\d\\]")
+_DENIED = re.compile(
+    r"(?:\b(?:not|never|false|wrong|incorrect|doubt|unlikely)|n't)\s(?:(?!\bbut\b|\bsure\b|\bonly\b)[^.!?\n,;:])*\Z",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*]|\Z)")
-_TITLE = re.compile(r"(?<![A-Za-z])(?:dr|mr|mrs|ms|prof|st)\.\Z", re.IGNORECASE)
+_TITLE = re.compile(
+    r"(?<![A-Za-z])(?:dr|mr|mrs|ms|prof|st|mt|gen|capt|sgt|col|sen|rep|gov|rev)\.\Z", re.IGNORECASE
+)
 # What goes on with a number or in lower case after one of these goes on in the same sentence.
 _ABBREVIATION = re.compile(
     r"(?<![A-Za-z])(?:approx|appr|ca|c|circa|est|no|nr|nos|num|vs|eq|fig|resp|incl|max|min|avg|vol|ch|p|pp|rs|sq|cu|ft|in|yd"
-    r"|mi|lb|lbs|oz|gal|hr|hrs|mins|sec|secs|e\.g|i\.e|etc|z\.b|d\.h|bzw|ungef|abt|(?:[A-Za-z]\.)+[A-Za-z])\.\Z",
+    r"|mi|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|lb|lbs|oz|gal|hr|hrs|mins|sec|secs|e\.g|i\.e|etc|z\.b|d\.h|bzw|ungef|abt|(?:[A-Za-z]\.)+[A-Za-z])\.\Z",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"[\s*]+(?:[-+$€£¥₹~≈(]*\\?[$(]?\s?\.?\d|[a-z]|\\frac)")
@@ -116,6 +122,8 @@ def _all_marked(text: str) -> Iterator[Marked]:
         yield Marked(Strength.FINAL, box.start, box.text, whole=box.joined if len(box.parts) > 1 else None)
     for phrase in _PHRASE.finditer(text):
         if content := _clause(text, phrase.end()):
+            if _DENIED.search(text, max(0, phrase.start() - 60), phrase.start()):
+                content = f"not {content}"  # 'I do not think that the answer is 5'
             yield Marked(_strength(phrase, content), phrase.start(), content)
     for start, content in _hashes(text):
         yield Marked(Strength.FINAL, start, content, known=False)

@@ -17,7 +17,7 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys("\u2010\u2011", "-"),
         **dict.fromkeys("\u00a0\u2007\u2008\u2009\u200a\u202f\u2002\u2003\u2004\u2005\u2006\u3000", " "),
         **dict.fromkeys("\u200b\u2060\ufeff\u200e\u200f", ""),
-        **dict.fromkeys("\u2018\u2019\u02bc\uff07", "'"),
+        **dict.fromkeys("\u2018\u2019\u02bc\uff07\u00b4", "'"),
         **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
         **{chr(0x0660 + digit): str(digit) for digit in range(10)},  # Arabic-Indic
         **{chr(0x06F0 + digit): str(digit) for digit in range(10)},
@@ -34,10 +34,11 @@ _CHARACTERS = str.maketrans(
     }
 )
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e\u2189]")
+_SMALL_FRACTION = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+[\u2044/][₀₁₂₃₄₅₆₇₈₉]+")
 _SUPERSCRIPT = re.compile(r"(?<=[\d)}])[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 
-_GAP = r"\\[,;:! ]|\\thinspace\s*|\{,\}(?:\\!)?|,\\!|~"
+_GAP = r"\\[,;:! ]|\\thinspace\s*|\{\s?\\?,\s?\}(?:\\!)?|,\\!|~"
 _GROUPED = re.compile(
     rf"(?<![\d.,'_])(?<!\d )(?P<lead>[1-9]\d{{0,2}})(?P<gap>\s*(?:{_GAP})\s*|[ '_])(?P<rest>\d{{3}}(?:(?P=gap)\d{{3}})*)"
     r"(?!\d|[ '_]\d|/)"
@@ -47,13 +48,14 @@ _EUROPEAN = re.compile(r"(?<![\d.,])(?P<whole>[1-9]\d{0,2}(?:\.\d{3})+),(?P<part
 _DOTTED = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3}){2,}(?![\d.,]\d)")
 
 _MIXED = re.compile(
-    r"(?<![\w.,/^*{\\])(?<!\d )(?P<whole>\d{1,9})(?:\s+|\s*[-+&]\s*(?=\d+⁄)|\s+and\s+)"
+    r"(?<![\w.,/^*{\\])(?<!\d )(?P<whole>\d{1,9})(?:\s+|\s+and\s+)"
     r"(?P<above>\d{1,9})\s?/\s?(?P<below>\d{1,9})(?![\w/.]?\d|[ ]?/)"
 )
 _MIXED_LATEX = re.compile(
     r"(?<![\w.,/^*})])(?P<whole>\d{1,9})\s*\\[dtc]?frac\s*(?:\{\s*(?P<above>\d{1,9})\s*\}\s*\{\s*(?P<below>\d{1,9})\s*\}"
     r"|(?P<one>\d)(?P<two>\d))"
 )
+_PERCENT = re.compile(r"(?<=\d)\s?\\%")
 _FLOAT = re.compile(r"(?<![\w.,\\{^])\d+(?:\.\d+)?[eE](?:[-+]\d{1,3}|\d{1,3})(?![\w.]?\d|[A-Za-z])")
 
 _SIGN_WORD = re.compile(
@@ -75,7 +77,7 @@ _DOZENS = {"dozen": 12, "dozens": 12}
 _SCALE_WORD = "|".join(sorted((*_SCALES, *_DOZENS), key=len, reverse=True))
 _SCALED = re.compile(
     r"(?<![\w.,/^\\{])(?:(?P<above>\d{1,9})/)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\$?"
-    rf"(?:\s*\\[,;: ])?[\s-]*(?:\\(?:text|mathrm|textrm|mbox|textnormal)\s*\{{\s*)?(?P<scale>{_SCALE_WORD})\b\.?(?P<close>\s*\}})?",
+    rf"(?:\s*\\[,;: ])?[\s~-]*(?P<open>\\(?:text|mathrm|textrm|mbox|textnormal)\s*\{{\s*)?(?P<scale>{_SCALE_WORD})\b\.?(?P<close>\s*\}})?",
     re.IGNORECASE,
 )
 _MONEY_SCALED = re.compile(r"(?<=[$€£¥₹])\s?(?P<number>\d+(?:\.\d+)?)\s?(?P<scale>[kKmMbB])(?![A-Za-z])")
@@ -90,6 +92,7 @@ def plain_spelling(text: str) -> str:
     Linear in the text's length. What could be two numbers (`5–6`, `1,22`) stays as it is.
     """
     if not text.isascii():
+        text = _SMALL_FRACTION.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
         text = text.translate(_CHARACTERS)
         text = _VULGAR.sub(_vulgar, text)
         text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SUPERSCRIPTS) + "}", text)
@@ -101,6 +104,7 @@ def plain_spelling(text: str) -> str:
     text = _INDIAN.sub(lambda match: match[0].replace(",", ""), text)
     text = _EUROPEAN.sub(lambda match: match["whole"].replace(".", "") + "." + match["part"], text)
     text = _DOTTED.sub(lambda match: match[0].replace(".", ""), text)
+    text = _PERCENT.sub("%", text)
     text = _FLOAT.sub(lambda match: f"{Decimal(match[0]):f}", text)
     text = _SIGN_AWAY.sub(r"\g<before>-", _SIGN_WORD.sub("-", text))
     text = _MIXED_LATEX.sub(_mixed, _MIXED.sub(_mixed, text))
@@ -135,9 +139,8 @@ def _scaled(match: re.Match[str]) -> str:
         if not int(match["number"].replace(",", "").partition(".")[0] or 0):
             return match[0]
         value = Fraction(int(above)) / Fraction(match["number"].replace(",", "")) * factor
-    if groups.get("close") is None and "{" in match[0]:
-        return match[0]
-    return str(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
+    opened = match["open"] if groups.get("close") is None and groups.get("open") else ""
+    return (str(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}") + opened
 
 
 def _brace_roots(text: str) -> str:

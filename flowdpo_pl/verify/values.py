@@ -30,19 +30,109 @@ _NUMBER = re.compile(
     r")(?!\s*[\d_!]|\s*\^(?!\s*\{?\s*\\circ))"
 )
 _SHORT = frozenset(
-    ["m", "g", "s", "h", "l", "L", "J", "N", "W", "V", "A", "C", "F", "K", "cm", "mm", "km", "dm", "nm", "kg", "mg", "lb", "oz", "ml", "mL", "cl", "dl", "ft", "yd", "mi", "hr", "ms", "Hz", "kW", "Pa", "GB", "MB", "kB", "TB", "KB", "pt", "qt", "sq", "cu", "pm", "am", "AM", "PM", "kN", "in", "of", "to", "at", "on", "by", "as", "is", "he", "it", "we", "a", "an"]
+    [
+        "m",
+        "g",
+        "s",
+        "h",
+        "l",
+        "L",
+        "J",
+        "N",
+        "W",
+        "V",
+        "A",
+        "C",
+        "F",
+        "K",
+        "cm",
+        "mm",
+        "km",
+        "dm",
+        "nm",
+        "kg",
+        "mg",
+        "lb",
+        "oz",
+        "ml",
+        "mL",
+        "cl",
+        "dl",
+        "ft",
+        "yd",
+        "mi",
+        "hr",
+        "ms",
+        "Hz",
+        "kW",
+        "Pa",
+        "GB",
+        "MB",
+        "kB",
+        "TB",
+        "KB",
+        "pt",
+        "qt",
+        "sq",
+        "cu",
+        "pm",
+        "am",
+        "AM",
+        "PM",
+        "kN",
+        "in",
+        "of",
+        "to",
+        "at",
+        "on",
+        "by",
+        "as",
+        "is",
+        "he",
+        "it",
+        "we",
+        "a",
+        "an",
+    ]
 )
 """Words below three letters that may follow a number; others are variables, `5 xy`."""
 _ATTACHED = frozenset(
-    ["cm", "mm", "km", "kg", "mg", "ml", "mL", "lb", "lbs", "oz", "ft", "hr", "hrs", "min", "mins", "sec", "mph", "kph", "km/h", "m/s", "cents", "ct", "GB", "MB", "kB", "TB"]
+    [
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "mg",
+        "ml",
+        "mL",
+        "lb",
+        "lbs",
+        "oz",
+        "ft",
+        "hr",
+        "hrs",
+        "min",
+        "mins",
+        "sec",
+        "mph",
+        "kph",
+        "km/h",
+        "m/s",
+        "cents",
+        "ct",
+        "GB",
+        "MB",
+        "kB",
+        "TB",
+    ]
 )
 """Units that may stand right behind a number; others are variables, `5x`."""
 _NO_UNITS = re.compile(
-    r"not|n't|no|nor|neither|never|without|or|and|half|halves|third|thirds|quarter|fourths?|fifths?|sixths?|sevenths?|eighths?"
+    r"not|n't|no|nor|neither|never|without|or|and|half|halves|third|thirds|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?"
     r"|ninths?|tenths?|\w+ieths?|hundredths?|thousandths?|\w+teenths?|\w+millionths?|pi|sqrt|root|squared|cubed|factorial|log|ln"
     r"|exp|sin|cos|tan|mod|choose|times|plus|minus|over|divided|multiplied|percent|percentage|pct|percents|power|out|if|but|wrong"
     r"|incorrect|false|isn|doesn|remainder|score|gross|to|through|until|between|either|maybe|perhaps|possibly"
-    r"|more|less|fewer|greater|smaller|than|least|most|cannot|can|base|nicht|kein|pas|ne|no",
+    r"|more|less|fewer|greater|smaller|than|least|most|cannot|can|base|nicht|kein|pas|ne|below|longer",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(
@@ -103,7 +193,9 @@ def _is_unit(rest: str) -> bool:
                     return False
                 known = bare in _SHORT or token["text"] is not None or len(bare) > 3
                 words += 1
-        elif (token["power"] and not (known and words and previous in ("word", "text"))) or (token["per"] and previous not in ("word", "text", "power", "gap", "currency")):
+        elif (token["power"] and not (known and words and previous in ("word", "text"))) or (
+            token["per"] and previous not in ("word", "text", "power", "gap", "currency")
+        ):
             return False
         previous = str(token.lastgroup)
         position = token.end()
