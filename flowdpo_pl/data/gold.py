@@ -1,7 +1,8 @@
 r"""Finding the gold answer in a row: one small class per convention, named in the config.
 
-An extractor maps a row's answer text to the gold answer, or to None when it finds none. It
-only cuts text, with the verifier's reader; whether the answer can be judged is the verifier's business.
+An extractor maps a row's answer text to the gold answer, or to None when it finds none. It cuts with
+the verifier's reader, so that a solution, read as a prediction, is right against the gold cut from it; whether the
+answer can be judged is `verifier.check_gold`'s business.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 
-from flowdpo_pl.verify.markers import after_last, last_box
+from flowdpo_pl.verify.answers import read_answer
+from flowdpo_pl.verify.boxes import last_box
+from flowdpo_pl.verify.markers import after_last, find_marked, last_hashes
+from flowdpo_pl.verify.readable import is_readable
+from flowdpo_pl.verify.reasoning import without_reasoning
 
 _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(,\d{3})+(\.\d+)?")
-_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{2,}")  # but no LaTeX commands
-_MOST_WORDS = 6  # of an answer; more make a solution
 
 
 class GoldExtractor(ABC):
@@ -42,45 +45,43 @@ class AfterMark(GoldExtractor):
         self.mark = mark
 
     def __call__(self, text: str) -> str | None:
-        answer = after_last(self.mark, text) or ""
-        if _GROUPED_NUMBER.fullmatch(answer):
-            answer = answer.replace(",", "")
-        return answer or None
+        return _ungrouped(after_last(self.mark, without_reasoning(text)))
 
 
-class HashMarked(AfterMark):
-    """GSM8K's convention: the last line is `#### N`."""
+class HashMarked(GoldExtractor):
+    """GSM8K's convention: the last line is `#### N`. A heading (`#### Step 1`) is no answer."""
 
-    def __init__(self) -> None:
-        super().__init__("####")
+    def __call__(self, text: str) -> str | None:
+        return _ungrouped(last_hashes(without_reasoning(text)))
 
 
 class Boxed(GoldExtractor):
-    r"""MATH's convention: the content of the last `\boxed{...}`, with its inner braces (or `\boxed 2`)."""
+    r"""MATH's convention: the content of the last `\boxed{...}`, with its inner braces (or `\boxed 2`).
+
+    Boxes that are joined, '$x=\boxed{1}$ and $y=\boxed{2}$', are one answer in parts: `\boxed{1}, \boxed{2}`.
+    """
 
     def __call__(self, text: str) -> str | None:
-        return last_box(text)
+        box = last_box(without_reasoning(text))
+        return box.joined if box else None
 
 
 class Automatic(GoldExtractor):
-    r"""`#### N` where there is one, else the last `\boxed{...}`, else what follows `The answer is:`
-    (MetaMath), else a short line as it stands.
+    r"""The marked answer of a text, as the verifier finds it in a prediction: `#### N` or the last `\boxed{...}`,
+    whichever comes later, else what follows 'The answer is'. Without a mark, a short line as it stands.
 
     A longer text without a mark gives None: it is a solution, and taking the whole of it for the
-    gold answer would judge every attempt wrong without a word.
+    gold answer would judge every attempt wrong without a word. So does a line that says that there is no
+    answer ('n/a'), or says it elsewhere ('see the solution sheet').
     """
 
-    def __init__(self) -> None:
-        self._by_mark: dict[str, GoldExtractor] = {
-            "####": HashMarked(),
-            r"\boxed": Boxed(),
-            "The answer is:": AfterMark("The answer is:"),
-        }
-
     def __call__(self, text: str) -> str | None:
-        for mark, extractor in self._by_mark.items():
-            if mark in text:
-                return extractor(text)
-        text = text.strip()
-        is_short = "\n" not in text and len(_WORD.findall(text)) <= _MOST_WORDS
-        return text or None if is_short else None
+        text = without_reasoning(text).strip()
+        if marked := find_marked(text):
+            return _ungrouped(marked.whole or marked.text)
+        return text if text and "\n" not in text and is_readable(read_answer(text)) else None
+
+
+def _ungrouped(answer: str | None) -> str | None:
+    """`1200` for `1,200`."""
+    return answer.replace(",", "") if answer and _GROUPED_NUMBER.fullmatch(answer) else answer or None

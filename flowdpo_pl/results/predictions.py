@@ -16,7 +16,9 @@ from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion
 from flowdpo_pl.measure.intervals import wilson
-from flowdpo_pl.verify.answers import plain_number
+from flowdpo_pl.verify.answers import read_answer
+from flowdpo_pl.verify.readable import is_readable
+from flowdpo_pl.verify.spelling import plain_spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ def by_problem(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]
 def majority(samples: Sequence[Prediction]) -> Prediction:
     """The first sample with the answer that most samples give; of equally frequent answers the first given.
 
-    Answers are equal if they are the same number, or the same text but for case and spaces. A sample in
-    which nothing was read has no vote, unless none has.
+    Answers are equal if they are the same number in whatever notation (`1/2`, `0.50`), the same choice, or the same
+    text but for case and spaces. A sample in which nothing was read, or no answer ('no idea'), has no vote, unless
+    none has.
     """
     votes = Counter(vote for sample in samples if (vote := _vote(sample)) is not None)
     if not votes:
@@ -143,8 +146,11 @@ def _share(correct: int, n: int, squared_sizes: int | None = None) -> dict[str, 
 
 
 def _vote(prediction: Prediction) -> str | None:
-    text = prediction.extracted
-    if text is None:
+    if prediction.extracted is None:
         return None
-    number = plain_number(text)
-    return "".join(text.lower().split()) if number is None else f"{number.normalize():f}"
+    answer = read_answer(prediction.extracted)
+    if not is_readable(answer):
+        return None
+    if answer.value is not None:
+        return str(answer.value)
+    return answer.choice or "".join(plain_spelling(answer.text).lower().split())

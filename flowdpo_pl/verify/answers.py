@@ -8,124 +8,165 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from fractions import Fraction
 
-from flowdpo_pl.verify.markers import LONGEST_ANSWER, after_reasoning, find_marked, trim
+from flowdpo_pl.verify.boxes import is_broken_off
+from flowdpo_pl.verify.choices import read_choice
+from flowdpo_pl.verify.doubts import is_doubtful, is_doubtful_end, is_unclear, without_denial
+from flowdpo_pl.verify.markers import LONGEST_ANSWER, find_marked, trim
+from flowdpo_pl.verify.reasoning import without_reasoning
+from flowdpo_pl.verify.spelling import plain_spelling
+from flowdpo_pl.verify.values import read_value
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What there is to judge in one text, a prediction or a gold answer."""
 
-    text: str | None
-    """The marked answer, or the whole text if nothing is marked; None: several boxes, one answer in parts."""
-    number: Decimal | None
-    """Its value if it is a plain number and nothing else."""
+    text: str
+    r"""The marked answer as it was written, several boxes as `\\boxed{1}, \\boxed{2}`; all of an unmarked text."""
+    value: Fraction | None
+    """Its value if it is one quantity and nothing else."""
     readings: tuple[str, ...]
     """What math-verify shall parse, best first; a later one counts only if the earlier give nothing."""
     ambiguous: bool = False
     """Whether every reading counts: `1,22` is a list or a number with a decimal comma."""
+    choice: str | None = None
+    """The letter of a multiple choice."""
+    doubtful: bool = False
+    """Whether it may be more than one answer, or a denied one (`between 5 and 6`, `not 5`): then nothing is read."""
+
+    @property
+    def is_decimal(self) -> bool:
+        """Whether it is a number that is written without a fraction."""
+        return self.value is not None and "/" not in self.readings[0] and "frac" not in self.readings[0]
 
 
-_DIGITS_EXACT = 15
-"""Numbers with more digits are left to math-verify, whose floats hold 15."""
-_DECIMALS_EQUAL = Decimal("1e-5")
-"""math-verify rounds to 6 decimals; unequal numbers closer than this are left to it."""
+_DECIMALS_EQUAL = Fraction(1, 100_000)
+"""math-verify rounds to 6 decimals; unequal numbers closer than this are left to it, below 1 relative to the gold."""
 
-_NUMBER = re.compile(
-    r"(?P<sign>[-+]?)(?:\\?\$|[€£¥])?(?P<inner>-?)"
-    r"(?P<whole>[1-9]\d{0,2}(?:,\d{3})+|\d*)(?P<rest>\.\d+|\.(?!\d))?(?P<power>[eE][-+]?\d{1,2})?"
-)
-_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}(?:\\!)?)\s*(?=\d{3})")
+_PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
+_FRACTION = re.compile(r"[-+]?\d+/\d+")
+_LATEX_FRACTION = re.compile(r"[-+]?\\[dtc]?frac\s*(?:\{[-+]?\d+\}\s*\{\d+\}|\d\s?\d)")
 _COMMA_PAIR = re.compile(r"-?\d+,\d+")
+_ALTERNATIVES = re.compile(r"[-+$\d.,/\s]*\d\s*(?:,?\s*(?:or|and)\s+[-+$]?[\d.,/]*\d\s*)+")
 _HAS_DELIMITERS = re.compile(r"(?<!\\)\$|\\\(|\\\[|\\boxed|\\fbox")
 _COMMAND = re.compile(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?")
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _WORD_OF_FORMULAS = re.compile(r"(?:arc)?(?:sin|cos|tan)|cot|sec|csc|log|exp|sqrt|and", re.IGNORECASE)
-_QUANTITY = re.compile(r"[-+$€£¥\d.,\s]*\d\s+[A-Za-z]+(?:\s*/\s*[A-Za-z]+)?[²³]?")
+_QUANTITY = re.compile(r"[-+$€£¥\d.,\s]*\d\s+[A-Za-z]{2,}(?:\s*/\s*[A-Za-z]+)?[²³]?")
 _FORMULA = re.compile(
     r"\\[A-Za-z{]|[\^_{}<>≤≥=!±√π∞]|\d:\d|\d[A-Za-z]|[A-Za-z]\d"  # \sqrt, x^2, 7:3, 2x
-    r"|[A-Za-z)]\s*[-+*/]|[-+*/]\s*[A-Za-z(]"  # x + 1
+    r"|[A-Za-z)]\s*[-+*/]|[-+*/]\s*[A-Za-z(]|\d\s+[A-Za-z](?![A-Za-z])"  # x + 1, 5 x
     r"|[(\[]\s*-?[\d.]+\s*,|,\s|,\D|,\d{1,2}(?!\d)|\band\b"  # (1,2)
 )
 
 
 def read_answer(text: str) -> Answer:
     """What there is to judge in `text`: its marked answer, else all of it."""
-    text = after_reasoning(text).strip()
+    text = without_reasoning(text).strip()
     marked = find_marked(text)
     if marked is None:
-        return _read_bare(text)
-    if marked.parts > 1:
-        return Answer(None, None, (text,))
-    answer = _read_bare(marked.text)
-    has_number = any(map(str.isdigit, marked.text))
-    if not marked.known or answer.number is not None or _is_formula(marked.text) or not has_number:
+        return (
+            Answer(text, None, (), doubtful=True) if is_broken_off(text) else _read_bare(text, marked=False)
+        )
+    if marked.whole is not None:
+        return Answer(marked.whole, None, (plain_spelling(marked.whole),))
+    answer = _read_bare(marked.text, marked=True)
+    if not marked.known or answer.value is not None or not answer.readings or answer.choice:
+        return answer
+    if len(marked.text) > LONGEST_ANSWER or not any(map(str.isdigit, marked.text)):
+        return answer
+    if is_formula(plain_spelling(marked.text)):
         # math-verify would search the rest of the text too, for another formula or another number.
         return answer
-    return replace(answer, readings=(text, *answer.readings))
+    return replace(answer, readings=(plain_spelling(text), *answer.readings))
 
 
 def quick_verdict(prediction: Answer, gold: Answer) -> bool | None:
     """The verdict where it is certain, None where math-verify must decide."""
-    if not prediction.readings:
-        return False
     if prediction.text and prediction.text == gold.text:
         return True
-    if prediction.number is None or gold.number is None:
+    if not prediction.readings:
+        return False
+    if prediction.choice and gold.choice:
+        return prediction.choice == gold.choice
+    if prediction.value is None or gold.value is None or not (prediction.is_decimal and gold.is_decimal):
         return None
-    if prediction.number == gold.number:
+    difference = prediction.value - gold.value
+    if not difference:
         return True
-    whole = all(number == number.to_integral_value() for number in (prediction.number, gold.number))
-    return False if whole or abs(prediction.number - gold.number) > _DECIMALS_EQUAL else None
+    whole = prediction.value.denominator == gold.value.denominator == 1
+    return False if whole or abs(difference) > _DECIMALS_EQUAL * min(1, abs(gold.value)) else None
 
 
-def plain_number(text: str) -> Decimal | None:
-    """The value of a text that is one plain number (thousands separators and a currency sign allowed).
+def _read_bare(raw: str, marked: bool) -> Answer:
+    """`raw` as an answer with nothing around it."""
+    raw = trim(raw)
+    if _PLAIN_NUMBER.fullmatch(raw):
+        return Answer(raw, Fraction(raw), (raw,))
+    if not any(map(str.isalnum, raw)):
+        return Answer(raw, None, ())
+    if len(raw) > LONGEST_ANSWER:
+        text = plain_spelling(raw)
+        doubtful = is_doubtful_end(text)
+        return Answer(raw, None, () if doubtful else (text,), doubtful=doubtful)
+    text = plain_spelling(without_denial(raw))
+    if marked and is_unclear(text):
+        return Answer(raw, None, (), doubtful=True)
+    choice, rest = read_choice(text) or (None, text)
+    value = read_value(rest)
+    if value is not None:
+        return Answer(raw, value, (_as_formula(value, rest),), choice=choice)
+    if choice:
+        return Answer(raw, None, (f"${choice}$",), choice=choice)
+    if _ALTERNATIVES.fullmatch(text):
+        text = re.sub(r"\s*,?\s*\b(?:or|and)\b\s*", ", ", text)
+    elif is_doubtful(text) if marked and not is_formula(text) else is_doubtful_end(text):
+        return Answer(raw, None, (), doubtful=True)
+    return Answer(raw, None, *_readings(text))
 
-    Percentages are None: 10% equals both 10 and 0.1 for math-verify, which is asked instead.
-    """
-    text = _LATEX_THOUSANDS.sub("", text.strip())
-    if len(text) > 2 and text[0] == text[-1] == "$":
-        text = text[1:-1].strip()
-    match = _NUMBER.fullmatch(text)
-    if match is None or (match["sign"] and match["inner"]):
-        return None
-    digits = match["whole"].replace(",", "") + (match["rest"] or "").rstrip(".")
-    if not 0 < sum(map(str.isdigit, digits)) <= _DIGITS_EXACT:
-        return None
-    value = Decimal(match["sign"] + match["inner"] + digits + (match["power"] or ""))
-    return value if abs(value.adjusted()) <= _DIGITS_EXACT else None
 
-
-def _read_bare(text: str) -> Answer:
-    """`text` as an answer with nothing around it."""
-    text = trim(text)
-    number = plain_number(text)
-    if number is not None:
-        return Answer(text, number, (f"{number:f}",))
-    if not any(map(str.isalnum, text)):
-        return Answer(text, None, ())
-    if _HAS_DELIMITERS.search(text) or len(text) > LONGEST_ANSWER or len(_words(text)) > 1:
-        return Answer(text, None, (text,))
-    formula = "$" + _LATEX_THOUSANDS.sub("", text) + "$"
+def _readings(text: str) -> tuple[tuple[str, ...], bool]:
+    """What math-verify shall parse of a short text, and whether every reading counts."""
+    if has_delimiters(text) or len(natural_words(text)) > 1:
+        return (text,), False
+    formula = "$" + text + "$"
     if _COMMA_PAIR.fullmatch(text):
-        return Answer(text, None, (formula, text), ambiguous=True)
-    return Answer(text, None, (formula, text) if _is_formula(text) else (text, formula))
+        return (formula, text), True
+    return ((formula,) if is_formula(text) else (text, formula)), False
 
 
-def _words(text: str) -> list[str]:
+def _as_formula(value: Fraction, text: str) -> str:
+    """`value` for math-verify: exactly, but as a decimal where it was written as one."""
+    if _FRACTION.fullmatch(text) or _LATEX_FRACTION.fullmatch(text):
+        return f"${text}$" if "frac" in text else text
+    if value.denominator == 1:
+        return str(value.numerator)
+    places = next((n for n in range(1, 401) if 10**n % value.denominator == 0), None)
+    if places is None or "/" in text or "frac" in text:
+        return str(value)
+    digits = f"{abs(value.numerator) * 10**places // value.denominator:0{places + 1}d}"
+    return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
+
+
+def has_delimiters(text: str) -> bool:
+    """Whether a formula stands in delimiters in `text`, between dollar signs or in a box."""
+    return _HAS_DELIMITERS.search(text) is not None
+
+
+def natural_words(text: str) -> list[str]:
     """The words of a natural language in `text`, LaTeX commands and their arguments aside."""
     words = _WORD.findall(_COMMAND.sub(" ", text))
     return [word for word in words if not _WORD_OF_FORMULAS.fullmatch(word)]
 
 
-def _is_formula(text: str) -> bool:
+def is_formula(text: str) -> bool:
     """Whether `text` is a formula without delimiters, of which math-verify would see one number only.
 
     So read, `x^2 + 1` would equal `x^3 + 1`.
     """
-    if _HAS_DELIMITERS.search(text) or not _FORMULA.search(text) or _QUANTITY.fullmatch(text):
+    if has_delimiters(text) or not _FORMULA.search(text) or _QUANTITY.fullmatch(text):
         return False
-    words = _words(text)
+    words = natural_words(text)
     return not words or (len(words) == 1 and _COMMAND.search(text) is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.answers import quick_verdict, read_answer
 from flowdpo_pl.verify.markers import extract_marked
 from flowdpo_pl.verify.pool import WorkerLimits, WorkerPool
-from flowdpo_pl.verify.worker import parse_readings
+from flowdpo_pl.verify.readable import is_readable
 
 _BATCH = object()
 
@@ -32,6 +31,8 @@ class VerifierCounts:
     timeouts: int = 0
     errors: int = 0
     """Verdicts with an `error` other than a timeout."""
+    doubtful: int = 0
+    """Wrong because the prediction may be more than one answer, or denies it: `between 5 and 6`, `not 5`."""
 
 
 class _Tally:
@@ -41,7 +42,7 @@ class _Tally:
         self._lock = threading.Lock()
         self.counts = VerifierCounts()
 
-    def add(self, verdict: Verdict, fast: bool = False) -> None:
+    def add(self, verdict: Verdict, fast: bool = False, doubtful: bool = False) -> None:
         timeout = verdict.error == "timeout"
         error = verdict.error is not None and not timeout
         with self._lock:
@@ -52,6 +53,7 @@ class _Tally:
                 fast=old.fast + fast,
                 timeouts=old.timeouts + timeout,
                 errors=old.errors + error,
+                doubtful=old.doubtful + doubtful,
             )
 
 
@@ -92,14 +94,15 @@ class MathVerifier:
         """
         answer, right = read_answer(_as_text(prediction)), read_answer(_as_text(gold))
         if not right.readings:
-            return self._at_once(Verdict(False, answer.text or None, error="the gold answer is empty"))
+            reason = "may be more than one answer" if right.doubtful else "is empty"
+            return self._at_once(Verdict(False, answer.text or None, error=f"the gold answer {reason}"))
         certain = quick_verdict(answer, right)
         if certain is None:
             return self._pool.submit(answer, right)
-        return self._at_once(Verdict(certain, answer.text or None))
+        return self._at_once(Verdict(certain, answer.text or None), doubtful=answer.doubtful and not certain)
 
-    def _at_once(self, verdict: Verdict) -> Future[Verdict]:
-        self._tally.add(verdict, fast=True)
+    def _at_once(self, verdict: Verdict, doubtful: bool = False) -> Future[Verdict]:
+        self._tally.add(verdict, fast=True, doubtful=doubtful)
         done: Future[Verdict] = Future()
         done.set_result(verdict)
         return done
@@ -148,25 +151,22 @@ class MarkedAnswerVerifier(MathVerifier):
 
 
 def check_gold(gold: object) -> None:
-    """Raises UserError if no prediction could ever be compared with `gold`.
+    r"""Raises UserError if no prediction could ever be compared with `gold`.
 
-    Plain numbers cost microseconds, the rest is parsed in this process (milliseconds), for gold answers
-    come from data sets, not from a model.
+    Readable are numbers, quantities, formulas, choices and single words; not 'n/a', 'see the solution sheet', or
+    prose with several numbers. Cheap rules decide, microseconds for plain numbers and linear in the text's length
+    for any other; nothing is parsed by computer algebra. A formula that is sound to the eye is let through: if
+    math-verify can't read it (`\frac{1}{0}`) or takes for ever (`9**9**9**9`), its verdicts have an `error`.
     """
-    answer = read_answer(_as_text(gold))
-    if answer.number is not None:
-        return
-    # math-verify warns that its own timeout is off, which is meant.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    try:
-        readable = bool(parse_readings(answer.readings, answer.ambiguous))
-    except (ValueError, RecursionError):  # sympy's SympifyError is a ValueError
-        readable = False
-    if not readable:
+    if not is_readable(read_answer(_as_text(gold))):
         raise UserError(
-            f"The gold answer {gold!r} is unreadable: give a number, LaTeX, or a text that marks its answer "
+            f"The gold answer {_shortened(gold)} is unreadable: give a number, LaTeX, or a text that marks its answer "
             r"by \boxed{...}, '#### ...' or 'The answer is ...'."
         )
+
+
+def _shortened(gold: object) -> str:
+    return shown if len(shown := repr(gold)) <= 200 else shown[:200] + "…"
 
 
 def _as_text(value: object) -> str:

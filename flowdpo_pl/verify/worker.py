@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import resource
 import signal
 import sys
@@ -19,6 +20,11 @@ from typing import Any
 
 READY = b"ready"
 """A worker's first message, after its imports."""
+WORDS = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|textnormal|textit|boldsymbol|mathbf)\s*\{[^{}]*\}")
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+MORE = re.compile(
+    r"\\(?!circ|degree|deg\b|pi\b|p?mod|bmod|q?quad|right|left|approx|[dtc]?frac|%|\$)[A-Za-z]+|\(\s*\d"
+)
 GRACE_SECONDS = 1.0
 """A worker outlives its parent's patience by this much at most, even if the parent is gone."""
 
@@ -34,11 +40,29 @@ def parse_readings(readings: Sequence[str], ambiguous: bool = False) -> list[Any
     found: list[Any] = []
     for reading in readings:
         parsed = parse(reading, parsing_timeout=None, raise_on_error=True)
+        if any(is_cut_off(reading, item) for item in parsed):
+            return [item for item in parsed if isinstance(item, str)]
         mathematics = any(not isinstance(item, str) for item in parsed)
         if mathematics and not ambiguous:
             return list(parsed)
         found = found + parsed if ambiguous else found or parsed
     return found
+
+
+def is_cut_off(formula: str, parsed: Any) -> bool:
+    r"""Whether `parsed` is a number and `formula` more than that: the parser stops at what it doesn't know.
+
+    So read, `4\cbrt(2)` would equal 4.
+    """
+    from sympy import Number
+
+    if not isinstance(parsed, Number) or not (formula[0] == formula[-1] == "$"):
+        return False
+    formula = WORDS.sub("", formula)
+    first = NUMBER.search(formula)
+    if first is None or len(first[0]) > 15 or float(first[0].replace(",", "")) != abs(parsed):
+        return False
+    return MORE.search(formula[first.end() :]) is not None
 
 
 def judge(question: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,4 @@ def test_a_single_mark_reads_alike_in_a_gold_and_in_a_prediction(text: str) -> N
 def test_worked_solutions_read_alike_as_golds_and_as_predictions() -> None:
     with gzip.open(DATA / "math" / "train_sample_1500.jsonl.gz") as lines:
         solutions = [json.loads(line)["solution"] for line in lines]
-    differing = [text for text in solutions if Boxed()(text) != extract_marked(text)]
-    assert [Boxed()(text) for text in differing] == ["2"]
-    assert differing[0].endswith(r"$\boxed 2$.")  # without braces: golds only
+    assert [text for text in solutions if Boxed()(text) != extract_marked(text)] == []

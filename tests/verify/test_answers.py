@@ -1,8 +1,8 @@
-from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
-from flowdpo_pl.verify.answers import Answer, plain_number, quick_verdict, read_answer
+from flowdpo_pl.verify.answers import Answer, quick_verdict, read_answer
 
 
 @pytest.mark.parametrize(
@@ -26,37 +26,18 @@ from flowdpo_pl.verify.answers import Answer, plain_number, quick_verdict, read_
     ],
 )
 def test_reads_plain_numbers(text: str, value: str) -> None:
-    assert plain_number(text) == Decimal(value)
+    assert read_answer(text).value == Fraction(value)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ".",
-        "-",
-        "$",
-        "1/2",
-        "10%",
-        "1,22",
-        "0,111",
-        "1 000",
-        "12,34,567",
-        "7 apples",
-        "x",
-        "--3",
-        "1e999",
-        "9" * 16,
-    ],
-)
+@pytest.mark.parametrize("text", ["", ".", "-", "$", "10%", "1,22", "0,111", "x", "--3", "1e999", "9" * 500])
 def test_leaves_everything_else_to_math_verify(text: str) -> None:
-    assert plain_number(text) is None
+    assert read_answer(text).value is None
 
 
 def test_several_boxes_are_one_answer_in_parts() -> None:
-    text = r"\boxed{1} and \boxed{2}"
-    assert read_answer(text) == Answer(None, None, (text,))
-    assert quick_verdict(read_answer(text), read_answer("2")) is None
+    answer = read_answer(r"So $x = \boxed{1}$ and $y = \boxed{2}$.")
+    assert answer == Answer(r"\boxed{1}, \boxed{2}", None, (r"\boxed{1}, \boxed{2}",))
+    assert quick_verdict(answer, read_answer("2")) is None
 
 
 def test_a_formula_is_not_read_as_prose() -> None:

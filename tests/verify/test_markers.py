@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from flowdpo_pl.verify.answers import plain_number
 from flowdpo_pl.verify.markers import extract_marked
+from flowdpo_pl.verify.values import read_value
 
 FACTS = Path(__file__).parents[3] / "shared" / "data" / "verifier_cases" / "facts_extraction.jsonl"
 
@@ -101,7 +101,7 @@ def test_agrees_with_the_extractions_of_other_projects() -> None:
         wanted = fact["extracted"] or None
         if wanted is not None and fact.get("keeps_box"):
             wanted = wanted[wanted.index("{") + 1 : -1]
-        same_number = marked and wanted and plain_number(marked) == plain_number(wanted) is not None
+        same_number = marked and wanted and read_value(marked) == read_value(wanted) is not None
         harmless = {f"{{{wanted}}}", str(wanted).replace("{1}{2}", "12")}  # double braces, \frac12
         if marked != wanted and not same_number and marked not in harmless:
             wrong.append(fact["id"])

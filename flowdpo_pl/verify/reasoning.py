@@ -1,0 +1,33 @@
+"""Cuts a reasoning model's thoughts out of its text: what it thinks is no answer."""
+
+from __future__ import annotations
+
+import re
+
+_TAG = re.compile(
+    r"<(?P<close>/)?(?:antml:|seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis)>"
+    r"|\[(?P<bracket_close>/)?THINK\]|◁(?P<kimi_close>/)?think▷"  # Magistral, Kimi
+    r"|<\|(?:begin|(?P<end>end))_of_(?:thought|thinking)\|>|<\|(?P<stop>/)?think(?:ing)?\|>|<\|(?P<over>end)_think\|>"
+    r"|<\|channel\|>(?P<channel>[a-z]+)[^<]*<\|message\|>"  # gpt-oss: all channels but `final` are thoughts
+    r"|<unused9(?:4|(?P<unused>5))>",
+    re.IGNORECASE,
+)
+_CLOSES = ("close", "bracket_close", "kimi_close", "end", "stop", "over", "unused")
+
+
+def without_reasoning(text: str) -> str:
+    """`text` without the spans between the tags of thoughts (`<think>`, `<|begin_of_thought|>` and the like).
+
+    What follows a tag that is never closed is thought; so is all before a closing tag that nothing opened,
+    since a prompt may hold the opening one.
+    """
+    kept: list[str] = []
+    opened, position = False, 0
+    for tag in _TAG.finditer(text):
+        if not opened:
+            kept.append(text[position : tag.start()])
+        closing = any(tag[name] for name in _CLOSES) or (tag["channel"] or "").lower() == "final"
+        if closing and not opened:
+            kept.clear()
+        opened, position = not closing, tag.end()
+    return text if position == 0 else "".join(kept) + ("" if opened else text[position:])
