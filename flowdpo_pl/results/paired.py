@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flowdpo_pl.data.questions import question_key, same_question
 from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
 from flowdpo_pl.results.predictions import Prediction, by_problem
-from flowdpo_pl.verify.answers import plain_number
+from flowdpo_pl.verify.values import read_value
 
 _AT_ONCE = 2**22  # resampled problems in memory
 
@@ -115,7 +115,7 @@ def _require_same_problems(problems: Sequence[tuple[str, Prediction, Prediction]
 def _same_gold(one: str, other: str) -> bool:
     if one.split() == other.split():
         return True
-    numbers = plain_number(one), plain_number(other)
+    numbers = read_value(one), read_value(other)
     return numbers[0] is not None and numbers[0] == numbers[1]
 
 
