@@ -44,7 +44,7 @@ def main() -> None:
     end_ids = [AutoConfig.from_pretrained(setting["model"]).eos_token_id]
     book = PromptBook(prompts, AutoTokenizer.from_pretrained(setting["model"]), end_ids)
     engine = VllmEngine(
-        setting["model"], Path(options.adapters) if options.adapters else None, book.agents, end_ids
+        setting["model"], Path(options.adapters) if options.adapters else None, book.agents, book.end_ids
     )
     rollouts = Rollouts(AnswerStopFlow(**setting["flow"]), book, engine, NoJudge(), Draws(0))
     problems = [Problem(**problem) for problem in setting["problems"]]

@@ -89,7 +89,10 @@ class BaseModel:
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Every token that ends a turn of this model, the tokenizer's own first."""
+    """Every token that ends a turn of this model by its own files, the tokenizer's first.
+
+    What the chat template ends a turn with is added where prompts are bound to it (`play/prompts.py`).
+    """
     ids: list[int] = []
     for source in (tokenizer.eos_token_id, model.generation_config.eos_token_id, model.config.eos_token_id):
         for token in source if isinstance(source, Sequence) else [source]:

@@ -26,7 +26,7 @@ from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, SingleFlow
 from flowdpo_pl.play.team import Budget, Start
 from flowdpo_pl.results.predictions import read_predictions
 from flowdpo_pl.results.traces import Trace, read_traces
-from flowdpo_pl.types import RolloutTree
+from flowdpo_pl.types import Problem, RolloutTree
 from tests import runs
 from tests.two_ranks import run_program
 
@@ -117,7 +117,7 @@ def test_agents_without_an_adapter_play_the_base(tmp_path: Path, adapters: dict[
     plain = AutoModelForCausalLM.from_pretrained(runs.MODEL, dtype=torch.float32)
     for prediction in single.results.predictions:
         book = single.players.prompts
-        prompt = book._render(ANSWER, prediction.question)[0]
+        prompt = book.context(ANSWER, Problem("", prediction.question, ""), ()).token_ids
         written = plain.generate(torch.tensor([prompt]), max_new_tokens=30, do_sample=False)[0, len(prompt) :]
         assert prediction.text == book.decode(written.tolist())
 
