@@ -179,8 +179,8 @@ class Agents(nn.Module):
         wrong = [name for name, p in own.items() if name not in saved or saved[name].shape != p.shape]
         if further := sorted(saved.keys() - own.keys()) if not wrong else []:
             raise UserError(
-                f"the adapter in {folder} holds {further[0].replace(end, '.weight')}, which agent '{agent}' has "
-                "not: use the lora settings that it was trained with, and no layers that were trained whole."
+                f"the adapter in {folder} holds {further[0].replace(end, '.weight')}, which agent '{agent}' "
+                "lacks: use the lora settings that it was trained with, and no layers trained whole."
             )
         if wrong:
             raise UserError(
