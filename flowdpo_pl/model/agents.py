@@ -199,7 +199,7 @@ class Agents(nn.Module):
         if further := sorted(saved.keys() - own.keys()) if not wrong else []:
             raise UserError(
                 f"the adapter in {folder} holds {further[0].replace(end, '.weight')}, which agent '{agent}' "
-                "has not: use the lora settings that it was trained with, and no layers trained whole."
+                "lacks: use the lora settings that it was trained with, and no layers trained whole."
             )
         if wrong:
             raise UserError(

@@ -62,7 +62,9 @@ def test_an_adapter_with_missing_or_further_weights_is_refused(tmp_path: Path) -
     weights = load_file(file)
     name = sorted(weights)[0]
     save_file({**weights, "base_model.model.model.embed_tokens.weight": torch.ones(2, 2)}, file)
-    with pytest.raises(UserError, match=r"holds base_model\.model\.model\.embed_tokens\.weight, which agent"):
+    with pytest.raises(
+        UserError, match=r"holds base_model\.model\.model\.embed_tokens\.weight, which agent .* lacks"
+    ):
         agents.load_saved("stop", tmp_path / "answer")
     save_file({key: value for key, value in weights.items() if key != name}, file)
     with pytest.raises(UserError, match="does not fit agent 'stop' at base_model"):
