@@ -32,7 +32,7 @@ from flowdpo_pl.model.fused_layers import Adapter, FusedLayers, Group, reading_t
 from flowdpo_pl.model.lora import LoraSettings, saved_weights
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.model.quantization import follow_weights
-from flowdpo_pl.model.structure import CacheShape, structure_of
+from flowdpo_pl.model.structure import CacheShape, refusing, structure_of
 from flowdpo_pl.model.targets import peft_config_on, refused_targets, require_adaptable, require_met
 from flowdpo_pl.types import Agent
 
@@ -84,7 +84,8 @@ class Agents(nn.Module):
         """Of the adapted layers, in the base."""
         require_adaptable(self.layer_names, self._layers)
         self._matrices = {name: [_matrices(layer, name) for layer in self._layers] for name in self.names}
-        together = reading_together(self._layers, self._one_token)
+        with refusing(base):
+            together = reading_together(self._layers, self._one_token)
         require_met(self.layer_names, together)
         self._fused = FusedLayers(
             [layer.get_base_layer() for layer in self._layers],

@@ -120,6 +120,8 @@ def _last_hidden(model: PreTrainedModel) -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
 
     def note(_: nn.Module, __: Any, output: Any) -> None:
+        if not hasattr(output, "last_hidden_state"):
+            raise UserError("its decoder does not give its last hidden states")
         seen.append(output.last_hidden_state)
 
     hook = decoder_of(model).register_forward_hook(note)
@@ -171,7 +173,7 @@ def _unbounded(logits: Tensor, softcap: float | None) -> Tensor:
 
 
 def _scale(config: Any, product: Tensor, logits: Tensor) -> float:
-    """The scalar between both, exactly as the config has it (or its inverse, or a ratio of two sizes)."""
+    """The scalar between both, exactly as the config has it (or its inverse, or its share of the width)."""
     fitted = float((product * logits).sum() / product.square().sum().clamp(min=1e-30))
     if abs(fitted - 1) < 1e-3:
         return 1.0
@@ -180,6 +182,6 @@ def _scale(config: Any, product: Tensor, logits: Tensor) -> float:
         for value in config.to_dict().values()
         if isinstance(value, int | float) and not isinstance(value, bool) and value
     ]
-    exact = [*values, *(1 / value for value in values)]
+    exact = [*values, *(1 / value for value in values), *(value / config.hidden_size for value in values)]
     near = min(exact, key=lambda value: abs(value / fitted - 1), default=fitted) if fitted else 1.0
-    return near if fitted and abs(near / fitted - 1) < 5e-3 else 1.0
+    return near if fitted and abs(near / fitted - 1) < 2e-3 else 1.0

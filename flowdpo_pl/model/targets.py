@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 def peft_config_on(base: PreTrainedModel, lora: LoraSettings) -> LoraConfig:
     """PEFT's settings of one adapter on `base`.
 
-    `all-linear` is spelt out where PEFT would take it for fused experts, or for a tower that reads images.
+    `all-linear` is spelt out where PEFT would take it for more: fused experts, a tower that reads images,
+    a router that calls itself linear.
     """
-    if lora.target_modules == "all-linear" and (fused_experts(base) or _outside(base)):
+    if lora.target_modules == "all-linear" and (fused_experts(base) or _outside(base) or _odd(base)):
         return replace(lora, target_modules=sorted(_beside_experts(base))).peft_config()
     return lora.peft_config()
 
@@ -38,10 +39,11 @@ def what_is_left_out(base: PreTrainedModel, lora: LoraSettings, adapted: Sequenc
     """A sentence on what `all-linear` does not adapt, or None where it is all of it."""
     if lora.target_modules != "all-linear":
         return None
-    experts, outside = fused_experts(base), _outside(base)
+    experts, outside, odd = fused_experts(base), _outside(base), _odd(base)
     left = [
         *([f"experts in fused tensors ({some_of(experts, 2)})"] if experts else []),
         *([f"layers that no text goes through ({some_of(outside, 2)})"] if outside else []),
+        *([f"layers that are more than linear ({some_of(odd, 2)})"] if odd else []),
     ]
     if not left:
         return None
@@ -62,6 +64,21 @@ def _outside(base: PreTrainedModel) -> list[str]:
     ]
 
 
+def _odd(base: nn.Module) -> list[str]:
+    """Linear layers with a forward of their own, such as routers; quantised layers have theirs by right."""
+    return [
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, nn.Linear) and not _is_linear(module)
+    ]
+
+
+def _is_linear(layer: nn.Module) -> bool:
+    weight = layer.weight
+    plain = type(layer).forward is nn.Linear.forward
+    return plain or type(weight) is not nn.Parameter or not weight.is_floating_point()
+
+
 def fused_experts(base: nn.Module) -> list[str]:
     """Names of weights that hold a matrix an expert, `[experts, out, in]`."""
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -78,7 +95,7 @@ def _beside_experts(base: PreTrainedModel) -> set[str]:
     """Linear layers of the decoder, but those whose names PEFT would take for the experts'."""
     head, outside = base.get_output_embeddings(), set(_outside(base))
     linear = {n for n, module in base.named_modules() if isinstance(module, nn.Linear) and module is not head}
-    names = linear - outside
+    names = linear - outside - set(_odd(base))
     try:
         from peft import LoraConfig
         from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
@@ -109,7 +126,7 @@ def require_adaptable(names: Sequence[str], layers: Sequence[LoraLayer]) -> None
         inner = layer.get_base_layer()
         weight = getattr(inner, "weight", None)
         # quantised weights have shapes of their own, and `out_features`
-        linear = hasattr(inner, "out_features") and isinstance(weight, torch.Tensor)
+        linear = hasattr(inner, "out_features") and isinstance(weight, torch.Tensor) and _is_linear(inner)
         if not linear or type(layer).__name__ == "ParamWrapper":
             raise UserError(
                 f"lora.target_modules reaches {name} of type {type(inner).__name__}, which can't be adapted: "

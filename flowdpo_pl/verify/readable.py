@@ -120,7 +120,7 @@ def _is_short(text: str) -> bool:
     numbers = _NUMBER.findall(text)
     if any(len(word) > _LONGEST_WORD for word in words):
         return False
-    if (words and numbers or len(words) > 1) and _REFERENCE.search(text):
+    if ((words and numbers) or len(words) > 1) and _REFERENCE.search(text):
         return False
     if len(words) <= 1 or (is_formula(text) and _OPERATOR.search(text) and not natural_words(text)):
         return True
