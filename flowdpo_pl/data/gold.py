@@ -1,8 +1,8 @@
 r"""Finding the gold answer in a row: one small class per convention, named in the config.
 
 An extractor maps a row's answer text to the gold answer, or to None when it finds none. It cuts with
-the verifier's reader, so that a solution, read as a prediction, is right against the gold cut from it; whether the
-answer can be judged is `verifier.check_gold`'s business.
+the verifier's reader, so that a solution, read as a prediction, is right against the gold cut from it;
+whether it can be judged is `verifier.check_gold`'s business.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Boxed(GoldExtractor):
 
 
 class Automatic(GoldExtractor):
-    r"""The marked answer of a text, as the verifier finds it in a prediction: `#### N` or the last `\boxed{...}`,
-    whichever comes later, else what follows 'The answer is'. Without a mark, a short line as it stands.
+    r"""The marked answer of a text, as the verifier finds it in a prediction: `#### N` or the last
+    `\boxed{...}`, whichever comes later, else what follows 'The answer is'. Without a mark, a short line.
 
     A longer text without a mark gives None: it is a solution, and taking the whole of it for the
     gold answer would judge every attempt wrong without a word. So does a line that says that there is no

@@ -102,9 +102,9 @@ def by_problem(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]
 def majority(samples: Sequence[Prediction]) -> Prediction:
     """The first sample with the answer that most samples give; of equally frequent answers the first given.
 
-    Answers are equal if they are the same number in whatever notation (`1/2`, `0.50`), the same choice, or the same
-    text but for case and spaces. A sample in which nothing was read, or no answer ('no idea'), has no vote, unless
-    none has.
+    Answers are equal if they are the same number in any notation (`1/2`, `0.50`), the same choice, or the
+    same text but for case and spaces. A sample in which nothing was read, or no answer ('no idea'), has no
+    vote, unless none has.
     """
     votes = Counter(vote for sample in samples if (vote := _vote(sample)) is not None)
     if not votes:

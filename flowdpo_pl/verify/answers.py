@@ -24,7 +24,7 @@ class Answer:
     """What there is to judge in one text, a prediction or a gold answer."""
 
     text: str
-    r"""The marked answer as it was written, several boxes as `\\boxed{1}, \\boxed{2}`; all of an unmarked text."""
+    r"""The marked answer as written, several boxes as `\boxed{1}, \boxed{2}`; all of an unmarked text."""
     value: Fraction | None
     """Its value if it is one quantity and nothing else."""
     readings: tuple[str, ...]
@@ -34,7 +34,7 @@ class Answer:
     choice: str | None = None
     """The letter of a multiple choice."""
     doubtful: bool = False
-    """Whether it may be more than one answer, or a denied one (`between 5 and 6`, `not 5`): then nothing is read."""
+    """Whether it may be several answers or a denied one (`5 to 6`, `not 5`): then nothing is read."""
 
     @property
     def is_decimal(self) -> bool:
@@ -43,13 +43,14 @@ class Answer:
 
 
 _DECIMALS_EQUAL = Fraction(1, 100_000)
-"""math-verify rounds to 6 decimals; unequal numbers closer than this are left to it, below 1 relative to the gold."""
+"""math-verify rounds to 6 decimals; unequal numbers closer than this (below 1, relatively) are left to it."""
 
 _PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
 _FRACTION = re.compile(r"[-+]?\d+/\d+")
 _LATEX_FRACTION = re.compile(r"[-+]?\\[dtc]?frac\s*(?:\{[-+]?\d+\}\s*\{\d+\}|\d\s?\d)")
 _COMMA_PAIR = re.compile(r"-?\d+,\d+")
-_ALTERNATIVES = re.compile(r"[-+$\d.,/\s]*\d\s*(?:,?\s*(?:or|and)\s+[-+$]?[\d.,/]*\d\s*)+")
+_OR = re.compile(r"\s(?:or|and)\s")
+_ONE_OF_SEVERAL = re.compile(r"\s*[-+]?\$?[\d.,/]*\d\s*,?")
 _HAS_DELIMITERS = re.compile(r"(?<!\\)\$|\\\(|\\\[|\\boxed|\\fbox")
 _COMMAND = re.compile(r"\\[A-Za-z]+\s*(?:\{[^{}]*\})?")
 _WORD = re.compile(r"[A-Za-z]{3,}")
@@ -67,17 +68,15 @@ def read_answer(text: str) -> Answer:
     text = without_reasoning(text).strip()
     marked = find_marked(text)
     if marked is None:
-        return (
-            Answer(text, None, (), doubtful=True) if is_broken_off(text) else _read_bare(text, marked=False)
-        )
+        broken = is_broken_off(text)
+        return Answer(text, None, (), doubtful=True) if broken else _read_bare(text, marked=False)
     if marked.whole is not None:
         return Answer(marked.whole, None, (plain_spelling(marked.whole),))
     answer = _read_bare(marked.text, marked=True)
     if not marked.known or answer.value is not None or not answer.readings or answer.choice:
         return answer
-    if len(marked.text) > LONGEST_ANSWER or not any(map(str.isdigit, marked.text)):
-        return answer
-    if is_formula(plain_spelling(marked.text)):
+    is_alone = len(answer.readings) == 1 or answer.ambiguous  # a formula, whatever stands around it
+    if is_alone or len(marked.text) > LONGEST_ANSWER or not any(map(str.isdigit, marked.text)):
         # math-verify would search the rest of the text too, for another formula or another number.
         return answer
     return replace(answer, readings=(plain_spelling(text), *answer.readings))
@@ -97,7 +96,7 @@ def quick_verdict(prediction: Answer, gold: Answer) -> bool | None:
     if not difference:
         return True
     whole = prediction.value.denominator == gold.value.denominator == 1
-    return False if whole or abs(difference) > _DECIMALS_EQUAL * min(1, abs(gold.value)) else None
+    return False if whole or abs(difference) > _DECIMALS_EQUAL * min(Fraction(1), abs(gold.value)) else None
 
 
 def _read_bare(raw: str, marked: bool) -> Answer:
@@ -120,8 +119,8 @@ def _read_bare(raw: str, marked: bool) -> Answer:
         return Answer(raw, value, (_as_formula(value, rest),), choice=choice)
     if choice:
         return Answer(raw, None, (f"${choice}$",), choice=choice)
-    if _ALTERNATIVES.fullmatch(text):
-        text = re.sub(r"\s*,?\s*\b(?:or|and)\b\s*", ", ", text)
+    if len(several := _OR.split(text)) > 1 and all(map(_ONE_OF_SEVERAL.fullmatch, several)):
+        text = ", ".join(part.strip(" ,") for part in several)  # `5 or 6` is the set of both
     elif is_doubtful(text) if marked and not is_formula(text) else is_doubtful_end(text):
         return Answer(raw, None, (), doubtful=True)
     return Answer(raw, None, *_readings(text))

@@ -49,15 +49,18 @@ class Box:
 def last_box(text: str) -> Box | None:
     r"""The answer in the last box; None if that is empty, never closed, or not there.
 
-    Boxes of which each is joined to the next ('$x = \boxed{1}$ and $y = \boxed{2}$') are one answer in parts; where a
-    sentence ends or a step follows ('then', '='), only what comes after it counts.
+    Boxes of which each is joined to the next ('$x = \boxed{1}$ and $y = \boxed{2}$') are one answer in
+    parts; where a sentence ends or a step follows ('then', '='), only what comes after it counts.
     """
     found = _outermost(text)
-    if not found or not found[-1][2]:
+    if not found:
         return None
-    start, begin, content = found[-1][0], found[-1][0], found[-1][2]
-    parts = [content]
-    for earlier, end, content in reversed(found[:-1]):
+    start = begin = found[-1][0]
+    parts = [_unwrapped(text[found[-1][2]].strip())]
+    if not parts[0]:
+        return None
+    for earlier, end, inside in reversed(found[:-1]):
+        content = _unwrapped(text[inside].strip()) if begin - end <= _LONGEST_JOIN else ""
         if not content or not _are_joined(text[end:begin], content, parts[0]):
             break
         parts.insert(0, content)
@@ -73,7 +76,11 @@ def is_broken_off(text: str) -> bool:
     if text.count("box") < 2:
         return False
     found = _outermost(text)
-    return len(found) > 1 and not found[-1][2] and any(content for _, _, content in found)
+    return (
+        len(found) > 1
+        and not text[found[-1][2]].strip()
+        and any(text[inside].strip() for _, _, inside in found)
+    )
 
 
 def _are_joined(between: str, one: str, other: str) -> bool:
@@ -93,25 +100,23 @@ def _plain_answer(content: str) -> object:
     return read_choice(plain) if value is None else (value,)
 
 
-def _outermost(text: str) -> list[tuple[int, int, str]]:
-    """Start, end and content of each box that stands in no other, in order; an unclosed one has no content."""
-    found: list[tuple[int, int, str]] = []
+def _outermost(text: str) -> list[tuple[int, int, slice]]:
+    """Start, end and inside of each box that stands in no other, in order; an unclosed one holds nothing."""
+    found: list[tuple[int, int, slice]] = []
     opened: list[re.Match[str]] = []
     for match in _BOX_OR_BRACE.finditer(text):
         if match["box"] or match["open"]:
             opened.append(match)
         elif match["bare"]:
-            found.append((match.start(), match.end(), match["bare"]))
+            found.append((match.start(), match.end(), slice(*match.span("bare"))))
         elif match["close"] and opened:
             opener = opened.pop()
             if opener["box"]:
                 while found and found[-1][0] > opener.start():
                     found.pop()  # \boxed{\boxed{5}}
-                found.append(
-                    (opener.start(), match.end(), _unwrapped(text[opener.end() : match.start()].strip()))
-                )
-    unclosed = [(opener.start(), len(text), "") for opener in opened if opener["box"]]
-    return sorted(found + unclosed)
+                found.append((opener.start(), match.end(), slice(opener.end(), match.start())))
+    unclosed = [(opener.start(), len(text), slice(0)) for opener in opened if opener["box"]]
+    return sorted([*found, *unclosed], key=lambda box: box[0])
 
 
 def _unwrapped(content: str) -> str:

@@ -9,7 +9,7 @@ _BOLD = re.compile(
 )
 _CHOICE = re.compile(
     r"\s*(?:(?:option|choice)\s+)?(?:\(\s*(?P<round>[A-Ja-j])\s*\)|\[\s*(?P<square>[A-J])\s*\]"
-    r"|(?P<bare>[A-J])(?=\s*\Z|[).:](?:[\s~]|\\[ ,;:]|\Z)))(?P<mark>[).:]?)(?:[\s~]|\\[ ,;:!]|\\q?quad)*(?P<rest>.*)",
+    r"|(?P<bare>[A-J])(?=\s*\Z|[).:](?:[\s~]|\\[ ,;:]|\Z)))[).:]?(?:[\s~]|\\[ ,;:!]|\\q?quad)*(?P<rest>.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _NO_REST = re.compile(

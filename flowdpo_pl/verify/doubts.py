@@ -14,14 +14,13 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _UNCLEAR = re.compile(
-    r"\d\s*\\[,;:! ]\s*\d|\d\s*(?:\\[,;: ])?\s*\\(?:text|mathrm|textrm|mbox)\s*\{\s*[kMB]\s*\}|\d\s*mil\b|\A\s*(?:[<>≤≥]|\\[lg](?:eq?|t)\b)"
+    r"\d\s*\\[,;:! ]\s*\d|\d\s*(?:\\[,;: ])?\s*\\(?:text|mathrm|textrm|mbox)\s*\{\s*[kMB]\s*\}"
+    r"|\d\s*mil\b|\A\s*(?:[<>≤≥]|\\[lg](?:eq?|t)\b)"
 )
 _BOUND = re.compile(
     r"\b(?:less|more|fewer|greater|smaller|larger|bigger|higher|lower)\s+than\s+[-$\d]|\bbelow\b|\babove\b|[<>]"
 )
-_AFTER_ANSWER = re.compile(
-    r"(?P<answer>[^,;(]*?\d[^,;(]*?)[\s,;(-]+(?:and\s+|but\s+)?(?:not|never|rather than|instead of)\s[^)]*\)?"
-)
+_DENIED_REST = re.compile(r"[\s,;(-]+(?:and\s+|but\s+)?(?:not|never|rather than|instead of)\s", re.IGNORECASE)
 _CHANGED = (
     r"(?:and\s+(?:a|one)\s+)?(?:half|halves|thirds?|quarters?\b(?=\s+of)|fourths|fifths|sixths|sevenths|eighths|ninths|tenths"
     r"|\w+ieths|\w+teenths|hundredths|thousandths|millionths)|squared|cubed|factorial|pi|π|over|root|sqrt|choose|modulo"
@@ -40,8 +39,9 @@ _DELIMITERS = re.compile(r"(?<!\\)\$\S|\\\(|\\\[|\\boxed|\\fbox")
 
 def without_denial(text: str) -> str:
     """`5` of `5, not 6`: what is denied after an answer is no part of it."""
-    match = _AFTER_ANSWER.fullmatch(text)
-    return match["answer"] if match else text
+    match = _DENIED_REST.search(text)
+    answer = text[: match.start()] if match else ""
+    return answer if any(map(str.isdigit, answer)) and not any(mark in answer for mark in ",;(") else text
 
 
 def is_unclear(text: str) -> bool:

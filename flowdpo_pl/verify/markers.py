@@ -1,7 +1,7 @@
 r"""Finds explicitly marked answers in a text: `\boxed{42}`, `#### 42`, 'The answer is 42.' and the like.
 
-One reader for what a model wrote and for a data set's own solution: the strongest marker counts, if what follows
-looks like an answer. `last_hashes` and `after_last` read a solution by one convention that is known.
+One reader for what a model wrote and for a data set's own solution: the strongest marker counts, if what
+follows looks like an answer. `last_hashes` and `after_last` read a solution by one convention that is known.
 
 Every step is linear in the text's length, for the text may be a model's endless repetition.
 """
@@ -51,13 +51,13 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"(?<!#)####(?!#)[ \t]*(?P<rest>\S[^\n]*)")
-# Neither a heading (`#### Step 1`, `#### 1. Setup`) nor anything else that doesn't begin with a number or a formula ...
+# Neither a heading (`#### Step 1`, `#### 1. Setup`) nor anything else that doesn't begin like a formula ...
 _FORMULA_FIRST = re.compile(
     r"(?!\d+[.):]\s)[-+\u2212\u2013\u2014$€£¥₹(\[{*~≈ ]*(?:\.?\d|[½⅓⅔¼¾]|\\[A-Za-z({])"
 )
 # ... counts, unless the text ends there: `#### B`, `#### yes`.
 _HEADING = re.compile(
-    r"\d+[.):]\s|(?:step|part|conclusion|summary|solution|explanation|result|verification|check|(?:final )?answer)\b",
+    r"\d+[.):]\s|(?:step|part|conclusion|summary|solution|explanation|result|check|(?:final )?answer)\b",
     re.I,
 )
 _LAST_LINE = re.compile(r"^[ \t*]*A:[ \t*]*(?P<rest>\S[^\n]*)\s*\Z", re.MULTILINE)
@@ -88,8 +88,8 @@ _GOES_ON = re.compile(r"[\s*]+(?:[-+$€£¥₹~≈(]*\\?[$(]?\s?\.?\d|[a-z]|\\f
 def extract_marked(text: str) -> str | None:
     r"""The answer behind an explicit marker, or None: never a guess from the last number.
 
-    Markers: `\boxed{...}`, `#### N`, '(final) answer is ...', 'Answer: ...', a last line 'A: ...'. What stands between
-    `<think>` and `</think>`, or after a `<think>` that is never closed, is reasoning and holds no answer.
+    Markers: `\boxed{...}`, `#### N`, '(final) answer is ...', 'Answer: ...', a last line 'A: ...'. What
+    stands between `<think>` and `</think>`, or after a `<think>` that is never closed, holds no answer.
     """
     marked = find_marked(without_reasoning(text))
     return marked.text if marked else None

@@ -10,72 +10,11 @@ import re
 from flowdpo_pl.verify.answers import Answer, has_delimiters, is_formula, natural_words
 from flowdpo_pl.verify.markers import LONGEST_ANSWER
 
-_MISSING = frozenset(
-    [
-        "none",
-        "nan",
-        "null",
-        "nil",
-        "n/a",
-        "#n/a",
-        "na",
-        "n.a",
-        "<na>",
-        "nat",
-        "inf",
-        "-inf",
-        "+inf",
-        "unknown",
-        "unk",
-        "missing",
-        "tbd",
-        "tba",
-        "todo",
-        "empty",
-        "blank",
-        "omitted",
-        "pending",
-        "no answer",
-        "not available",
-        "no solution given",
-        "unanswered",
-        "undetermined",
-        "idk",
-        "answer",
-        "solution",
-        "see above",
-        "see below",
-        "see text",
-        "unbekannt",
-        "keine",
-        "keine antwort",
-        "inconnu",
-        "inconnue",
-        "aucune",
-        "desconocido",
-        "ninguna",
-        "sconosciuto",
-        "nessuna",
-        "неизвестно",
-        "нет",
-        "no idea",
-        "略",
-        "无",
-        "無",
-        "未知",
-        "なし",
-        "不明",
-        "없음",
-        "true answer",
-        "error",
-        "undefined answer",
-        "removed",
-        "[removed]",
-        "[deleted]",
-        "deleted",
-        "redacted",
-        "[redacted]",
-    ]
+_MISSING = re.compile(
+    r"none|nan|null|nil|#?n/a|<?na>?|n\.a|nat|[-+]?inf|unknown|unk|missing|tbd|tba|todo|empty|blank|omitted|pending"
+    r"|idk|error|no answer|not available|no solution given|unanswered|answer|solution|see (?:above|below|text)"
+    r"|no idea|undefined answer|\[?(?:removed|deleted|redacted)\]?|unbekannt|keine(?: antwort)?|inconnue?|aucune"
+    r"|desconocido|ninguna|sconosciuto|nessuna|неизвестно|нет|略|无|無|未知|なし|不明|없음"
 )
 _REFERENCE = re.compile(
     r"\b(?:see|refer|cf|siehe|vgl|voir|voyez|ver|véase|vea|vedi|zie|page|pages|p|pp|seite|s|página|pagina|sheet|blatt|step|figure"
@@ -94,7 +33,9 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _OPERATOR = re.compile(r"[=+^<>|/*\\≤≥∈∞π√±°]|(?<!\w)-|-(?!\w)")
 _CONTENT = re.compile(r"[^\W_]|\\[A-Za-z]")
 _PUNCTUATION = " .!?()'\"\u201c\u201d\u2013\u2014-"
-_FONT = re.compile(r"\\(?:text|textbf|textrm|mbox|mathrm|textnormal|emph|textit|boxed|fbox)\s*\{([^{}]*)\}|[$*]")
+_FONT = re.compile(
+    r"\\(?:text|textbf|textrm|mbox|mathrm|textnormal|emph|textit|boxed|fbox)\s*\{([^{}]*)\}|[$*]"
+)
 
 
 def is_readable(answer: Answer) -> bool:
@@ -105,7 +46,7 @@ def is_readable(answer: Answer) -> bool:
     if answer.value is not None or answer.choice:
         return True
     plain = _without_fonts(text)
-    if plain.strip(_PUNCTUATION).casefold() in _MISSING or not _CONTENT.search(plain):
+    if _MISSING.fullmatch(plain.strip(_PUNCTUATION).casefold()) or not _CONTENT.search(plain):
         return False
     if has_delimiters(text) or "\\" in text:
         return _is_balanced(text) and not _REFERENCE.match(plain.strip())

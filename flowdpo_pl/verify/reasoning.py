@@ -7,12 +7,12 @@ import re
 _TAG = re.compile(
     r"<(?P<close>/)?(?:antml:|seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis)>"
     r"|\[(?P<bracket_close>/)?THINK\]|◁(?P<kimi_close>/)?think▷"  # Magistral, Kimi
-    r"|<\|(?:begin|(?P<end>end))_of_(?:thought|thinking)\|>|<\|(?P<stop>/)?think(?:ing)?\|>|<\|(?P<over>end)_think\|>"
+    r"|<\|(?:begin|(?P<end>end))_of_(?:thought|thinking)\|>|<\|(?P<bar>/)?think(?:ing)?\|>|<\|(?P<over>end)_think\|>"
     r"|<\|channel\|>(?P<channel>[a-z]+)[^<]*<\|message\|>"  # gpt-oss: all channels but `final` are thoughts
     r"|<unused9(?:4|(?P<unused>5))>",
     re.IGNORECASE,
 )
-_CLOSES = ("close", "bracket_close", "kimi_close", "end", "stop", "over", "unused")
+_CLOSES = ("close", "bracket_close", "kimi_close", "end", "bar", "over", "unused")
 
 
 def without_reasoning(text: str) -> str:

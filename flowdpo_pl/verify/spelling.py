@@ -1,4 +1,4 @@
-r"""Rewrites the spellings of one number into one: `−5`, `minus 5`; `12\,000`, `1'000`; `4 ¾`; `2 million`; `1e+20`.
+r"""Rewrites the spellings of one number into one: `minus 5`; `12\,000`, `1'000`; `4 ¾`; `2 million`; `1e+20`.
 
 math-verify reads some of these as other numbers (`12\,000` as 0, `4 3/4` as 3, `2 million` as 2), and that
 without a word. The result is for reading only; what a data set or a model wrote is kept beside it.
@@ -40,8 +40,8 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-
 
 _GAP = r"\\[,;:! ]|\\thinspace\s*|\{\s?\\?,\s?\}(?:\\!)?|,\\!|~"
 _GROUPED = re.compile(
-    rf"(?<![\d.,'_])(?<!\d )(?P<lead>[1-9]\d{{0,2}})(?P<gap>\s*(?:{_GAP})\s*|[ '_])(?P<rest>\d{{3}}(?:(?P=gap)\d{{3}})*)"
-    r"(?!\d|[ '_]\d|/)"
+    rf"(?<![\d.,'_])(?<!\d )(?P<lead>[1-9]\d{{0,2}})(?P<gap>\s*(?:{_GAP})\s*|[ '_])"
+    r"(?P<rest>\d{3}(?:(?P=gap)\d{3})*)(?!\d|[ '_]\d|/)"
 )
 _INDIAN = re.compile(r"(?<![\d.,(\[{])[1-9]\d?(?:,\d\d)+,\d{3}(?![\d,)\]}])")
 _EUROPEAN = re.compile(r"(?<![\d.,])(?P<whole>[1-9]\d{0,2}(?:\.\d{3})+),(?P<part>\d+)(?![\d,.]\d)")
@@ -59,7 +59,7 @@ _PERCENT = re.compile(r"(?<=\d)\s?\\%")
 _FLOAT = re.compile(r"(?<![\w.,\\{^])\d+(?:\.\d+)?[eE](?:[-+]\d{1,3}|\d{1,3})(?![\w.]?\d|[A-Za-z])")
 
 _SIGN_WORD = re.compile(
-    r"(?<![\w)}\]])(?<!\d )(?:minus|negative)\s+(?=[$€£¥₹]?\\?[$.]?\s?\\?\w)(?=\W{0,3}(?:\d|\.\d|\\[dtc]?frac))",
+    r"(?<![\w)}\]])(?<!\d )(?:minus|negative)\s+(?=\W{0,3}(?:\d|\.\d|\\[dtc]?frac))",
     re.I,
 )
 _SIGN_AWAY = re.compile(
@@ -68,19 +68,20 @@ _SIGN_AWAY = re.compile(
 _DASH = re.compile(r"(?<![\w)}\]%])(?<!\d )[\u2013\u2014\u2012]\s?(?=[$€£¥₹]?\.?\d|\\[dtc]?frac)")
 
 _SCALES = {
-    "hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "quadrillion": 15, "lakh": 5, "lac": 5,
-    "crore": 7, "mn": 6, "mln": 6, "bn": 9, "bln": 9, "tn": 12, "mio": 6, "mrd": 9, "milliard": 9, "millionen": 6,
-    "milliarde": 9, "milliarden": 9, "tausend": 3, "hundert": 2, "millones": 6, "millón": 6, "millions": 6,
-    "billions": 9, "thousands": 3, "lakhs": 5, "crores": 7, "hundreds": 2, "trillions": 12, "milliards": 9,
+    r"hundreds?|hundert": 2, r"thousands?|tausend": 3, r"lakhs?|lac": 5, r"crores?": 7,
+    r"millions?|millionen|millones|millón|mn|mln|mio": 6, r"billions?|bn|bln|milliards?|milliarden?|mrd": 9,
+    r"trillions?|tn": 12, r"quadrillions?": 15,
 }  # fmt: skip
-_DOZENS = {"dozen": 12, "dozens": 12}
-_SCALE_WORD = "|".join(sorted((*_SCALES, *_DOZENS), key=len, reverse=True))
+_SCALE_WORD = "|".join((*_SCALES, "dozens?"))
 _SCALED = re.compile(
-    r"(?<![\w.,/^\\{])(?:(?P<above>\d{1,9})/)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\$?"
-    rf"(?:\s*\\[,;: ])?[\s~-]*(?P<open>\\(?:text|mathrm|textrm|mbox|textnormal)\s*\{{\s*)?(?P<scale>{_SCALE_WORD})\b\.?(?P<close>\s*\}})?",
+    r"(?<![\w.,/^\\{])(?:(?P<above>\d{1,9})/)?"
+    r"(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,18}(?:\.\d{1,9})?|\.\d{1,9})\$?"
+    r"(?:\s*\\[,;: ])?[\s~-]*(?P<open>\\(?:text|mathrm|textrm|mbox|textnormal)\s*\{\s*)?"
+    rf"(?P<scale>{_SCALE_WORD})\b\.?(?P<close>\s*\}})?",
     re.IGNORECASE,
 )
 _MONEY_SCALED = re.compile(r"(?<=[$€£¥₹])\s?(?P<number>\d+(?:\.\d+)?)\s?(?P<scale>[kKmMbB])(?![A-Za-z])")
+_LETTERS = {"k": 3, "m": 6, "b": 9}
 
 _ROOT = re.compile(r"(?<![A-Za-z])(?:\\?sqrt|√)\s*\(")
 _ROOT_SIGN = re.compile(r"√\s*(?P<inside>\d+|[A-Za-z])")
@@ -89,7 +90,7 @@ _ROOT_SIGN = re.compile(r"√\s*(?P<inside>\d+|[A-Za-z])")
 def plain_spelling(text: str) -> str:
     """`text` with each number in the plainest spelling of the same number; its words stay.
 
-    Linear in the text's length. What could be two numbers (`5–6`, `1,22`) stays as it is.
+    Linear in the text's length. What could be two numbers (`1,22`) stays as it is.
     """
     if not text.isascii():
         text = _SMALL_FRACTION.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
@@ -98,6 +99,8 @@ def plain_spelling(text: str) -> str:
         text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SUPERSCRIPTS) + "}", text)
         text = _DASH.sub("-", text)
         text = _ROOT_SIGN.sub(r"\\sqrt{\g<inside>}", text)
+    if "sqrt" in text or "√" in text:
+        text = _brace_roots(text)
     if not any(map(str.isdigit, text)):
         return text
     text = _GROUPED.sub(lambda match: match["lead"] + re.sub(r"\D", "", match["rest"]), text)
@@ -108,8 +111,7 @@ def plain_spelling(text: str) -> str:
     text = _FLOAT.sub(lambda match: f"{Decimal(match[0]):f}", text)
     text = _SIGN_AWAY.sub(r"\g<before>-", _SIGN_WORD.sub("-", text))
     text = _MIXED_LATEX.sub(_mixed, _MIXED.sub(_mixed, text))
-    text = _MONEY_SCALED.sub(_scaled, _SCALED.sub(_scaled, text))
-    return _brace_roots(text) if "sqrt" in text or "√" in text else text
+    return _MONEY_SCALED.sub(_scaled, _SCALED.sub(_scaled, text))
 
 
 def _vulgar(match: re.Match[str]) -> str:
@@ -133,18 +135,19 @@ def _mixed(match: re.Match[str]) -> str:
 def _scaled(match: re.Match[str]) -> str:
     groups = match.groupdict()
     word = match["scale"].lower()
-    factor = _DOZENS.get(word) or 10 ** _SCALES.get(word, {"k": 3, "m": 6, "b": 9}.get(word, 0))
-    value = Fraction(match["number"].replace(",", "")) * factor
+    power = _LETTERS.get(word) or next((n for names, n in _SCALES.items() if re.fullmatch(names, word)), None)
+    number = Fraction(match["number"].replace(",", ""))
     if above := groups.get("above"):
-        if not int(match["number"].replace(",", "").partition(".")[0] or 0):
+        if not number:
             return match[0]
-        value = Fraction(int(above)) / Fraction(match["number"].replace(",", "")) * factor
-    opened = match["open"] if groups.get("close") is None and groups.get("open") else ""
-    return (str(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}") + opened
+        number = int(above) / number
+    number *= 12 if power is None else 10**power
+    opened = (groups.get("open") or "") if not groups.get("close") else ""
+    return str(number) + opened
 
 
 def _brace_roots(text: str) -> str:
-    r"""`\sqrt(2)` as `\sqrt{2}`: math-verify reads the root of a bracket, and with it the number before, wrongly."""
+    r"""`\sqrt(2)` as `\sqrt{2}`: of `4\sqrt(2)` math-verify reads the 4 only."""
     pieces: list[str] = []
     position = 0
     for match in _ROOT.finditer(text):

@@ -16,8 +16,8 @@ _WRAPPED = re.compile(
     r"|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\(([^(),]*)\)|\[([^\[\],]*)\]|\{([^{},]*)\}|\\left\(([^(),]*)\\right\)"
 )
 _AROUND = re.compile(
-    r"(?:approximately|approx\.?|about|around|roughly|ca\.?|circa|exactly|precisely|only|just|simply|equal to|equals"
-    r"|a total of|total of|in total|no\.|nr\.|number|option|\\approx|\\sim|[≈~=:])[\s:]*",
+    r"(?:approximately|approx\.?|about|around|roughly|ca\.?|circa|exactly|precisely|only|just|simply|equal to"
+    r"|equals|a total of|total of|in total|no\.|nr\.|number|option|\\approx|\\sim|[≈~=:])[\s:]*",
     re.IGNORECASE,
 )
 _CURRENCY = r"(?:\\?\$|US\$|[€£¥₹₽₩]|(?:USD|EUR|GBP|INR|Rs\.?|CHF)\s)?\s?"
@@ -29,107 +29,16 @@ _NUMBER = re.compile(
     r"(?:\s?/\s?(?P<divisor>-?\d+(?:\.\d+)?)(?![\d/.,]))?"
     r")(?!\s*[\d_!]|\s*\^(?!\s*\{?\s*\\circ))"
 )
-_SHORT = frozenset(
-    [
-        "m",
-        "g",
-        "s",
-        "h",
-        "l",
-        "L",
-        "J",
-        "N",
-        "W",
-        "V",
-        "A",
-        "C",
-        "F",
-        "K",
-        "cm",
-        "mm",
-        "km",
-        "dm",
-        "nm",
-        "kg",
-        "mg",
-        "lb",
-        "oz",
-        "ml",
-        "mL",
-        "cl",
-        "dl",
-        "ft",
-        "yd",
-        "mi",
-        "hr",
-        "ms",
-        "Hz",
-        "kW",
-        "Pa",
-        "GB",
-        "MB",
-        "kB",
-        "TB",
-        "KB",
-        "pt",
-        "qt",
-        "sq",
-        "cu",
-        "pm",
-        "am",
-        "AM",
-        "PM",
-        "kN",
-        "in",
-        "of",
-        "to",
-        "at",
-        "on",
-        "by",
-        "as",
-        "is",
-        "he",
-        "it",
-        "we",
-        "a",
-        "an",
-    ]
+_SHORT = re.compile(
+    r"[mgshlLJNWVACFK]|[ckmdn]m|[km]g|lb|oz|m[lL]|cl|dl|ft|yd|mi|hr|ms|Hz|kW|Pa|[GMkTK]B|pt|qt|sq|cu|[ap]m|[AP]M|kN"
+    r"|in|of|to|at|on|by|as|is|he|it|we|a|an"
 )
 """Words below three letters that may follow a number; others are variables, `5 xy`."""
-_ATTACHED = frozenset(
-    [
-        "cm",
-        "mm",
-        "km",
-        "kg",
-        "mg",
-        "ml",
-        "mL",
-        "lb",
-        "lbs",
-        "oz",
-        "ft",
-        "hr",
-        "hrs",
-        "min",
-        "mins",
-        "sec",
-        "mph",
-        "kph",
-        "km/h",
-        "m/s",
-        "cents",
-        "ct",
-        "GB",
-        "MB",
-        "kB",
-        "TB",
-    ]
-)
+_ATTACHED = re.compile(r"[ckm]m|[km]g|m[lL]|lbs?|oz|ft|hrs?|mins?|sec|[mk]ph|km/h|m/s|cents|ct|[GMkTK]B")
 """Units that may stand right behind a number; others are variables, `5x`."""
 _NO_UNITS = re.compile(
     r"not|n't|no|nor|neither|never|without|or|and|half|halves|third|thirds|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?"
-    r"|ninths?|tenths?|\w+ieths?|hundredths?|thousandths?|\w+teenths?|\w+millionths?|pi|sqrt|root|squared|cubed|factorial|log|ln"
+    r"|ninths?|tenths?|\w+ieths?|hundredths?|thousandths?|\w+teenths?|\w+millionths?|pi|π|sqrt|root|squared|cubed|factorial|log|ln"
     r"|exp|sin|cos|tan|mod|choose|times|plus|minus|over|divided|multiplied|percent|percentage|pct|percents|power|out|if|but|wrong"
     r"|incorrect|false|isn|doesn|remainder|score|gross|to|through|until|between|either|maybe|perhaps|possibly"
     r"|more|less|fewer|greater|smaller|than|least|most|cannot|can|base|nicht|kein|pas|ne|below|longer",
@@ -138,12 +47,13 @@ _NO_UNITS = re.compile(
 _TOKEN = re.compile(
     r"\\(?:text|mathrm|textrm|textbf|mbox|textnormal|operatorname|rm)\s*\{(?P<text>[^{}\d]*)\}"
     r"|(?P<word>[^\W\d_]+)|(?P<degree>\^\s*\{?\s*\\circ\s*\}?|°|\\degree|\\circ)"
-    r"|(?P<power>\^\s*\{?\s*-?[1-4]\s*\}?|[²³])|(?P<gap>\\[,;:! ]|~|\s+|[.,;*'\"()·’-]|\\quad)|(?P<per>/)|(?P<currency>\\?\$|[€£¥₹])"
+    r"|(?P<power>\^\s*\{?\s*-?[1-4]\s*\}?|[²³])|(?P<gap>\\[,;:! ]|~|\s+|[.,;*'\"()·-]|\\quad|\\cdot\b)"
+    r"|(?P<per>/)|(?P<currency>\\?\$|[€£¥₹])"
 )
 
 
 def read_value(text: str) -> Fraction | None:
-    """The exact value of `text`, if it is one number or fraction, alone or with a unit or a currency; else None.
+    """The exact value of `text`, if it is one number or fraction, with a unit or a currency or without.
 
     Percentages are None: 10% equals both 10 and 0.1 for math-verify, which is asked instead. So is what
     reads as a quantity and may be more: `5 or 6`, `5 and a half`, `5 x`, `5 not 6`.
@@ -176,30 +86,27 @@ def _unwrapped(text: str) -> str:
 
 def _is_unit(rest: str) -> bool:
     """Whether what follows a number is a unit or other words that leave its value alone."""
-    if not rest:
-        return True
-    known, words = True, 0
+    if rest[:1].isalpha():
+        attached = re.match(r"[A-Za-z/]+", rest)
+        if attached is None or not _ATTACHED.fullmatch(attached[0].rstrip("/")):
+            return False
     position, previous = 0, ""
-    attached = rest[0].isalpha()
-    if attached:
-        name = re.match(r"[A-Za-z/]+", rest)
-        if name is None or name[0].rstrip("/") not in _ATTACHED:
+    while match := _TOKEN.match(rest, position):
+        kind, words = str(match.lastgroup), (match["word"] or match["text"] or "").replace("/", " ").split()
+        if not all(map(_is_harmless, words)):
             return False
-    for token in iter(lambda: _TOKEN.match(rest, position), None):
-        if token["word"] or token["text"]:
-            for word in (token["word"] or token["text"]).replace("/", " ").split():
-                bare = word.strip(".,;()'\"")
-                if _NO_UNITS.fullmatch(bare) or (len(bare) < 3 and bare not in _SHORT and bare.isascii()):
-                    return False
-                known = bare in _SHORT or token["text"] is not None or len(bare) > 3
-                words += 1
-        elif (token["power"] and not (known and words and previous in ("word", "text"))) or (
-            token["per"] and previous not in ("word", "text", "power", "gap", "currency")
-        ):
+        if kind == "power" and previous not in ("word", "text"):
             return False
-        previous = str(token.lastgroup)
-        position = token.end()
+        if kind == "per" and previous not in ("word", "text", "power", "gap", "currency"):
+            return False
+        position, previous = match.end(), kind
     return position == len(rest)
+
+
+def _is_harmless(word: str) -> bool:
+    word = word.strip(".,;()'\"")
+    is_variable = len(word) < 3 and word.isascii() and not _SHORT.fullmatch(word)
+    return not is_variable and not _NO_UNITS.fullmatch(word)
 
 
 def _value(match: re.Match[str]) -> Fraction | None:

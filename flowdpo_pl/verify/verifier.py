@@ -153,15 +153,15 @@ class MarkedAnswerVerifier(MathVerifier):
 def check_gold(gold: object) -> None:
     r"""Raises UserError if no prediction could ever be compared with `gold`.
 
-    Readable are numbers, quantities, formulas, choices and single words; not 'n/a', 'see the solution sheet', or
-    prose with several numbers. Cheap rules decide, microseconds for plain numbers and linear in the text's length
-    for any other; nothing is parsed by computer algebra. A formula that is sound to the eye is let through: if
+    Readable are numbers, quantities, formulas, choices and single words; not 'n/a', 'see the solution sheet',
+    or prose with several numbers. Cheap rules decide, in microseconds for plain numbers and in linear time
+    for any other text; computer algebra parses nothing. A formula that is sound to the eye is let through: if
     math-verify can't read it (`\frac{1}{0}`) or takes for ever (`9**9**9**9`), its verdicts have an `error`.
     """
     if not is_readable(read_answer(_as_text(gold))):
         raise UserError(
-            f"The gold answer {_shortened(gold)} is unreadable: give a number, LaTeX, or a text that marks its answer "
-            r"by \boxed{...}, '#### ...' or 'The answer is ...'."
+            f"The gold answer {_shortened(gold)} is unreadable: give a number, LaTeX, or a text that marks "
+            r"its answer by \boxed{...}, '#### ...' or 'The answer is ...'."
         )
 
 

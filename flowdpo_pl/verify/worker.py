@@ -54,13 +54,11 @@ def is_cut_off(formula: str, parsed: Any) -> bool:
 
     So read, `4\cbrt(2)` would equal 4.
     """
-    from sympy import Number
-
-    if not isinstance(parsed, Number) or not (formula[0] == formula[-1] == "$"):
+    if not getattr(parsed, "is_Number", False) or not (formula[0] == formula[-1] == "$"):
         return False
     formula = WORDS.sub("", formula)
     first = NUMBER.search(formula)
-    if first is None or len(first[0]) > 15 or float(first[0].replace(",", "")) != abs(parsed):
+    if first is None or abs(parsed) > 10**15 or float(first[0].replace(",", "")) != float(abs(parsed)):
         return False
     return MORE.search(formula[first.end() :]) is not None
 
