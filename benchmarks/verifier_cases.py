@@ -53,11 +53,13 @@ def main() -> None:
 
     cases = [row for path in sorted((data / "verifier_cases").glob("*.jsonl")) for row in read_rows(path)]
     cases = [case for case in cases if "expected" in case]  # not the facts about extraction
+    faults = read_rows(data / "fault_cases" / "verifier.jsonl")
     traces = read_rows(data / "traces" / "openai_gsm8k_solutions_1000.jsonl")
     with MathVerifier() as verifier:
         started = time.perf_counter()
         verdicts = verifier([(case["prediction"], case["gold"]) for case in cases])
         case_seconds = time.perf_counter() - started
+        notations = verifier([(fault["prediction"], fault["gold"]) for fault in faults])
         started = time.perf_counter()
         labels = verifier([(trace["response"], trace["gold"]) for trace in traces])
         trace_seconds = time.perf_counter() - started
@@ -81,6 +83,10 @@ def main() -> None:
                     if other == case["expected"] != verdict.correct
                 ],
                 "case_seconds": round(case_seconds, 2),
+                "faults": len(faults),
+                "faults_agree": sum(
+                    v.correct == f["expected"] for v, f in zip(notations, faults, strict=True)
+                ),
                 "traces": len(traces),
                 "traces_agree": sum(v.correct == t["correct"] for v, t in zip(labels, traces, strict=True)),
                 "trace_seconds": round(trace_seconds, 3),

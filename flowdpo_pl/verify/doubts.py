@@ -20,7 +20,9 @@ _UNCLEAR = re.compile(
 _BOUND = re.compile(
     r"\b(?:less|more|fewer|greater|smaller|larger|bigger|higher|lower)\s+than\s+[-$\d]|\bbelow\b|\babove\b|[<>]"
 )
-_DENIED_REST = re.compile(r"[\s,;(-]+(?:and\s+|but\s+)?(?:not|never|rather than|instead of)\s", re.IGNORECASE)
+_DENIED_REST = re.compile(
+    r"[\s,;(-]+(?:and\s+|but\s+)?(?:not|never|rather than|instead of|since|because)\s", re.IGNORECASE
+)
 _CHANGED = (
     r"(?:and\s+(?:a|one)\s+)?(?:half|halves|thirds?|quarters?\b(?=\s+of)|fourths|fifths|sixths|sevenths|eighths|ninths|tenths"
     r"|\w+ieths|\w+teenths|hundredths|thousandths|millionths)|squared|cubed|factorial|pi|π|over|root|sqrt|choose|modulo"
@@ -38,7 +40,7 @@ _DELIMITERS = re.compile(r"(?<!\\)\$\S|\\\(|\\\[|\\boxed|\\fbox")
 
 
 def without_denial(text: str) -> str:
-    """`5` of `5, not 6`: what is denied after an answer is no part of it."""
+    """`5` of `5, not 6`: what is denied, or given as a reason, after an answer is no part of it."""
     match = _DENIED_REST.search(text)
     answer = text[: match.start()] if match else ""
     return answer if any(map(str.isdigit, answer)) and not any(mark in answer for mark in ",;(") else text

@@ -113,8 +113,8 @@ def after_last(mark: str, text: str) -> str | None:
 
 
 def trim(text: str) -> str:
-    """`text` without the spaces, asterisks and full stop around it."""
-    return text.strip().strip("*").rstrip(".,;").strip()
+    """`text` without the spaces, asterisks, backticks and full stop around it."""
+    return text.strip().strip("*`").rstrip(".,;").strip()
 
 
 def _all_marked(text: str) -> Iterator[Marked]:

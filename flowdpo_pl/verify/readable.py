@@ -11,9 +11,11 @@ from flowdpo_pl.verify.answers import Answer, has_delimiters, is_formula, natura
 from flowdpo_pl.verify.markers import LONGEST_ANSWER
 
 _MISSING = re.compile(
-    r"none|nan|null|nil|#?n/a|<?na>?|n\.a|nat|[-+]?inf|unknown|unk|missing|tbd|tba|todo|empty|blank|omitted|pending"
-    r"|idk|error|no answer|not available|no solution given|unanswered|answer|solution|see (?:above|below|text)"
-    r"|no idea|undefined answer|\[?(?:removed|deleted|redacted)\]?|unbekannt|keine(?: antwort)?|inconnue?|aucune"
+    r"none|nan|null|nil|#?n/a|<?na>?|n\.a|nat|[-+]?inf|unknown|unk|missing|tbd|tba|todo|empty|blank|omitted"
+    r"|pending|idk|error"
+    r"|no answer|not available|no solution given|unanswered|answer|solution"
+    r"|see (?:above|below|text)|no idea"
+    r"|undefined answer|\[?(?:removed|deleted|redacted)\]?|unbekannt|keine(?: antwort)?|inconnue?|aucune"
     r"|desconocido|ninguna|sconosciuto|nessuna|неизвестно|нет|略|无|無|未知|なし|不明|없음"
 )
 _REFERENCE = re.compile(

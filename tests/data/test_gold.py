@@ -8,6 +8,7 @@ import pytest
 
 from flowdpo_pl.data.gold import AfterMark, Automatic, Boxed, GoldExtractor, HashMarked, Plain
 from flowdpo_pl.verify.markers import extract_marked
+from flowdpo_pl.verify.verifier import MathVerifier
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -74,3 +75,61 @@ def test_worked_solutions_read_alike_as_golds_and_as_predictions() -> None:
     with gzip.open(DATA / "math" / "train_sample_1500.jsonl.gz") as lines:
         solutions = [json.loads(line)["solution"] for line in lines]
     assert [text for text in solutions if Boxed()(text) != extract_marked(text)] == []
+
+
+def rows(pattern: str, folder: Path = DATA) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    for path in sorted(folder.glob(pattern)):
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt") as lines:
+            found += [json.loads(line) for line in lines]
+    return found
+
+
+QUICKSTART = Path(__file__).parents[2] / "quickstart" / "problems"
+TOLD = "So it goes.\nThe answer is: {answer}"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
+@pytest.mark.parametrize(
+    ("rule", "texts"),
+    [
+        (HashMarked(), [row["answer"] for row in rows("gsm8k/*")]),
+        (Automatic(), [row["answer"] for row in rows("gsm8k/*")]),
+        (Boxed(), [row["solution"] for row in rows("math/*")]),
+        (Automatic(), [row["solution"] for row in rows("math/*")]),
+        (Plain(), [row["answer"] for row in rows("math/*") + rows("word_problems/*")]),
+        (
+            AfterMark("The answer is:"),
+            [TOLD.format(**row) for row in rows("math/*") + rows("word_problems/*")],
+        ),
+        (Automatic(), [TOLD.format(**row) for row in rows("math/*") + rows("word_problems/*")]),
+        (AfterMark("The answer is"), [row["solution"] for row in rows("*.jsonl", QUICKSTART)]),
+        (Automatic(), [row["solution"] for row in rows("*.jsonl", QUICKSTART)]),
+        (Automatic(), [row["answer"] for row in rows("fault_cases/[ht]*.jsonl")]),  # headings, two boxes
+    ],
+)
+def test_a_solution_is_right_against_the_gold_cut_from_it(rule: GoldExtractor, texts: list[str]) -> None:
+    golds = [rule(text) for text in texts]
+    assert None not in golds
+    with MathVerifier() as verifier:
+        verdicts = verifier(zip(texts, golds, strict=True))
+    assert [text for text, verdict in zip(texts, verdicts, strict=True) if not verdict.correct] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        ("#### Step 1\nwork\n#### Conclusion\nSo $\\boxed{63}$.", "63"),
+        (r"So $x=\boxed{1}$ and $y=\boxed{63}$.", r"\boxed{1}, \boxed{63}"),
+        ("#### yes", "yes"),
+        ("siehe Lösungsblatt", None),
+        ("voir la feuille de réponses", None),
+        ("n/a", None),
+        ("<think>5</think>The answer is 6.", "6"),
+        ("The answer is approx. 500.", "approx. 500"),
+        (r"\fbox{5}", "5"),
+        (r"\boxed{5} and \boxed{", None),
+    ],
+)
+def test_automatic_takes_answers_only(text: str, gold: str | None) -> None:
+    assert Automatic()(text) == gold

@@ -39,6 +39,12 @@ def samples(name: str, gold: str, *answers: str | None, **labels: str) -> list[P
         (["5", "4", "4"], "4"),
         (["5", "4"], "5"),  # a tie: the first
         (["7", "1,200", "1200.0"], "1,200"),  # the same number
+        (["7", "1/2", "0.5", "0.50"], "1/2"),
+        (["7", "-0", "0"], "-0"),
+        (["7", "4 3/4", "4.75"], "4 3/4"),
+        (["7", "(B)", "B"], "(B)"),
+        (["no idea", "no idea", "5"], "5"),
+        (["n/a", "n/a", "5"], "5"),
         (["B", " x + 1", "X+1"], " x + 1"),  # the same text
         ([None, None, "3"], "3"),  # nothing read is no vote
         ([None, None], None),

@@ -39,7 +39,12 @@ def test_of_an_unmarked_text_the_last_number_counts() -> None:
 
 
 def test_what_is_denied_after_an_answer_is_cut_off() -> None:
-    assert without_denial("5, not 6") == without_denial("5 (not 6)") == "5"
+    assert (
+        without_denial("5, not 6")
+        == without_denial("5 (not 6)")
+        == without_denial("5, since 2 + 3 = 5")
+        == "5"
+    )
     assert without_denial("not 5") == "not 5"
 
 

@@ -266,6 +266,31 @@ def test_an_unreadable_gold_answer_is_named_in_one_sentence(gold: object) -> Non
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("gold", [float("nan"), "n/a", "see the solution sheet", "12 apples and 3 pears"])
+def test_a_gold_that_is_none_is_unreadable(gold: object) -> None:
+    with pytest.raises(UserError, match="unreadable"):
+        check_gold(gold)
+
+
+def test_checking_a_gold_computes_nothing() -> None:
+    check_gold(ENDLESS)
+    check_gold("9" * 300 + "**" + "9" * 100)
+
+
+def test_numbers_of_a_table_are_exact(verifier: MathVerifier) -> None:
+    assert verifier(12345678901234567891, 12345678901234567891).correct
+    assert not verifier("12345678901234567890", 12345678901234567891).correct
+    assert verifier("100000000000000000000", 1e20).correct
+    assert not verifier("0", 1e-07).correct
+
+
+@needs_data
+def test_the_fault_cases(verifier: MathVerifier) -> None:
+    cases = rows("fault_cases/verifier.jsonl")
+    verdicts = verifier([(case["prediction"], case["gold"]) for case in cases])
+    assert [verdict.correct for verdict in verdicts] == [case["expected"] for case in cases]
+
+
 @needs_data
 def test_agrees_with_every_case_that_math_verify_decides_as_expected(verifier: MathVerifier) -> None:
     from math_verify import parse, verify

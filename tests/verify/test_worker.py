@@ -122,3 +122,9 @@ def test_a_gold_answer_without_readings_is_an_error_not_a_wrong_answer() -> None
 )
 def test_an_exception_is_one_short_line(failure: Exception, line: str) -> None:
     assert describe(failure) == line
+
+
+def test_a_number_before_what_the_parser_does_not_know_is_no_answer() -> None:
+    assert not judge(question([r"$4\cbrt(2)$"], ["4"]))["correct"]
+    assert judge(question([r"$\binom{4}{2}$"], ["6"]))["correct"]
+    assert judge(question([r"$90^\circ$"], ["90"]))["correct"]
