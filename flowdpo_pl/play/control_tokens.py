@@ -124,7 +124,6 @@ class ControlTokens:
             stop, pieces, place = start + len(part), [], start
             for begin, end, token in spans:
                 if start <= begin < stop:
-                    begin, end = _without_space(text, begin, min(end, stop))
                     pieces += [text[place:begin], self._names[token]]
                     place = end
             named.append("".join([*pieces, text[place:stop]]))
@@ -171,15 +170,6 @@ class ControlTokens:
 def _ordinary(text: str) -> bool:
     """Whether an added token is ordinary text kept whole: white space (a blank line), or one character."""
     return len(text) == 1 or not text.replace("\u2581", " ").strip()
-
-
-def _without_space(text: str, begin: int, end: int) -> tuple[int, int]:
-    """The span without the white space that a token swallows at its sides, unless it is nothing else."""
-    inner = text[begin:end].strip()
-    if not inner:
-        return begin, end
-    begin = text.index(inner, begin)
-    return begin, begin + len(inner)
 
 
 def _rename_in_model(model: dict[str, Any], names: Mapping[int, str]) -> None:

@@ -82,11 +82,16 @@ def test_text_read_as_text_has_the_merges_of_its_place(tokenizer: PreTrainedToke
     assert named == controls.encode("<|begin|>user\nWhat is 2")
 
 
-def test_a_template_s_token_beside_a_letter_stays_one(tokenizer: PreTrainedTokenizerFast) -> None:
-    """A whole-word token that a letter of the data would hide is found as around neutral text."""
+@pytest.mark.parametrize("space", ["", " ", "  ", "\n"])
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_template_s_own_tokens_stay_beside_data_that_hold_the_same(
+    tokenizer: PreTrainedTokenizerFast, control: str, space: str
+) -> None:
     controls = ControlTokens(tokenizer, [tokenizer.eos_token_id])
-    (word,) = controls.encode("<word>")
-    assert word in controls.in_order(controls.encode_around(("<word> ", "<|end|>"), ("<|end|> a",)))
+    parts = (f"user {space}{control}{space}", f"{space}{control}{space} the answer")
+    around = [controls.encode_around(parts, (f"2 {data} + 2",)) for data in ("is", control)]
+    assert controls.in_order(around[0]) == controls.in_order(around[1])
+    assert around[0][:3] == around[1][:3] and around[0][-3:] == around[1][-3:]
 
 
 def test_a_blank_line_is_no_control_token(tokenizer: PreTrainedTokenizerFast) -> None:
