@@ -24,7 +24,7 @@ _TOLERANCE = 1e-3
 
 
 _TEXT_IDS = 120
-"""Of a twin that reads more than text: the ids above stand for images, whose embeddings are another module's."""
+"""Of a twin that reads more than text: higher ids stand for images, whose embeddings are another module's."""
 
 
 @dataclass(frozen=True)

@@ -92,3 +92,9 @@ def test_a_decoder_s_states_through_the_head_are_the_model_s_logits(models: Call
     with torch.no_grad():
         hidden = decoder_of(model)(input_ids=ids).last_hidden_state
         torch.testing.assert_close(model.get_output_embeddings()(hidden), model(ids).logits)
+
+
+def test_a_class_that_knows_no_other_attention_is_one_sentence(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "falcon", model_type="falcon")
+    with pytest.raises(UserError, match=r"is no model that can be used: KeyError: 'flowdpo'"):
+        BaseModel(str(folder)).load()

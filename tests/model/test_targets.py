@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.agents import Agents
@@ -69,3 +69,36 @@ def test_a_layer_that_no_text_goes_through_is_refused() -> None:
     model.model.layers[0].spare = nn.Linear(32, 32)
     with pytest.raises(UserError, match=r"reaches model\.layers\.0\.spare"):
         Agents(model, ("answer",), LORA)
+
+
+class Router(nn.Linear):
+    """Says which output is largest, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        return y * (y == y.amax(-1, keepdim=True))
+
+
+def with_router() -> Any:
+    model = built("llama")
+    for layer in model.model.layers:
+        layer.mlp.gate_proj = Router(32, 48, bias=False).requires_grad_(False)
+    return model
+
+
+def test_a_router_that_calls_itself_linear_is_left_out() -> None:
+    agents = Agents(with_router(), ("answer",), LORA)
+    assert len(agents.layer_names) == 12 and not any("gate_proj" in name for name in agents.layer_names)
+    told = what_is_left_out(agents.base, LORA, agents.layer_names)
+    assert told and "layers that are more than linear (model.layers.0.mlp.gate_proj" in told
+    with pytest.raises(UserError, match=r"gate_proj of type Router, which can't be adapted"):
+        Agents(with_router(), ("answer",), LoraSettings(target_modules=["gate_proj"]))
+
+
+def test_a_tower_that_reads_no_text_is_left_out() -> None:
+    model = built("llama")
+    model.vision = nn.Linear(32, 32)
+    agents = Agents(model, ("answer",), LORA)
+    assert len(agents.layer_names) == 14 and "vision" not in agents.layer_names
+    told = what_is_left_out(agents.base, LORA, agents.layer_names)
+    assert told and "layers that no text goes through (vision)" in told
