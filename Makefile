@@ -32,6 +32,7 @@ check: $(READY) ## check format, lint and strict types
 
 bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTHON, HARNESS_PYTHON add those baselines, DATA names the data
 	.venv/bin/python -m benchmarks.help_cost
+	.venv/bin/python -m benchmarks.families
 	.venv/bin/python -m benchmarks.verifier_cases --data $(DATA)
 	.venv/bin/python -m flowdpo_pl study --config configs/quickstart_gain.yaml --seeds '[0,1,2]'
 	.venv/bin/python -m benchmarks.limits
