@@ -10,9 +10,8 @@ import torch
 TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} <end> {% endfor %}"
     "{% if add_generation_prompt %}<assistant> {% endif %}"
+    "{% if enable_thinking is defined and enable_thinking %}{{ '' }}{% endif %}"  # an argument as of Qwen3's
 )
-READS_THINKING = "{% if enable_thinking is defined and enable_thinking %}{{ '' }}{% endif %}"
-"""As Qwen3's template, which the configs tell not to think."""
 SPECIAL = ["<pad>", "<unk>", "<end>", "<eot>", "<system>", "<user>", "<assistant>"]
 WORDS = ["Yes", "No", "is", "it", "finished", "?", "the", "answer", "problem", ":", "so", "far", "plus"]
 VOCABULARY = SPECIAL + WORDS + [str(n) for n in range(44)]
@@ -80,6 +79,6 @@ def write_model(folder: Path, family: str = "llama", seed: int = 0, **overrides:
         eos_token="<end>",
         additional_special_tokens=["<eot>", "<system>", "<user>", "<assistant>"],
     )
-    tokenizer.chat_template = TEMPLATE + (READS_THINKING if family == "qwen3" else "")
+    tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
     return folder
