@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import gathered, interleaved, summed
-from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
+from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
@@ -79,13 +79,9 @@ class FlowDPOModule(AdapterModule):
         team.flow.require_known("model.frozen", frozen)
         if set(frozen) == set(agents):
             raise UserError(f"model.frozen names all of {list(agents)}: leave one agent to learn.")
-        require_within(COUNT, {"model.window": window})
-        limits = {
-            "model.pairs_per_update": pairs_per_update,
-            "model.max_problems": max_problems,
-            "model.max_generated_tokens": max_generated_tokens,
-        }
-        require_within(LIMIT, limits)
+        require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
+        ends = {"model.max_problems": max_problems, "model.max_generated_tokens": max_generated_tokens}
+        require_within(LIMIT, ends)
         super().__init__(team, seed)
         self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in agents}
         self.learners = tuple(agent for agent in agents if agent not in frozen)
