@@ -191,6 +191,7 @@ def pretend_learnt(folder: Path, name: str) -> None:
         place = folder / "runs" / name / adapter
         place.mkdir(parents=True)
         saved = {"r": 8, "lora_alpha": 8, "lora_dropout": 0.05, "target_modules": ["q_proj"]}
+        saved["peft_type"] = "LORA"
         (place / "adapter_config.json").write_text(json.dumps(saved))
     (folder / "configs").symlink_to(CONFIGS)
 

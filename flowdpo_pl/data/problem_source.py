@@ -14,7 +14,9 @@ from flowdpo_pl.data.indexed_rows import Row
 from flowdpo_pl.data.questions import content_id, question_key
 from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.types import Problem
+from flowdpo_pl.verify.verifier import check_gold
 
+_SHORT = 80  # characters; more are a solution
 NO_ANSWER = "no answer"
 UNREADABLE_GOLD = "unreadable gold answer"
 _ABOUT_GOLD = (NO_ANSWER, "no gold answer", UNREADABLE_GOLD, "answer ")
@@ -137,7 +139,7 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
         return "answer is a number whose digits are lost or too many: write it as text"
     gold = source.extractor()(answer)
     if gold is None:
-        return "no gold answer found in the answer"
+        return UNREADABLE_GOLD if _is_unreadable(answer) else "no gold answer found in the answer"
 
     question = question.strip()
     id_ = row.values.get(source.id_field) if source.id_field else content_id(question)
@@ -154,6 +156,17 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
     if damage := _damage(texts):
         return damage
     return Problem(id=texts["id"], question=question, gold=gold, seed_question=seed, labels=labels)
+
+
+def _is_unreadable(answer: str) -> bool:
+    """Whether the whole field is a short text that no prediction could be compared with (`see the sheet`)."""
+    if "\n" in answer.strip() or len(answer) > _SHORT:
+        return False
+    try:
+        check_gold(answer)
+    except UserError:
+        return True
+    return False
 
 
 def about_gold(reason: str) -> bool:

@@ -152,9 +152,7 @@ class ProblemStream:
                 self._rows_read += 1
                 problem = read_problem(row, self.source)
                 if isinstance(problem, str):
-                    self._refuse_or_count(
-                        row, problem, self._answer_of(row) if problem == NO_ANSWER else None
-                    )
+                    self._refuse_or_count(row, problem, self._answer_of(row, problem))
                 elif not self._holds(problem):
                     continue
                 elif questions_of(problem) & self._held_out:
@@ -186,10 +184,10 @@ class ProblemStream:
             )
         self.skipped[reason] += 1
 
-    def _answer_of(self, row: Row) -> str | None:
-        """What stands where no answer is, such as `nan`; None if nothing does."""
+    def _answer_of(self, row: Row, reason: str) -> str | None:
+        """What stands where no answer is, such as `nan`; None if nothing does, or another field is the reason."""
         value = row.values.get(self.source.answer_field)
-        return None if value is None else str(value)
+        return None if value is None or reason not in (NO_ANSWER, UNREADABLE_GOLD) else str(value)
 
     def _is_readable(self, gold: str) -> bool:
         """Whether the verifier could compare an answer with it."""
@@ -224,7 +222,7 @@ class ProblemStream:
         tested_on = []
         for row, problem in self._unshuffled():
             if isinstance(problem, str):
-                self._refuse_or_count(row, problem, self._answer_of(row) if problem == NO_ANSWER else None)
+                self._refuse_or_count(row, problem, self._answer_of(row, problem))
             elif not self._holds(problem):
                 continue
             elif self._refuse and not self._is_readable(problem.gold):

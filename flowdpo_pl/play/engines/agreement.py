@@ -61,7 +61,7 @@ def require_twin_agrees(agents: Agents, lora: LoraSettings) -> None:
             reason,
         )
         return
-    with torch.device("cpu"), torch.random.fork_rng(devices=[]), refusing(agents.base):
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]), refusing(agents.base), torch.enable_grad():
         torch.manual_seed(0)
         _require_equal(twin, lora)
 
