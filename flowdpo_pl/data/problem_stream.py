@@ -185,7 +185,7 @@ class ProblemStream:
         self.skipped[reason] += 1
 
     def _answer_of(self, row: Row, reason: str) -> str | None:
-        """What stands where no answer is, such as `nan`; None if nothing does, or another field is the reason."""
+        """What stands where no answer is, such as `nan`; None if nothing does or the reason is another."""
         value = row.values.get(self.source.answer_field)
         return None if value is None or reason not in (NO_ANSWER, UNREADABLE_GOLD) else str(value)
 
