@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import filecmp
+import re
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_values import BatchValues
 from callbacks.pace import Pace
 from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
-from callbacks.watched_modules import played
+from callbacks.watched_modules import TrainedModule, played
 from flowdpo_pl.errors import LIMIT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file, whole_folder
 
@@ -25,9 +29,10 @@ class AdapterCheckpoint(PacedCheckpoint):
     Every file is whole or absent. The checkpoints hold what the module's state dict holds (adapters, not
     the frozen base), the optimizer and all cursors; they load with `torch.load(..., weights_only=True)`.
 
-    The run is also saved when it ends and when an exception stops it between two batches. Inside a batch the
-    agents may be half updated: then the last checkpoint stays the newest. With several ranks an
-    exception saves nothing, since the other ranks couldn't take part.
+    The run is also saved when it ends, when an exception stops it, and at a first Ctrl-C or SIGTERM, wherever
+    its state is that of a batch's end (`PacedCheckpoint`). A run that goes on from a checkpoint of another
+    folder, or from an earlier one of its own, first makes this folder that of its checkpoint: `last` and
+    `best` are its own, and nothing later stays.
 
     Args:
         every_n_problems: Problems between two checkpoints.
@@ -65,16 +70,48 @@ class AdapterCheckpoint(PacedCheckpoint):
         self._best_accuracy = state_dict["best_window_accuracy"]
         self._best_problems = state_dict["best_problems"]
 
-    def follow(self, module: LightningModule) -> None:
+    def follow(self, module: LightningModule) -> TrainedModule:
         self._module = played(self, module)
+        return self._module
 
     def position(self, trainer: Trainer) -> int:
         return self._module.problems_seen
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        best = self.checkpoints / "best.ckpt"
-        self.best_model_path = str(best) if self._best_problems is not None and best.exists() else ""
+    def take_up(self, trainer: Trainer) -> None:
+        seen, came_from = self._module.problems_seen, trainer.ckpt_path
+        if came_from is None or seen == 0:
+            return
+        here = {number for number in _numbers(self.checkpoints) if number <= seen}
+        self._saved = [number for number in self._saved if number in here]
+        best = self._best_among((self.checkpoints, Path(came_from).parent))
+        if trainer.is_global_zero:
+            for number in _numbers(self.checkpoints) - here:
+                self._remove(_numbered(number))
+            if best is None:
+                self._remove("best")
+            elif best != self.checkpoints:
+                self._copy(best / "best.ckpt", best.parent / "adapters" / "best", "best")
+        trainer.strategy.barrier("the folder is the checkpoint's")
+        if best is None:
+            self._best_accuracy = self._best_problems = None
+        self.best_model_path = "" if best is None else str(self.checkpoints / "best.ckpt")
+        last, numbered = (self.checkpoints / f"{name}.ckpt" for name in ("last", _numbered(seen)))
+        if not (last.exists() and numbered.exists() and filecmp.cmp(last, numbered, shallow=False)):
+            self._saved = [number for number in self._saved if number != seen]
+            self.save(trainer)
+
+    def _best_among(self, folders: Iterable[Path]) -> Path | None:
+        """The folder whose `best.ckpt` is the one that this run remembers."""
+        for folder in folders:
+            path = folder / "best.ckpt"
+            if path.is_file() and self._best_problems == self._best_of(path):
+                return folder
+        return None
+
+    def _best_of(self, path: Path) -> int | None:
+        states: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")["callbacks"]
+        found: int | None = states.get(self.state_key, {}).get("best_problems")
+        return found
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -104,13 +141,19 @@ class AdapterCheckpoint(PacedCheckpoint):
             with whole_folder(adapters) as folder:
                 self._module.save_adapters(folder)
             for copy in copies:
-                with whole_file(self.checkpoints / f"{copy}.ckpt") as file:
-                    shutil.copyfile(checkpoint, file)
-                with whole_folder(self.adapters / copy) as folder:
-                    shutil.copytree(adapters, folder)
+                self._copy(checkpoint, adapters, copy)
             for number in set(numbers) - set(kept):
-                (self.checkpoints / f"{_numbered(number)}.ckpt").unlink(missing_ok=True)
-                shutil.rmtree(self.adapters / _numbered(number), ignore_errors=True)
+                self._remove(_numbered(number))
+
+    def _copy(self, checkpoint: Path, adapters: Path, name: str) -> None:
+        with whole_file(self.checkpoints / f"{name}.ckpt") as file:
+            shutil.copyfile(checkpoint, file)
+        with whole_folder(self.adapters / name) as folder:
+            shutil.copytree(adapters, folder)
+
+    def _remove(self, name: str) -> None:
+        (self.checkpoints / f"{name}.ckpt").unlink(missing_ok=True)
+        shutil.rmtree(self.adapters / name, ignore_errors=True)
 
     def _improves(self, seen: int) -> bool:
         """Whether the full window is the best yet, which is remembered."""
@@ -121,6 +164,12 @@ class AdapterCheckpoint(PacedCheckpoint):
             return False
         self._best_accuracy, self._best_problems = accuracy, seen
         return True
+
+
+def _numbers(checkpoints: Path) -> set[int]:
+    """Problems after which there is a checkpoint in this folder."""
+    found = (re.fullmatch(r"problems_(\d+)\.ckpt", path.name) for path in checkpoints.glob("problems_*.ckpt"))
+    return {int(match[1]) for match in found if match}
 
 
 def _numbered(problems: int) -> str:

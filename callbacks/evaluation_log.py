@@ -8,12 +8,15 @@ from typing import ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.batch_log import take_up
-from callbacks.play_callback import run_folder
+from callbacks.play_callback import keeps_files, run_folder
 from callbacks.watched_modules import EvaluatedModule, evaluated
 
 
 class EvaluationLog(Callback):
-    """Follows one verb and leaves the others alone. An interrupted run goes on from the file that grows."""
+    """Follows one verb and leaves the others alone. An interrupted run goes on from the file that grows.
+
+    `trainer.fast_dev_run` writes and takes up nothing.
+    """
 
     verb: ClassVar[str]
     file_name: ClassVar[str]
@@ -36,5 +39,6 @@ class EvaluationLog(Callback):
 
     def start(self, trainer: Trainer) -> None:
         """Every rank takes what an interrupted run left; rank zero goes on writing."""
-        take_up(trainer, self.path, self._module.resume_from)
-        self._following = trainer.is_global_zero
+        if keeps_files(trainer):
+            take_up(trainer, self.path, self._module.resume_from)
+            self._following = trainer.is_global_zero

@@ -19,6 +19,8 @@ class FlowProgressBar(PlayCallback, ProblemBar):
         every_n_problems: Problems between two lines where there is no terminal.
     """
 
+    writes = False
+
     def __init__(self, every_n_problems: int = 160) -> None:
         super().__init__(every_n_problems)
         self._pairs: dict[str, int] = {}

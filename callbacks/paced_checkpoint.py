@@ -9,16 +9,21 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from callbacks.interruption import Interruption
 from callbacks.pace import Pace
-from callbacks.play_callback import run_folder
+from callbacks.play_callback import keeps_files, run_folder
+from callbacks.watched_modules import TrainedModule
 from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
 
 
 class PacedCheckpoint(Checkpoint, ABC):
-    """Saves at its pace, at the end, and when an exception stops the run between two batches.
+    """Saves at its pace, at the end, and when an exception or a signal stops the run.
 
-    Inside a batch the weights may be half updated: then the last checkpoint stays the newest. With several
-    ranks an exception saves nothing, since the other ranks couldn't take part.
+    Between two batches, and while a batch is played, the state is that of the last batch's end, and is saved.
+    Once weights or counts change it is not: then a signal waits for the end of the batch, and after an
+    exception the last checkpoint stays the newest. A first Ctrl-C or SIGTERM saves at once, if possible, and
+    ends the run after the batch; a second one ends it at once. With several ranks neither saves, since the
+    other ranks couldn't take part. `trainer.fast_dev_run` saves nothing.
     """
 
     folder: Path
@@ -26,10 +31,12 @@ class PacedCheckpoint(Checkpoint, ABC):
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
+        self._trainer: Trainer | None = None  # while it trains
+        self._interruption = Interruption(self._asked_to_end)
         self._between_batches: bool | None = None  # None: nothing was trained, or saving has failed
 
     @abstractmethod
-    def follow(self, module: LightningModule) -> None:
+    def follow(self, module: LightningModule) -> TrainedModule:
         """Remembers the module, or refuses it."""
 
     @abstractmethod
@@ -40,6 +47,9 @@ class PacedCheckpoint(Checkpoint, ABC):
     def save(self, trainer: Trainer) -> None:
         """Saves the run as it is now; called on every rank."""
 
+    def take_up(self, trainer: Trainer) -> None:
+        """Puts the folder in order when training starts or goes on; called on every rank."""
+
     @abstractmethod
     def newest(self) -> str:
         """Which checkpoint is the newest, in words."""
@@ -49,42 +59,78 @@ class PacedCheckpoint(Checkpoint, ABC):
         return self.folder / "checkpoints"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage != "fit":
+        if stage != "fit" or not keeps_files(trainer):
             return
-        self.follow(pl_module)
+        self._followed = self.follow(pl_module)
         self.folder = run_folder(trainer)
         if trainer.is_global_zero:
             for place in (self.folder, self.checkpoints, self.folder / "adapters"):
                 remove_partials(place)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not keeps_files(trainer):
+            return
+        self._trainer = trainer
         self._pace.start(self.position(trainer))
+        self.take_up(trainer)
+        if trainer.world_size == 1:
+            self._interruption.start()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._between_batches = False
+        self._interruption.end_if_asked()
+        if self._trainer is not None:
+            self._between_batches = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if self._trainer is None:
+            return
         self._between_batches = True
         if self._pace.due(self.position(trainer)):
             self._save_once(trainer)
+        self._interruption.end_if_asked()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save_once(trainer)
+        if self._trainer is not None:
+            self._save_once(trainer)
+            self._interruption.stop()
+            self._trainer = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if self._between_batches and trainer.world_size == 1:
+        if self._trainer is None:
+            return
+        self._interruption.stop()
+        if self._can_save:
             self._save_once(trainer)
         elif self._between_batches is not None:
             trainer.print(f"Stopped inside a batch; the newest checkpoint is {self.newest()}.")
+        self._trainer = None
+
+    def _asked_to_end(self) -> str:
+        assert self._trainer is not None
+        saved = ""
+        if self._can_save:
+            self._save_once(self._trainer)
+            saved = f"saved ({self.newest()}); "
+        return f"asked to end: {saved}the batch is finished first; ask again to end at once."
+
+    @property
+    def _can_save(self) -> bool:
+        """Whether the state is that of the end of a batch; never while it is being saved."""
+        assert self._trainer is not None
+        known = self._between_batches or (self._between_batches is False and self._followed.at_boundary)
+        return known and self._trainer.world_size == 1
 
     def _save_once(self, trainer: Trainer) -> None:
-        self._between_batches = None  # if saving fails, on_exception must not try again
+        where, self._between_batches = (
+            self._between_batches,
+            None,
+        )  # if it fails, on_exception must not try again
         self.save(trainer)
-        self._between_batches = True
+        self._between_batches = where
 
 
 def write_checkpoint(trainer: Trainer, path: Path) -> None:

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from callbacks.batch_values import BatchValues
 from callbacks.watched_modules import PlayedModule, played
+from flowdpo_pl.results.run_folder import run_folder_of
 
 
 class PlayCallback(Callback):
@@ -20,11 +21,15 @@ class PlayCallback(Callback):
     """
 
     on_every_rank: ClassVar[bool] = False
+    writes: ClassVar[bool] = True
+    """Whether it is about files alone, which `trainer.fast_dev_run` leaves out."""
 
     folder: Path
     """The run folder, from `setup` on."""
     verb: str
     """`fit` or `validate`, from `setup` on."""
+    keeps: bool
+    """Whether the run writes files, from `play_started` on."""
     _module: PlayedModule
     _following = False
 
@@ -80,8 +85,10 @@ class PlayCallback(Callback):
         self._end(exception)
 
     def _start(self, trainer: Trainer, seen: int) -> None:
-        if trainer.is_global_zero or self.on_every_rank:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        self.keeps = keeps_files(trainer)
+        if (self.keeps or not self.writes) and (trainer.is_global_zero or self.on_every_rank):
+            if self.keeps:
+                self.folder.mkdir(parents=True, exist_ok=True)
             self.play_started(self._module, seen)
             self._following = True
 
@@ -96,5 +103,10 @@ class PlayCallback(Callback):
 
 
 def run_folder(trainer: Trainer) -> Path:
-    """The logger's folder, or the trainer's root without one. To be called on every rank: it broadcasts."""
-    return Path(trainer.log_dir or trainer.default_root_dir)
+    """The folder of the first logger that has one, or the trainer's root. For every rank: it broadcasts."""
+    return Path(trainer.strategy.broadcast(str(run_folder_of(trainer.loggers, trainer.default_root_dir))))
+
+
+def keeps_files(trainer: Trainer) -> bool:
+    """Whether the run writes anything: `trainer.fast_dev_run` only tries whether it runs."""
+    return not trainer.fast_dev_run  # type: ignore[attr-defined]

@@ -29,6 +29,8 @@ class RunSummary(PlayCallback):
     Unknown numbers are null. Sums go over the whole run, across resumes.
     """
 
+    writes = False  # it prints too
+
     def __init__(self) -> None:
         self._forget()
 
@@ -67,7 +69,8 @@ class RunSummary(PlayCallback):
 
     def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
         summary = self.summary(module, stopped_by)
-        write_summary(self.folder, summary)
+        if self.keeps:
+            write_summary(self.folder, summary)
         print_summary(summary, self.folder)
 
     def summary(self, module: PlayedModule, stopped_by: BaseException | None = None) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.pace import Pace
 from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
-from callbacks.watched_modules import taught
+from callbacks.watched_modules import TrainedModule, taught
 from flowdpo_pl.results.atomic_writes import whole_folder
 
 
 class SFTCheckpoint(PacedCheckpoint):
     """Saves `checkpoints/last.ckpt` and, in PEFT's format, `adapter/` in the run folder.
 
-    Both are written every so many optimizer steps, at the end, and when an exception stops the run between
-    two batches; with several ranks an exception saves nothing. Each is whole or absent. The checkpoint
-    holds the adapter (not the frozen base), the optimizer and the position in the data; it loads with
+    Both are written every so many optimizer steps, at the end, and when an exception or a signal stops the
+    run between two batches (`PacedCheckpoint`). Each is whole or absent. The checkpoint holds the adapter
+    (not the frozen base), the optimizer and the position in the data; it loads with
     `torch.load(..., weights_only=True)`.
 
     Args:
@@ -39,8 +39,9 @@ class SFTCheckpoint(PacedCheckpoint):
     def last(self) -> Path:
         return self.checkpoints / "last.ckpt"
 
-    def follow(self, module: LightningModule) -> None:
+    def follow(self, module: LightningModule) -> TrainedModule:
         self._module = taught(self, module)
+        return self._module
 
     def position(self, trainer: Trainer) -> int:
         return trainer.global_step

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.play_callback import run_folder
+from callbacks.play_callback import keeps_files, run_folder
 from callbacks.summary_file import ended, training_facts, write_summary
 from callbacks.watched_modules import CountedData, taught
 
@@ -43,7 +43,7 @@ class SFTSummary(Callback):
         self._folder = run_folder(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._started = trainer.is_global_zero
+        self._started = trainer.is_global_zero and keeps_files(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch = {"loss": 0.0, "tokens": 0.0}

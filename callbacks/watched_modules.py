@@ -23,6 +23,10 @@ class TrainedModule(Protocol):
     def seed(self) -> int:
         """The run's seed, of which every draw is a function."""
 
+    @property
+    def at_boundary(self) -> bool:
+        """Inside a batch: whether weights and counts are still those of the batch before."""
+
     def identity(self) -> Mapping[str, object]:
         """What the adapters belong to, JSON-able: base model, prompts, shape. Loads and reads the base."""
 

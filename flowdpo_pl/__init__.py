@@ -28,6 +28,7 @@ _HOMES = {
     "LoraSettings": "model.lora",
     "MarkedAnswerVerifier": "verify.verifier",
     "MathVerifier": "verify.verifier",
+    "MetricsTable": "modules.metrics_table",
     "NodeAlternatives": "play.exploration",
     "OneRewritePerSeed": "data.grouping",
     "PairScores": "learn.losses",

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import zipfile
+import contextlib
+import signal
+from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from flowdpo_pl.errors import SEED, UserError, require_within
+from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
+from flowdpo_pl.modules.run_config import RunConfig, settings_digest
+from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
+from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
-RUNS = "runs"
-"""Where runs are written, unless a config says else."""
 TRAINER: dict[str, Any] = {
     "devices": 1,
     "max_epochs": -1,  # a run ends with its problems, not with epochs; SFT insists on a number
     "log_every_n_steps": 1,
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,
-    "logger": {
-        "class_path": "lightning.pytorch.loggers.CSVLogger",
-        "init_args": {"save_dir": RUNS, "version": ""},
-    },
+    "logger": DEFAULT_LOGGER,
 }
 """Defaults of the trainer, where they are not Lightning's."""
 VERBS = ("fit", "validate", "test", "predict")
@@ -45,6 +46,14 @@ class FlowCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.set_defaults({"seed_everything": 0})
+        parser.add_argument(
+            "--overwrite",
+            type=bool | Literal["same"],
+            nargs="?",
+            const=True,
+            default=False,
+            help="Replace the run that is in the folder; `same`: only one of the same settings.",
+        )
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
@@ -56,8 +65,29 @@ class FlowCLI(LightningCLI):
         require_within(SEED, {"seed_everything": config.seed_everything})
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
-        _place(verb, config)
-        _check_checkpoint(config.get("ckpt_path"))
+        run = place(verb, config)
+        if config.get("ckpt_path") is not None:
+            config.ckpt_path = str(checkpoint_of(config.ckpt_path, run))
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with _status_of_signals(), self._claimed(subcommand):
+            super()._run_subcommand(subcommand)
+
+    @contextlib.contextmanager
+    def _claimed(self, verb: str) -> Iterator[None]:
+        """Own the run's folder for the block, on the one rank that writes there, if anything is written."""
+        if rank_zero_only.rank or self.config[verb].trainer.fast_dev_run:  # type: ignore[attr-defined]
+            yield
+            return
+        config, parser = self.config[verb], self._parser(verb)
+        folder = RunFolder(run_folder_of(self.trainer.loggers, self.trainer.default_root_dir), verb)
+        resumed = verb == "fit" and require_newest(config.get("ckpt_path"), folder.path, config.overwrite)
+        settings = settings_digest(parser, config)
+        with folder.claimed(settings, resumed=resumed, overwrite=config.overwrite) as replaced:
+            if replaced:
+                print(replaced)
+            self.trainer.callbacks.insert(0, RunConfig(parser, config, folder))  # type: ignore[attr-defined]
+            yield
 
 
 def _module_for(verb: str, path: str) -> type[LightningModule]:
@@ -83,45 +113,19 @@ def _limit_validation(verb: str, module: type[LightningModule], trainer: Namespa
             trainer.limit_val_batches = 1.0
 
 
-def _place(verb: str, config: Namespace) -> None:
-    """The run's folder is the (first) logger's; other verbs than `fit` write below it."""
-    given = config.trainer.logger
-    arguments = [
-        one.init_args
-        for one in (given if isinstance(given, list) else [given])
-        if one not in (None, True, False)
-    ]
-    for own in arguments:
-        if verb != "fit" and own.get("version") == "":
-            own.version = verb
-    first = next((own for own in arguments if "save_dir" in own), Namespace())
-    folder = str(first.get("save_dir") or RUNS)
-    if config.trainer.default_root_dir is None:
-        config.trainer.default_root_dir = str(Path(folder, first.get("name") or ""))
-    for part in (config.model, config.data):
-        part.init_args = _filled(part.init_args, "{save_dir}", folder)
-
-
-def _filled(value: Any, placeholder: str, text: str) -> Any:
-    """A value of a config, with the placeholder in all its texts filled in."""
-    if isinstance(value, str):
-        return value.replace(placeholder, text)
-    if isinstance(value, list):
-        return [_filled(inner, placeholder, text) for inner in value]
-    if isinstance(value, dict):
-        return {key: _filled(inner, placeholder, text) for key, inner in value.items()}
-    if isinstance(value, Namespace):
-        return Namespace(_filled(vars(value), placeholder, text))
-    return value
-
-
-def _check_checkpoint(path: str | None) -> None:
-    if path in (None, "last", "best", "hpc", "registry"):
-        return
-    if not Path(path).is_file():
-        raise UserError(f"--ckpt_path {path} does not exist: give a checkpoint that a run has written.")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"--ckpt_path {path} is truncated or no checkpoint: use an earlier one.")
+@contextlib.contextmanager
+def _status_of_signals() -> Iterator[None]:
+    """A run that was asked to end ends so, where Lightning says 0 or 1."""
+    try:
+        yield
+    except SIGTERMException as error:
+        raise Interrupted(signal.SIGTERM) from error
+    except KeyboardInterrupt as error:
+        raise Interrupted(signal.SIGINT) from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise Interrupted(signal.SIGINT) from error
+        raise
 
 
 def main(args: list[str] | None = None) -> FlowCLI:
@@ -134,7 +138,7 @@ def main(args: list[str] | None = None) -> FlowCLI:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         trainer_defaults=TRAINER,
-        save_config_kwargs={"overwrite": True},
+        save_config_callback=None,  # RunConfig, later
         parser_kwargs={
             "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
             "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "

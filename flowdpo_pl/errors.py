@@ -15,6 +15,13 @@ class UserError(ValueError):
     """
 
 
+class Interrupted(SystemExit):
+    """A run that was asked to end (Ctrl-C, SIGTERM) ends with 128 and the signal's number, as in a shell."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(128 + signal)
+
+
 @dataclass(frozen=True)
 class Range:
     """The finite numbers between two bounds, which belong to it unless they are open."""

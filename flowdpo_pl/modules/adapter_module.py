@@ -11,6 +11,7 @@ from flowdpo_pl.distributed import broadcast
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import SEED, UserError, require_within
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
+from flowdpo_pl.modules.metrics_table import MetricsTable
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
@@ -27,6 +28,8 @@ class AdapterModule(LightningModule):
         self.team = team
         self.seed = seed
         self.draws = Draws(seed)
+        self.at_boundary = False
+        """Inside a batch: whether weights and counts are still those of the batch before."""
         self._players: Players | None = None
 
     @property
@@ -40,7 +43,17 @@ class AdapterModule(LightningModule):
         """What a checkpoint of this module belongs to, JSON-able."""
         return self.players.identity()
 
+    def log_row(self, values: Mapping[str, float]) -> None:
+        """Write a row at `position` now: a checkpoint that follows never knows more than the logs."""
+        for logger in self.trainer.loggers:
+            logger.log_metrics(dict(values), self.position)
+
     # What a subclass says.
+
+    @property
+    def position(self) -> int:
+        """How far training is, in what logs are numbered by."""
+        raise NotImplementedError
 
     def load(self) -> Players:
         """The team, or the part of it that the module needs."""
@@ -64,6 +77,11 @@ class AdapterModule(LightningModule):
         refuse_wrapping(self.trainer.strategy)
         for agent in self.agents.names:
             broadcast(self.agents.parameters_of(agent))
+
+    def on_train_start(self) -> None:
+        for logger in self.trainer.loggers:
+            if isinstance(logger, MetricsTable):
+                logger.cut_to(self.position)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         return dict(self.players.agents.adapter_state())

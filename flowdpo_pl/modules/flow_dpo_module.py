@@ -109,6 +109,11 @@ class FlowDPOModule(AdapterModule):
         return self._seen["validation" if self._validating else "train"]
 
     @property
+    def position(self) -> int:
+        """Problems learnt from."""
+        return self._seen["train"]
+
+    @property
     def max_problems(self) -> int | None:
         """Position at which training ends; None for `validate`, which plays its whole stream."""
         return None if self._validating else self._max_problems
@@ -181,7 +186,9 @@ class FlowDPOModule(AdapterModule):
         )
 
     def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
+        self.at_boundary = True
         play = self.rollouts.play(batch, self.exploration)
+        self.at_boundary = False
         self.chooser_confusion.reset()
         played = self._played(play, self.accuracy, "train")
         self._generated_tokens += int(played.generated_tokens)
@@ -201,7 +208,8 @@ class FlowDPOModule(AdapterModule):
             self._data.mark_consumed(list(batch))
         if self._done:
             self.trainer.should_stop = True
-        self.log_dict(values, batch_size=max(1, len(batch)))
+        self.log_dict(values, logger=False, batch_size=max(1, len(batch)))
+        self.log_row(values)
         return values
 
     # The hooks of callbacks come before those of the module: what is played is on disk by then.

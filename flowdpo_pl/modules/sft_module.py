@@ -65,6 +65,11 @@ class SFTModule(AdapterModule):
         """Summed validation loss of this rank, and its completion tokens."""
 
     @property
+    def position(self) -> int:
+        """Optimizer steps."""
+        return self._updates
+
+    @property
     def agent(self) -> str:
         """Who learns."""
         return self.team.flow.writer
@@ -129,8 +134,7 @@ class SFTModule(AdapterModule):
             return None
         values = self._learn(self._waiting)
         self._waiting = []
-        for logger in self.trainer.loggers:  # a row an optimizer step; Lightning would write one a batch
-            logger.log_metrics(values, self._updates)
+        self.log_row(values)  # an optimizer step; Lightning would write one a batch
         for name in ("train/loss", "tokens_per_second"):
             self.log(name, values[name], prog_bar=True, logger=False, batch_size=1)
         return values

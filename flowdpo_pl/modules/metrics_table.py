@@ -1,0 +1,98 @@
+"""`metrics.csv`: what a run logs, a row at a time, carried on by a resumed run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import whole_file
+
+STEP = "step"
+"""The column that says where in the run a row belongs."""
+
+
+class MetricsTable(CSVLogger):
+    """Lightning's CSVLogger, with its arguments, whose file is on disk after every row and outlives a resume.
+
+    `step` is the module's position: problems played (FlowDPOModule) or optimizer steps (SFTModule).
+    A resumed run keeps the rows up to its checkpoint. Nothing is touched before the first row.
+    """
+
+    @property
+    def file(self) -> Path:
+        return Path(self.log_dir) / "metrics.csv"
+
+    @property
+    def experiment(self) -> None:
+        """Lightning makes the writer of a CSVLogger early, which removes the old file; here is none."""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any = None) -> None:
+        """The run's arguments are in `config.yaml`."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
+        row = {STEP: step} | {f"{prefix}{name}": _plain(value) for name, value in metrics.items()}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        header = _header(self.file)
+        if new := [name for name in row if name not in header]:
+            header += new
+            self._rewrite(header, _rows(self.file))
+        with self.file.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, header, lineterminator="\n").writerow(row)
+
+    @rank_zero_only
+    def cut_to(self, position: int) -> None:
+        """Keep the rows whose step is at most `position`; without a file, nothing.
+
+        Raises:
+            UserError: the file is none of this logger.
+        """
+        if not self.file.exists():
+            return
+        rows = _rows(self.file)
+        try:
+            kept = [row for row in rows if None not in row and float(row[STEP] or "nan") <= position]
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{self.file} is not of this run ({error!r}): move it away to go on.") from error
+        self._rewrite(_header(self.file), kept)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Every row is on disk already."""
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Nothing waits."""
+
+    def _rewrite(self, header: list[str], rows: list[dict[str, str]]) -> None:
+        with whole_file(self.file) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, header, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _header(file: Path) -> list[str]:
+    if not file.exists():
+        return []
+    with file.open(encoding="utf-8", newline="") as lines:
+        return next(csv.reader(lines), [])
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """Whole rows, by column; a last one that was cut off is left out."""
+    if not file.exists():
+        return []
+    text = file.read_text(encoding="utf-8")
+    return list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))

@@ -1,0 +1,61 @@
+"""The moment a run begins to write: what is replaced goes, the folder is marked, `config.yaml` is saved."""
+
+from __future__ import annotations
+
+import hashlib
+
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.run_folder import RunFolder
+
+_NOT_KEPT = ("overwrite", "ckpt_path")
+"""Arguments that are said anew each time."""
+
+
+class RunConfig(Callback):
+    """Comes after data are read and the model is loaded: a run that fails before that has changed nothing.
+
+    Args:
+        parser: of the verb.
+        config: all its arguments.
+        folder: the run's, which this process has claimed.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, folder: RunFolder) -> None:
+        self._text = settings_of(parser, config)
+        self._folder = folder
+        self._begun = False
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._folder.begin()
+            with whole_file(self._folder.path / "config.yaml") as partial:
+                partial.write_text(self._text, encoding="utf-8")
+
+
+def settings_of(parser: LightningArgumentParser, config: Namespace) -> str:
+    """All arguments of a run as YAML, defaults included, which `--config` takes again."""
+    kept = Namespace({name: value for name, value in vars(config).items() if name not in _NOT_KEPT})
+    text: str = parser.dump(kept, skip_none=False, skip_validation=True)
+    return text
+
+
+def settings_digest(parser: LightningArgumentParser, config: Namespace) -> str:
+    """The same for the same arguments."""
+    return hashlib.sha256(settings_of(parser, config).encode()).hexdigest()[:16]

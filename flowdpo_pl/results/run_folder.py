@@ -1,0 +1,249 @@
+"""A run's folder: one process at a time writes there, and no run replaces another's files unasked.
+
+`run.json` marks a folder as a run's, says what made it, and is what the process holds a lock on (`flock`,
+which the system gives back however the process ends).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from flowdpo_pl.errors import UserError, some_of
+
+MARK = "run.json"
+PRODUCTS = (
+    *("config.yaml", "hparams.yaml", "summary.json", "metrics.csv", "events.out.tfevents.*"),
+    *("accuracy_curve.csv", "accuracy_curve.png", "trees*.jsonl", "samples"),
+    *("checkpoints", "adapters", "adapter"),
+    *("predictions.jsonl", "predictions.unfinished.jsonl", "traces.jsonl", "traces.parquet", ".*.partial"),
+)
+"""What a run writes into its folder. Nothing else there is ever removed."""
+VERBS_BELOW = ("validate", "test", "predict")
+"""Folders below a run of `fit` that hold what these verbs made of it."""
+
+Overwrite: TypeAlias = bool | Literal["same"]
+"""Whether a run may replace the one that is in its folder: never, any, or one of the same settings."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What `run.json` says."""
+
+    verb: str
+    settings: str
+    """A digest of all arguments."""
+    started: str
+    """In local time."""
+
+
+class RunFolder:
+    """The folder that one verb is about to write to.
+
+    Args:
+        path: the folder; it need not exist.
+        verb: `fit`, `validate`, `test` or `predict`.
+    """
+
+    def __init__(self, path: Path, verb: str) -> None:
+        self.path = path
+        self._verb = verb
+        self._replaced: list[Path] = []
+        self._settings = ""
+        self._lock: int | None = None
+        self._begun = False
+
+    @contextmanager
+    def claimed(self, settings: str, *, resumed: bool, overwrite: Overwrite) -> Iterator[str]:
+        """Own the folder for the block; yields what will be replaced, in words ("" if nothing is).
+
+        Nothing is removed or written before `begin`, but for an empty mark, which goes if the block ends
+        before that.
+
+        Args:
+            settings: a digest of all arguments of this run.
+            resumed: the run goes on from a checkpoint of this folder.
+            overwrite: whether an earlier run may be replaced.
+
+        Raises:
+            UserError: the folder can't be written, another process writes there, it holds another run's
+                results, or files that no run has written.
+        """
+        new = [place for place in (self.path, *self.path.parents) if not place.exists()]
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.path / MARK)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is writing to {self.path}: wait for it, or give this run another folder "
+                f"({_ANOTHER})."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"{self.path} can't be written ({error.strerror or error}): {_another_folder()}."
+            ) from error
+        self._settings = settings
+        marked = os.fstat(self._lock).st_size > 0
+        try:
+            yield "" if resumed else self._to_replace(overwrite)
+        finally:
+            if not marked and not self._begun:
+                (self.path / MARK).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+            if not marked and not self._begun:
+                _remove_empty(new)
+
+    def begin(self) -> None:
+        """Remove what is replaced and mark the folder; after that it is this run's. Again: nothing."""
+        if self._begun or self._lock is None:
+            return
+        for place in self._replaced:
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        mark = Mark(self._verb, self._settings, time.strftime("%Y-%m-%d %H:%M:%S"))
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, (json.dumps(asdict(mark), indent=2) + "\n").encode(), 0)
+        os.fsync(self._lock)
+        self._begun = True
+
+    def _to_replace(self, overwrite: Overwrite) -> str:
+        """Which files go, remembered for `begin`; in words."""
+        found = self._products()
+        mark = read_mark(self.path)
+        if mark is None and found:
+            raise UserError(
+                f"{self.path} holds {some_of([place.name for place in found], 3)}, which no run has written "
+                f"there: {_another_folder()}."
+            )
+        same = overwrite == "same" and mark is not None and mark.settings == self._settings
+        if self._has_results() and not (overwrite is True or same):
+            others = " of other settings" if overwrite == "same" else ""
+            raise UserError(f"{self.path} holds a run{others} already ({self._told()}): {self._choices()}.")
+        if self._verb in _GOES_ON and not (overwrite is True or same):
+            return ""
+        self._replaced = found
+        if not (self._has_results() or found):
+            return ""
+        if self._verb == "fit" and self._has_results():
+            below = [self.path / verb for verb in VERBS_BELOW]
+            self._replaced += [folder for folder in below if read_mark(folder) is not None]
+            for folder in below:
+                if read_mark(folder) is not None:
+                    _require_unlocked(folder)
+        return f"{self.path}: the earlier run ({self._told()}) is replaced"
+
+    def _products(self) -> list[Path]:
+        return sorted({place for pattern in PRODUCTS for place in self.path.glob(pattern)})
+
+    def _has_results(self) -> bool:
+        """Whether something is there that took long to make and that no restart goes on from by itself."""
+        if self._verb == "validate":
+            return _summary(self.path).get("ended") == "finished"
+        return any(self.path.glob(_RESULTS.get(self._verb, "checkpoints/*.ckpt")))
+
+    def _told(self) -> str:
+        """The earlier run in a few words."""
+        summary, mark = _summary(self.path), read_mark(self.path)
+        problems = summary.get("problems_seen", summary.get("problems"))
+        facts = [
+            f"{problems:,} problems" if isinstance(problems, int) else "",
+            str(summary.get("ended", "not finished")),
+            f"started {mark.started}" if mark is not None and mark.started else "",
+        ]
+        return ", ".join(filter(None, facts))
+
+    def _choices(self) -> str:
+        resume = "go on with it by --ckpt_path=last, " if self._verb == "fit" else ""
+        return f"{resume}{_another_folder()}, or replace it by --overwrite"
+
+
+_RESULTS = {"fit": "checkpoints/*.ckpt", "test": "predictions.jsonl"}
+"""By verb, the files that a run does not replace unasked."""
+_GOES_ON = ("test", "predict")
+"""Verbs that, started again, go on from what an interrupted run has left."""
+_ANOTHER = "--trainer.logger.init_args.name=NAME"
+
+
+def _another_folder() -> str:
+    return f"give this run another folder ({_ANOTHER})"
+
+
+def read_mark(folder: Path) -> Mark | None:
+    """What `run.json` says; without values if it was cut off; None if there is none."""
+    try:
+        text = (folder / MARK).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        values = json.loads(text)
+        return Mark(str(values["verb"]), str(values["settings"]), str(values["started"]))
+    except (ValueError, TypeError, KeyError):
+        return Mark("", "", "") if text else None
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _locked(file: Path) -> int:
+    """An open, locked descriptor of the file, which is made if it isn't there.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(file)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # removed by the process that held it until now
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _require_unlocked(folder: Path) -> None:
+    try:
+        os.close(_locked(folder / MARK))
+    except BlockingIOError:
+        raise UserError(f"another process is writing to {folder}: wait for it.") from None
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Those of the folders, inner ones first, that hold nothing."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+@runtime_checkable
+class WritesToFolder(Protocol):
+    """A logger with a folder of its own, as Lightning's CSVLogger and TensorBoardLogger have."""
+
+    @property
+    def log_dir(self) -> str: ...
+
+
+def run_folder_of(loggers: Iterable[object], otherwise: str) -> Path:
+    """The folder of the first logger that has one, or else `otherwise`."""
+    return Path(next((logger.log_dir for logger in loggers if isinstance(logger, WritesToFolder)), otherwise))
