@@ -15,7 +15,7 @@ help: ## list the verbs
 setup: $(READY) ## make .venv with everything installed (PYTHON=python3.12 chooses the interpreter)
 
 quickstart: $(READY) ## train the tiny flow online and print its summary, two minutes on two cores
-	.venv/bin/python -m flowdpo_pl fit --config configs/quickstart.yaml
+	.venv/bin/python -m flowdpo_pl fit --config configs/quickstart.yaml --overwrite=same
 
 smollm2: models/smollm2 ## write SmolLM2-135M-Instruct to models/smollm2, for configs/smollm2
 

@@ -105,6 +105,7 @@ class PacedCheckpoint(Checkpoint, ABC):
         self._interruption.stop()
         if self._can_save:
             self._save_once(trainer)
+            trainer.print(f"Saved ({self.newest()}): the same command with --ckpt_path=last goes on.")
         elif self._between_batches is not None:
             trainer.print(f"Stopped inside a batch; the newest checkpoint is {self.newest()}.")
         self._trainer = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from argparse import ArgumentError
@@ -10,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from flowdpo_pl.errors import UserError, one_sentence
+from flowdpo_pl.errors import Interrupted, UserError, one_sentence
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 OWN_VERBS = {
@@ -39,6 +40,8 @@ def main() -> None:
             run_trainer()
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
+    except KeyboardInterrupt:
+        raise Interrupted(signal.SIGINT) from None
     except ArgumentError as error:
         sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")
     except ValueError as error:

@@ -5,43 +5,80 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from signal import SIGINT, SIGTERM
+from types import FrameType
+from typing import Self
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import Interrupted, UserError
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 
 
-def run_logged(command: Sequence[str], log: Path, name: str, watch: Callable[[str], None]) -> None:
+class EndSignals:
+    """Hears, as a context, what asks this program to end, and raises nothing: no moment is a bad one."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._hear) for number in (SIGINT, SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def end_if_heard(self) -> None:
+        """
+        Raises:
+            Interrupted: something was heard.
+        """
+        if self.heard:
+            raise Interrupted(self.heard[0])
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self.heard.append(number)
+
+
+def run_logged(
+    command: Sequence[str], log: Path, name: str, watch: Callable[[str], None], signals: EndSignals
+) -> None:
     """Run `command` to its end, appending what it prints to `log`.
 
     Args:
         command: program and arguments.
         log: the log file; it is made with its folder.
         name: of the stage, for messages.
-        watch: told of the log's last line about once a second.
+        watch: told of the log's last line twice a second.
+        signals: the child is interrupted whenever one is heard.
 
     Raises:
+        Interrupted: the child did not come to its end because of a signal.
         UserError: the command failed; its last line and its log are named.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        # A session of its own: an interrupt reaches the child once, from here, and it saves its run.
+        # A session of its own: an interrupt reaches the child from here alone, and it saves its run.
         child = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
         )
+        passed_on = 0
         try:
             while child.poll() is None:
+                if len(signals.heard) > passed_on:
+                    passed_on += 1
+                    child.send_signal(SIGINT)
                 watch(last_line(log))
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     child.wait(_LOOK_SECONDS)
-                except subprocess.TimeoutExpired:
-                    continue
         finally:
             if child.poll() is None:
-                child.send_signal(signal.SIGINT)
+                child.send_signal(SIGINT)
                 child.wait()
     if child.returncode:
+        signals.end_if_heard()
         raise UserError(f"{name} failed ({last_line(log) or child.returncode}): see {log}")
 
 

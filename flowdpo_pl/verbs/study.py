@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import Interrupted, UserError
 from flowdpo_pl.results.atomic_writes import whole_file
-from flowdpo_pl.verbs.stage_run import run_logged
+from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_report import Report, write_report
 from flowdpo_pl.verbs.study_stage import Stage
 
@@ -124,11 +122,10 @@ def study(
             command = f"{step.stage.verb} {' '.join(step.stage.configs)}  {step.stage.arguments}"
             print(f"{step.state:<12} {step.here}: {command}")
         return
-    with _terminated_as_interrupted():
-        for step in steps:
-            if only in (None, step.name):
-                _require_done(step, steps)
-                _run(step)
+    for step in steps:
+        if only in (None, step.name):
+            _require_done(step, steps)
+            _run(step)
     if report is not None and only is None:
         folders = {seed: {step.name: step.here for step in steps if step.seed == seed} for seed in seeds}
         write_report(report, folders, output / "report")
@@ -190,13 +187,34 @@ def _run(step: Step) -> None:
     )
     done = False
     try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        with (
+            EndSignals() as signals,
+            Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+        ):
             task = progress.add_task(step.title, total=None, line="")
-            run_logged(command, step.log, step.title, lambda line: progress.update(task, line=line[:100]))
+            show = lambda line: progress.update(task, line=line[:100])  # noqa: E731
+            run_logged(command, step.log, step.title, show, signals)
+        _require_finished(step)
         done = True
+    except Interrupted:
+        say("interrupted; the same command goes on")
+        raise
     finally:
         step.mark(done, before + time.monotonic() - start, command)
+    signals.end_if_heard()
     say(f"done in {_duration(step.marker()['seconds'])}")
+
+
+def _require_finished(step: Step) -> None:
+    """A stage without an error is done only if its own summary, where it writes one, says so too.
+
+    Raises:
+        UserError: it was ended by something else.
+    """
+    folder = step.here if step.stage.verb == "fit" else step.here / step.stage.verb
+    file = folder / "summary.json"
+    if file.exists() and (ended := json.loads(file.read_text(encoding="utf-8")).get("ended")) != "finished":
+        raise UserError(f"{step.title} has not finished ({ended}): the same command goes on; see {step.log}")
 
 
 def _set_aside(folder: Path) -> None:
@@ -207,15 +225,3 @@ def _set_aside(folder: Path) -> None:
 
 def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """A request to end reaches the running stage, which saves its run."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated; the same command goes on"))
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on")
-    finally:
-        signal.signal(signal.SIGTERM, before)

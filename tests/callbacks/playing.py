@@ -47,6 +47,7 @@ class Playing(LightningModule):
         self.adapters = torch.nn.ModuleDict({agent: torch.nn.Linear(3, 3) for agent in ("answer", "stop")})
         self.accuracy = ProgressiveAccuracy(window=WINDOW)
         self.problems_seen = 0
+        self.at_boundary = False
         self.trees: tuple[RolloutTree, ...] = ()
         self.seed = 7
 
@@ -67,7 +68,9 @@ class Playing(LightningModule):
         self.accuracy.reset()
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> dict[str, float]:
+        self.at_boundary = True
         self.before_batch(self.problems_seen)
+        self.at_boundary = False
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         noise = torch.randn(3)

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flowdpo_pl.errors import UserError
-from flowdpo_pl.verbs.stage_run import last_line, run_logged
+from flowdpo_pl.errors import Interrupted, UserError
+from flowdpo_pl.verbs.stage_run import EndSignals, last_line, run_logged
 
 
 def python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
 
 
-def ignored(line: str) -> None:
-    """The usual `watch`."""
+def run(command: list[str], log: Path, name: str, watch: Callable[[str], None] = lambda line: None) -> None:
+    with EndSignals() as signals:
+        run_logged(command, log, name, watch, signals)
 
 
 def test_output_and_errors_are_appended_to_the_log(tmp_path: Path) -> None:
     log = tmp_path / "new" / "log.txt"
-    run_logged(python("print('out')"), log, "a", ignored)
-    run_logged(python("import sys; print('err', file=sys.stderr)"), log, "a", ignored)
+    run(python("print('out')"), log, "a")
+    run(python("import sys; print('err', file=sys.stderr)"), log, "a")
     assert log.read_text() == "out\nerr\n"
 
 
 def test_a_failure_is_told_by_its_last_line_or_else_by_its_code(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^stage x failed \(no such luck\): see .*log.txt$"):
-        run_logged(python("import sys; sys.exit('no such luck')"), tmp_path / "log.txt", "stage x", ignored)
+        run(python("import sys; sys.exit('no such luck')"), tmp_path / "log.txt", "stage x")
     with pytest.raises(UserError, match=r"stage y failed \(7\)"):
-        run_logged(python("import sys; sys.exit(7)"), tmp_path / "other.txt", "stage y", ignored)
+        run(python("import sys; sys.exit(7)"), tmp_path / "other.txt", "stage y")
 
 
 def test_the_last_line_is_watched_while_the_child_runs(tmp_path: Path) -> None:
@@ -46,27 +50,59 @@ def test_the_last_line_is_watched_while_the_child_runs(tmp_path: Path) -> None:
         "print('ready', flush=True)\n"
         "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\n"
     )
-    run_logged([*python(program), str(tmp_path / "go")], tmp_path / "log.txt", "a", watch)
+    run([*python(program), str(tmp_path / "go")], tmp_path / "log.txt", "a", watch)
     assert seen[-1] == "ready"
 
 
+WAITING = (
+    "import pathlib, sys, time\n"
+    "try:\n"
+    "    print('ready', flush=True)\n"
+    "    time.sleep(60)\n"
+    "except KeyboardInterrupt:\n"
+    "    pathlib.Path(sys.argv[1]).touch()\n"
+    "    sys.exit(int(sys.argv[2]))\n"
+)
+
+
 def test_a_child_is_interrupted_and_waited_for_when_its_watcher_gives_up(tmp_path: Path) -> None:
+    def watch(line: str) -> None:
+        if line == "ready":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run([*python(WAITING), str(tmp_path / "saved"), "0"], tmp_path / "log.txt", "a", watch)
+    assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_asks_this_program_to_end_interrupts_the_child(number: int, tmp_path: Path) -> None:
+    def watch(line: str) -> None:
+        if line == "ready" and not sent:
+            sent.append(line)
+            os.kill(os.getpid(), number)
+
+    sent: list[str] = []
+    with pytest.raises(Interrupted) as ended:
+        run([*python(WAITING), str(tmp_path / "saved"), "130"], tmp_path / "log.txt", "a", watch)
+    assert ended.value.code == 128 + number and (tmp_path / "saved").exists()
+
+
+def test_a_child_that_comes_to_its_end_all_the_same_is_done_before_this_program_ends(tmp_path: Path) -> None:
     program = (
-        "import pathlib, sys, time\n"
-        "try:\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
-        "except KeyboardInterrupt:\n"
-        "    pathlib.Path(sys.argv[1]).touch()\n"
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "print('ready', flush=True); time.sleep(1); print('done')"
     )
 
     def watch(line: str) -> None:
-        if line == "ready":
-            raise KeyboardInterrupt
+        if line == "ready" and not signals.heard:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(KeyboardInterrupt):
-        run_logged([*python(program), str(tmp_path / "saved")], tmp_path / "log.txt", "a", watch)
-    assert (tmp_path / "saved").exists()
+    with EndSignals() as signals:
+        run_logged(python(program), tmp_path / "log.txt", "a", watch, signals)
+        with pytest.raises(Interrupted):
+            signals.end_if_heard()
+    assert last_line(tmp_path / "log.txt") == "done"
 
 
 @pytest.mark.parametrize(

@@ -140,11 +140,12 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
         "s.study({'slow': Stage('wait', arguments={'output': '{here}'})}, pathlib.Path('out'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    child = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not Path("waiting").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
-    _, said = child.communicate(timeout=120)
-    assert Path("interrupted").exists() and b"the same command goes on" in said
+    said = child.communicate(timeout=120)
+    assert Path("interrupted").exists() and b"the same command goes on" in said[0]
+    assert child.returncode == 128 + signal.SIGTERM
     assert not json.loads(Path("out/seed0/slow/stage.json").read_text())["done"]
