@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_values import BatchValues
@@ -109,6 +108,8 @@ class AdapterCheckpoint(PacedCheckpoint):
         return None
 
     def _best_of(self, path: Path) -> int | None:
+        import torch
+
         states: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")["callbacks"]
         found: int | None = states.get(self.state_key, {}).get("best_problems")
         return found

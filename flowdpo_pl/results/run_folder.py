@@ -112,8 +112,9 @@ class RunFolder:
             else:
                 place.unlink(missing_ok=True)
         mark = Mark(self._verb, self._settings, time.strftime("%Y-%m-%d %H:%M:%S"))
-        os.truncate(self._lock, 0)
-        os.pwrite(self._lock, (json.dumps(asdict(mark), indent=2) + "\n").encode(), 0)
+        text = (json.dumps(asdict(mark), indent=2) + "\n").encode()
+        os.pwrite(self._lock, text, 0)  # in place: the lock is on this file
+        os.truncate(self._lock, len(text))
         os.fsync(self._lock)
         self._begun = True
 

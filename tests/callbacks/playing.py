@@ -36,13 +36,22 @@ def do_nothing(problems_seen: int) -> None:
 
 
 class Playing(LightningModule):
-    """Plays `max_problems` problems, four at a time; uses the global generator, which callbacks must not."""
+    """Plays `max_problems` problems, four at a time; uses the global generator, which callbacks must not.
 
-    def __init__(self, max_problems: int = 16, before_batch: Callable[[int], None] = do_nothing) -> None:
+    `while_played` is called where nothing of a batch counts yet, `before_batch` where it may be half learnt.
+    """
+
+    def __init__(
+        self,
+        max_problems: int = 16,
+        before_batch: Callable[[int], None] = do_nothing,
+        while_played: Callable[[int], None] = do_nothing,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.max_problems = max_problems
         self.before_batch = before_batch
+        self.while_played = while_played
         torch.manual_seed(3)
         self.adapters = torch.nn.ModuleDict({agent: torch.nn.Linear(3, 3) for agent in ("answer", "stop")})
         self.accuracy = ProgressiveAccuracy(window=WINDOW)
@@ -69,8 +78,9 @@ class Playing(LightningModule):
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> dict[str, float]:
         self.at_boundary = True
-        self.before_batch(self.problems_seen)
+        self.while_played(self.problems_seen)
         self.at_boundary = False
+        self.before_batch(self.problems_seen)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         noise = torch.randn(3)

@@ -88,6 +88,36 @@ def test_the_best_score_survives_a_resume(tmp_path: Path) -> None:
     assert load(last)["cursor"] == 40
 
 
+def test_a_run_that_goes_on_elsewhere_takes_last_and_best_along(tmp_path: Path) -> None:
+    save(tmp_path / "a", module=FixedWindow(max_problems=32))
+    came_from = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    with pytest.raises(Stopped):
+        save(tmp_path / "b", module=FixedWindow(40, before_batch=stop_at(32)), ckpt_path=came_from)
+    assert names(tmp_path / "b" / "adapters") == {"problems_000032", "last", "best"}
+    assert load(tmp_path / "b" / "checkpoints" / "best.ckpt")["cursor"] == 24
+    assert load(tmp_path / "b" / "checkpoints" / "last.ckpt")["cursor"] == 32
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_best_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    save(tmp_path / "a", module=FixedWindow(max_problems=32))
+    (tmp_path / "a" / "checkpoints" / "best.ckpt").unlink()
+    came_from = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    save(tmp_path / "b", module=FixedWindow(max_problems=40), ckpt_path=came_from)
+    assert load(tmp_path / "b" / "checkpoints" / "best.ckpt")["cursor"] == 40
+
+
+def test_what_comes_after_an_earlier_checkpoint_goes_when_a_run_goes_on_from_it(tmp_path: Path) -> None:
+    save(tmp_path, module=FixedWindow(max_problems=32), keep_last=None)
+    earlier = tmp_path / "checkpoints" / "problems_000016.ckpt"
+    with pytest.raises(Stopped):
+        module = FixedWindow(32, before_batch=stop_at(16))
+        save(tmp_path, module=module, keep_last=None, ckpt_path=earlier)
+    assert names(tmp_path / "adapters") == {"problems_000008", "problems_000016", "last"}, "best was later"
+    assert load(tmp_path / "checkpoints" / "last.ckpt")["cursor"] == 16
+
+
 def test_without_a_full_window_there_is_no_best(tmp_path: Path) -> None:
     callback = AdapterCheckpoint(every_n_problems=4)
     fit(tmp_path, callback, module=FixedWindow(max_problems=8), enable_checkpointing=True)

@@ -1,8 +1,13 @@
-"""The pace, what an exception saves, and that nothing is half written."""
+"""The pace, what exceptions and signals save, and that nothing is half written.
+
+Also tests `callbacks.interruption`.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.pace import Pace
 from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from flowdpo_pl.errors import Interrupted
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, trainer
 
 
@@ -23,9 +29,10 @@ class Positions(PacedCheckpoint):
         self.saved: list[int] = []
         self.fails_at = fails_at
 
-    def follow(self, module: LightningModule) -> None:
+    def follow(self, module: LightningModule) -> Playing:
         assert isinstance(module, Playing)
         self.module = module
+        return module
 
     def position(self, trainer: Trainer) -> int:
         return self.module.problems_seen
@@ -85,12 +92,67 @@ def test_an_exception_inside_a_batch_saves_nothing_and_says_so(
     assert "Stopped inside a batch; the newest checkpoint is that of [8]." in capsys.readouterr().out
 
 
+def test_an_exception_while_a_batch_is_played_saves_the_boundary(tmp_path: Path) -> None:
+    callback = Positions(8)
+    with pytest.raises(Stopped):
+        run(tmp_path, callback, Playing(while_played=stop_at(12)))
+    assert callback.saved == [8, 12]
+
+
+def send(number: int, *where: int) -> Callable[[int], None]:
+    """Ends this process as often as `where` names the problems seen."""
+
+    def check(seen: int) -> None:
+        for _ in range(where.count(seen)):
+            os.kill(os.getpid(), number)
+
+    return check
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_batch_is_played_saves_at_once_and_ends_the_run_after_the_batch(
+    number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    callback = Positions(8)
+    with pytest.raises(Interrupted) as ended:
+        run(tmp_path, callback, Playing(while_played=send(number, 4)))
+    assert ended.value.code == 128 + number
+    assert callback.saved == [4, 8, 8], "at the signal, at its pace, and when the run ends"
+    assert "asked to end: saved (that of [4]); the batch is finished first" in capfd.readouterr().err
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_signal_while_a_batch_is_learnt_keeps_the_boundary_before_it_until_the_batch_is_done(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    callback = Positions(8)
+    with pytest.raises(Interrupted):
+        run(tmp_path, callback, Playing(before_batch=send(signal.SIGTERM, 8)))
+    assert callback.saved == [8, 12]
+    assert "asked to end: the batch is finished first" in capfd.readouterr().err
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    played, learnt = Positions(8), Positions(8)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "a", played, Playing(while_played=send(signal.SIGTERM, 12, 12)))
+    with pytest.raises(Interrupted):
+        run(tmp_path / "b", learnt, Playing(before_batch=send(signal.SIGTERM, 12, 12)))
+    assert (played.saved, learnt.saved) == ([8, 12, 12], [8])
+
+
+def test_a_development_run_saves_nothing(tmp_path: Path) -> None:
+    assert run(tmp_path, Positions(4), Playing(), fast_dev_run=2) == []
+
+
 @pytest.mark.parametrize(("ranks", "saved"), [(1, [4]), (2, [])])
 def test_with_several_ranks_an_exception_saves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int, saved: list[int]
 ) -> None:
     callback, module, runner = Positions(8), Playing(), trainer(tmp_path)
     callback.setup(runner, module, "fit")
+    callback.on_train_start(runner, module)
     module.problems_seen = 4
     callback.on_train_batch_end(runner, module, {}, None, 0)
     monkeypatch.setattr(Trainer, "world_size", ranks)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from callbacks.batch_values import BatchValues
 from callbacks.play_callback import PlayCallback, run_folder
@@ -77,9 +78,10 @@ def test_other_ranks_are_told_only_where_asked(tmp_path: Path) -> None:
     class Elsewhere:
         """A trainer of another rank."""
 
-        is_global_zero = False
-        log_dir = None
-        default_root_dir = tmp_path
+        is_global_zero = fast_dev_run = False
+        loggers = ()
+        default_root_dir = str(tmp_path)
+        strategy = SingleDeviceStrategy()
 
     for heard, told in ((Heard(), []), (Everywhere(), ["started", "batch", "ended"])):
         module: Any = Playing()

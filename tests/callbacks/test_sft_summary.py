@@ -37,6 +37,7 @@ class Taught(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.epochs, self.stop_at, self.seed, self.step = epochs, stop_at, 7, 0
+        self.at_boundary = False
 
     def identity(self) -> dict[str, object]:
         return {"base": "none"}

@@ -49,7 +49,7 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
         def costly(self) -> int:
             raise AssertionError("evaluated")
 
-        problems_seen = max_problems = trees = seed = results = problems_expected = costly
+        problems_seen = max_problems = trees = seed = at_boundary = results = problems_expected = costly
         identity = save_adapters = save_adapter = resume_from = summary = costly
 
     module = Costly()
