@@ -1,4 +1,4 @@
-"""Play on a GPU is the play of a CPU: by the same oracles, of any batch shape, compiled or not, short of memory."""
+"""Play on a GPU is that of a CPU: by the same oracles, in any batch shape, compiled or not, short of room."""
 
 from __future__ import annotations
 
