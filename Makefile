@@ -7,7 +7,7 @@ READY := .venv/.ready
 READY_OLDEST := .venv-oldest/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 test test-oldest check bench
+.PHONY: help setup quickstart smollm2 test test-oldest gpu check bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,10 @@ test: $(READY) ## run the tests
 
 test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, in .venv-oldest
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)
+
+gpu: $(READY) ## run the tests and the benchmark that need a GPU
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/gpu
+	.venv/bin/python -m benchmarks.gpu
 
 check: $(READY) ## check format, lint and strict types
 	.venv/bin/ruff format --check .

@@ -66,7 +66,7 @@ def end_to_end(
         mined = mine(play.trees)
         updating = time.perf_counter()
         for agent in ours.flow.agents:
-            _padded_update(learner, agent, mined.of(agent), pairs_at_once)
+            padded_update(learner, agent, mined.of(agent), pairs_at_once)
         optimizer.zero_grad()
         return {
             "problems_per_second": len(problems) / (time.perf_counter() - started),
@@ -91,7 +91,7 @@ def end_to_end(
     )  # fmt: skip
 
 
-def _padded_update(
+def padded_update(
     learner: PreferenceLearner, agent: str, pairs: Sequence[PreferencePair], pairs_at_once: int
 ) -> None:
     """Forward, backward and reference of every pair as two padded sequences."""

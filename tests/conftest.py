@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from zlib import crc32
 
 import pytest
@@ -48,6 +49,7 @@ class World:
     """A tiny model with two moved adapters, through our code and through the oracle's."""
 
     folder: Path
+    adapters: Path
     agents: Agents
     prompts: PromptBook
     head: OutputHead
@@ -82,11 +84,22 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return folder
 
 
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """Where worlds are; tests/gpu has its own."""
+    return torch.device("cpu")
+
+
 @pytest.fixture
-def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., World]:
-    def make(family: str = "llama", seed: int = 0, activation_checkpointing: bool = False) -> World:
+def make_world(models: Callable[[str], Path], tmp_path: Path, device: torch.device) -> Callable[..., World]:
+    def make(
+        family: str = "llama",
+        seed: int = 0,
+        activation_checkpointing: bool = False,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+    ) -> World:
         folder = models(family)
-        model, tokenizer = BaseModel(str(folder), dtype="float32").load()
+        model, tokenizer = BaseModel(str(folder), dtype=dtype).load()
         agents = Agents(
             model, (ANSWER, STOP), LoraSettings(r=4, alpha=8, dropout=0.0), seed, activation_checkpointing
         )
@@ -96,13 +109,15 @@ def make_world(models: Callable[[str], Path], tmp_path: Path) -> Callable[..., W
                 for parameter in agents.parameters_of(name):  # trained adapters, not the zero start
                     parameter.data.normal_(std=0.15)
         agents.save(tmp_path / "adapters")
+        agents.to(device)
         end_ids = end_token_ids(model, tokenizer)
         return World(
             folder=folder,
             agents=agents,
             prompts=PromptBook(PROMPTS, tokenizer, end_ids),
             head=agents.head(end_ids),
-            plain=PlainAgents(folder, tmp_path / "adapters", agents.names),
+            plain=PlainAgents(folder, tmp_path / "adapters", agents.names, device),
+            adapters=tmp_path / "adapters",
             draws=Draws(seed),
             flow=AnswerStopFlow(chunk_tokens=5, max_chunks=3),
         )

@@ -18,26 +18,35 @@ from flowdpo_pl.draws import Draws, uniforms
 from flowdpo_pl.learn.losses import PairScores, PreferenceLoss
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.play.prompts import PromptBook
-from flowdpo_pl.types import Agent, Move, PreferencePair
+from flowdpo_pl.types import Agent, Move, PreferencePair, RolloutTree
 
+_CPU = torch.device("cpu")
 Logits = Callable[[Agent | None, Sequence[int]], Tensor]
 
 
 class PlainAgents:
     """The same adapters through stock transformers and stock PEFT."""
 
-    def __init__(self, folder: Path, adapters: Path, names: Sequence[Agent]) -> None:
-        base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    def __init__(
+        self,
+        folder: Path,
+        adapters: Path,
+        names: Sequence[Agent],
+        device: torch.device = _CPU,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        base = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=dtype)
         self.model = PeftModel.from_pretrained(
             base, adapters / names[0], adapter_name=names[0], is_trainable=True
         )
         for name in names[1:]:
             self.model.load_adapter(str(adapters / name), adapter_name=name, is_trainable=True)
-        self.model.eval()
+        self.model.eval().to(device)
+        self.device = device
 
     def logits(self, agent: Agent | None, token_ids: Sequence[int]) -> Tensor:
         """[T, V] for one sequence; without an agent, of the base."""
-        ids = torch.tensor([list(token_ids)])
+        ids = torch.tensor([list(token_ids)], device=self.device)
         if agent is None:
             with self.model.disable_adapter(), torch.no_grad():
                 return self.model(ids).logits[0].float()
@@ -73,7 +82,7 @@ class PlainEngine:
         move, logprobs, others, runners = list(request.forced), [], [], []
         while len(move) < request.max_tokens and move[-1:] != [self.end_ids[0]]:
             logits = self.agents.logits(request.agent, (*request.prefix, *move))[-1]
-            p = merged_logprobs(logits, self.end_ids).double().exp().numpy()
+            p = merged_logprobs(logits, self.end_ids).double().exp().cpu().numpy()
             if not move:
                 p[self.end_ids[0]] = 0
             p = p / p.sum()
@@ -96,7 +105,7 @@ class PlainEngine:
         chosen = []
         for request in requests:
             logits = self.agents.logits(request.agent, (*request.prefix, *request.suffix))[-1]
-            both = logits[list(request.options)].double().softmax(-1).numpy()
+            both = logits[list(request.options)].double().softmax(-1).cpu().numpy()
             key = self.draws.key(request.problem_id, request.branch, request.turn)
             option = _pick(both, uniforms([key], 1)[0, 0])
             mass = float(logits.softmax(-1)[list(request.options)].sum())
@@ -116,7 +125,7 @@ def padded_scores(pairs: Sequence[PreferencePair], prompts: PromptBook, agents: 
         for side, move in (("chosen", pair.chosen), ("rejected", pair.rejected)):
             for who, agent in (("policy", pair.agent), ("reference", None)):
                 scored[f"{who}_{side}"].append(_move_logprob(pair, move, prompts, agents, agent))
-            scored[f"{side}_tokens"].append(torch.tensor(float(len(move.token_ids))))
+            scored[f"{side}_tokens"].append(torch.tensor(float(len(move.token_ids)), device=agents.device))
     return PairScores(**{name: torch.stack(values) for name, values in scored.items()})
 
 
@@ -129,7 +138,22 @@ def _move_logprob(
     if move.option is not None:
         return logits[0, list(prompts.options(pair.agent))].log_softmax(-1)[move.option]
     logprobs = merged_logprobs(logits, prompts.end_ids)
-    return logprobs.gather(1, torch.tensor(move.token_ids)[:, None]).sum()
+    return logprobs.gather(1, torch.tensor(move.token_ids, device=logits.device)[:, None]).sum()
+
+
+def replayed_logprob(
+    tree: RolloutTree, moves: Sequence[Move], index: int, prompts: PromptBook, agents: PlainAgents
+) -> Tensor:
+    """What a move on a path was drawn with: as its score, but no chunk begins with the end token."""
+    pair = PreferencePair(
+        tree.problem, index, moves[index].agent, tuple(moves[:index]), moves[index], moves[index]
+    )
+    score = _move_logprob(pair, moves[index], prompts, agents, pair.agent)
+    if moves[index].option is not None:
+        return score
+    context = prompts.context(pair.agent, pair.problem, pair.prefix)
+    first = merged_logprobs(agents.logits(pair.agent, context.token_ids)[-1:], prompts.end_ids)[0]
+    return score - torch.log1p(-first[prompts.end_ids[0]].exp())
 
 
 def padded_loss(

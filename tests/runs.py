@@ -60,7 +60,8 @@ def data(**options: Any) -> PromptDataModule:
 
 def trainer(folder: Path, *callbacks: Callback, **options: Any) -> Trainer:
     return Trainer(
-        accelerator="cpu",
+        accelerator=options.pop("accelerator", "cpu"),
+        devices=options.pop("devices", 1),
         default_root_dir=folder,
         max_epochs=-1,
         num_sanity_val_steps=0,

@@ -18,13 +18,21 @@ from flowdpo_pl.types import Move, PreferencePair, Problem
 
 
 def full_trees(
-    module: FlowDPOModule, problems: int = 4, prompt_tokens: int = 120, chunk: int = 48, chunks: int = 6
+    module: FlowDPOModule,
+    problems: int = 4,
+    prompt_tokens: int = 120,
+    chunk: int = 48,
+    chunks: int = 6,
+    vocabulary: int = 40_000,
 ) -> list[PreferencePair]:
-    """Every Answer fork of every problem a pair, alternatives that differ from their first token on."""
+    """Every Answer fork of every problem a pair, alternatives that differ from their first token on.
+
+    `vocabulary`: ids of the moves' random tokens end below.
+    """
     rng = np.random.default_rng(0)
 
     def move() -> Move:
-        return Move(ANSWER, tuple(rng.integers(100, 40_000, chunk).tolist()), "")
+        return Move(ANSWER, tuple(rng.integers(100, vocabulary, chunk).tolist()), "")
 
     book = module.players.prompts
     pairs = []

@@ -25,6 +25,7 @@ class StitchedEngine:
     def __init__(self, model: str, agents: Agents, end_ids: Sequence[int], rows: int = 64) -> None:
         """`rows`: sequences in one `generate`."""
         base = AutoModelForCausalLM.from_pretrained(model, dtype=agents.dtype, attn_implementation="sdpa")
+        base.to(agents.device)
         lora = agents.peft.peft_config
         self.model = get_peft_model(base, LoraConfig(**_shape(lora[agents.names[0]])), agents.names[0])
         for name in agents.names[1:]:
@@ -33,7 +34,8 @@ class StitchedEngine:
         for name, parameter in self.model.named_parameters():
             if name in state:
                 parameter.data = state[name].detach().to(agents.dtype)
-        self.model.eval()
+        self.model.eval().to(agents.device)
+        self.device = agents.device
         self.end_ids = list(end_ids)
         self.rows = rows
         self.generated_tokens = 0
@@ -110,7 +112,7 @@ class StitchedEngine:
         for row, sequence in enumerate(sequences):
             ids[row, length - len(sequence) :] = torch.tensor(sequence)
             mask[row, length - len(sequence) :] = 1
-        return ids, mask
+        return ids.to(self.device), mask.to(self.device)
 
 
 def _shape(config: LoraConfig) -> dict[str, object]:

@@ -66,7 +66,8 @@ class Agents(nn.Module):
         self.structure = structure_of(base)
         self.names = tuple(names)
         config = peft_config_on(base, lora)
-        with torch.random.fork_rng(), refused_targets():
+        # drawn on the CPU, so that every device starts alike
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]), refused_targets():
             for index, name in enumerate(self.names):
                 torch.manual_seed(seed * len(self.names) + index)
                 if index == 0:

@@ -122,12 +122,14 @@ def test_packed_log_probabilities_are_those_of_sequences_alone(
         for sequence in sequences():
             logits = world.plain.logits(ANSWER, (*sequence.before, *sequence.move))
             scored = merged_logprobs(logits[len(sequence.before) - 1 : -1], world.prompts.end_ids)
-            expected.append(float(scored.gather(1, torch.tensor(sequence.move)[:, None]).sum()))
+            expected.append(
+                float(scored.gather(1, torch.tensor(sequence.move, device=scored.device)[:, None]).sum())
+            )
     rows = pack_rows(sequences())
     with world.agents.acting_as(ANSWER), torch.no_grad():
         found = [
             value
-            for batch in micro_batches(rows, 10_000, torch.device("cpu"))
+            for batch in micro_batches(rows, 10_000, world.agents.device)
             for value in move_logprobs(world.agents, batch, world.head).tolist()
         ]
     assert sorted(found) == pytest.approx(sorted(expected), abs=1e-4)

@@ -43,7 +43,7 @@ def packed_logprobs(
     trees = pack(pairs, world.prompts)
     pairs_of = dict(zip(trees, by_problem.values(), strict=True))
     scores = {}
-    for batch in micro_batches(trees, budget, torch.device("cpu")):
+    for batch in micro_batches(trees, budget, world.agents.device):
         values = move_logprobs(world.agents, batch, world.head)
         ordered = [pair for tree in batch.trees for pair in pairs_of[tree]]
         for index, pair in enumerate(ordered):

@@ -31,6 +31,7 @@ from tests.models import FAMILIES, write_model
 from tests.runs import MODEL, ROOT, Recorder, data, module, trainer, weights
 from tests.trace_files import world_traces, write_traces
 
+CPU = torch.device("cpu")
 SMOLLM2 = ROOT / "models" / "smollm2"
 
 
@@ -73,11 +74,11 @@ def move(agents: Agents) -> None:
                 parameter.normal_(std=0.15)
 
 
-def reading() -> dict[str, Any]:
+def reading(device: torch.device = CPU) -> dict[str, Any]:
     """Two sequences of nine tokens as arguments of `Agents.hidden`."""
-    positions = torch.arange(9).expand(2, 9)
-    nothing = torch.zeros(2, 9, dtype=torch.long)
-    token_ids = torch.arange(5, 23).view(2, 9)
+    positions = torch.arange(9, device=device).expand(2, 9)
+    nothing = torch.zeros(2, 9, dtype=torch.long, device=device)
+    token_ids = torch.arange(5, 23, device=device).view(2, 9)
     return {
         "token_ids": token_ids,
         "positions": positions,
@@ -89,10 +90,10 @@ def read_and_learn(agents: Agents) -> tuple[Tensor, list[Tensor]]:
     """What decoding sees, then the gradients of an update, in the order of a run."""
     agents.train()
     with agents.decoding_as(ANSWER):
-        decoded = agents.hidden(**reading())
+        decoded = agents.hidden(**reading(agents.device))
     with agents.acting_as(ANSWER):
-        hidden = agents.hidden(**reading())
-        (hidden * torch.linspace(-1, 1, hidden.shape[-1])).sum().backward()
+        hidden = agents.hidden(**reading(agents.device))
+        (hidden * torch.linspace(-1, 1, hidden.shape[-1], device=hidden.device)).sum().backward()
     gradients = [parameter.grad for parameter in agents.parameters_of(ANSWER)]
     return decoded, [gradient for gradient in gradients if gradient is not None]
 

@@ -110,15 +110,18 @@ class NativeEngine:
         play: Callable[[Agent, list[Request], list[Row]], list[Result]],
     ) -> Iterator[tuple[int, Result]]:
         """Play a micro-batch, in halves where memory runs out; yields (index of the request, result)."""
+        results: list[Result] | None = None
         try:
             results = play(agent, [request for _, _, request in batch], [row for _, row, _ in batch])
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
-                yield from self._within_memory(agent, half, play)
-        else:
+        if results is not None:
             yield from zip((index for index, _, _ in batch), results, strict=True)
+            return
+        # not in the handler, where the traceback keeps all that the failed try had allocated
+        for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+            yield from self._within_memory(agent, half, play)
 
     def _write(self, agent: Agent, requests: list[WriteRequest], rows: list[Row]) -> list[Written]:
         keys = self._keys(requests)

@@ -6,6 +6,7 @@ Also tests `play.engines.reader` and `play.engines.writing`: the engine is made 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.attention import View
 from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
@@ -61,13 +63,15 @@ def test_out_of_memory_halves_a_wave_and_changes_no_draw(
 ) -> None:
     world = make_world()
     together = world.rollouts().play(problems, NodeAlternatives()).trees
-    hidden, refused = world.agents.hidden, []
+    hidden = world.agents.hidden
+    refused: list[weakref.ref[View]] = []
 
-    def small_machine(token_ids: Tensor, *rest: object) -> Tensor:
+    def small_machine(token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
+        assert not any(held() for held in refused)  # what a try had allocated is free before the next
         if len(token_ids) > 3:
-            refused.append(len(token_ids))
+            refused.append(weakref.ref(view))
             raise torch.OutOfMemoryError
-        return hidden(token_ids, *rest)  # type: ignore[arg-type]
+        return hidden(token_ids, positions, view)
 
     monkeypatch.setattr(world.agents, "hidden", small_machine)
     halved = world.rollouts().play(problems, NodeAlternatives()).trees
@@ -89,7 +93,7 @@ def test_greedy_equals_transformers_generate(
     world.plain.model.set_adapter(ANSWER)
     for request, written in zip(requests, engine.write(requests), strict=True):
         generated = world.plain.model.generate(
-            torch.tensor([request.prefix]),
+            torch.tensor([request.prefix], device=world.agents.device),
             max_new_tokens=24,
             do_sample=False,
             begin_suppress_tokens=[end_id],
