@@ -26,7 +26,7 @@ test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, 
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)
 
 gpu: $(READY) ## run the tests and the benchmark that need a GPU
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/gpu
+	TORCHINDUCTOR_COMPILE_THREADS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/gpu
 	.venv/bin/python -m benchmarks.gpu
 
 check: $(READY) ## check format, lint and strict types

@@ -351,8 +351,6 @@ def gpu(
         guarded.run("play_bf16", lambda: bench.play(modules["bf16"]))
         guarded.run("update_packed", lambda: bench.update(modules["bf16"]))
         guarded.run("update_padded", lambda: bench.padded(modules["bf16"]))
-        guarded.run("play_stitched", lambda: bench.stitched(modules["bf16"]), needs=10)
-        guarded.run("play_bf16_compiled", lambda: bench.compiled_play(modules["bf16"]), needs=20)
         guarded.run("load_nf4", lambda: load("nf4", "nf4"))
         guarded.run("play_nf4", lambda: bench.play(modules["nf4"]))
         guarded.run("update_nf4", lambda: bench.update(modules["nf4"]))
@@ -360,6 +358,8 @@ def gpu(
         guarded.run("quickstart", lambda: bench.quickstart("all", guarded.left, problems), needs=15)
         few = ("--trainer.deterministic=true", "--model.max_problems=32")
         guarded.run("deterministic", lambda: bench.quickstart("few", guarded.left, *few), needs=10)
+        guarded.run("play_bf16_compiled", lambda: bench.compiled_play(modules["bf16"]), needs=20)
+        guarded.run("play_stitched", lambda: bench.stitched(modules["bf16"]), needs=10)
         guarded.run("play_nf4_compiled", lambda: bench.compiled_play(modules["nf4"]), needs=30)
     ratios = {
         f"{what}: {above} over {below}": guarded.ratio(above, below, what)

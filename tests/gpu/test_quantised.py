@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
@@ -34,9 +35,11 @@ def test_it_plays_learns_and_reloads_to_the_same(
     tmp_path: Path,
 ) -> None:
     run, recorder = flow_dpo(wide("llama"), quantization), Recorder()
-    fitting = trainer(tmp_path, recorder, accelerator=accelerator)
+    where: set[torch.device] = set()
+    look = LambdaCallback(on_train_end=lambda *_: where.update(tensor.device for tensor in frozen(run)))
+    fitting = trainer(tmp_path, recorder, look, accelerator=accelerator)
     fitting.fit(run, data())
-    assert {tensor.device for tensor in frozen(run)} == {device}
+    assert where == {device}
     for agent in (ANSWER, STOP):
         assert any(values[f"{agent}/pairs"] for values in recorder.values)
         assert all(not values[f"{agent}/updates_set_aside"] for values in recorder.values)

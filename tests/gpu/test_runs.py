@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from flowdpo_pl.model.base import BaseModel
@@ -52,11 +53,18 @@ def same_learning(one: FlowDPOModule, other: FlowDPOModule) -> bool:
 
 
 def test_everything_is_on_the_device_and_both_agents_learn(
-    whole: tuple[FlowDPOModule, Recorder], device: torch.device
+    accelerator: str, device: torch.device, tmp_path: Path
 ) -> None:
-    run, recorder = whole
-    assert run.device == device == run.agents.device
-    assert {parameter.device for parameter in run.agents.parameters()} == {device}
+    class Where(Recorder):
+        """Looks before the run is over: Lightning then takes the module back to the CPU."""
+
+        def on_train_end(self, trainer: Trainer, pl_module: FlowDPOModule) -> None:  # type: ignore[override]
+            self.devices = {parameter.device for parameter in pl_module.agents.parameters()}
+            self.devices |= {pl_module.device, pl_module.agents.device}
+
+    run, recorder = module(), Where()
+    trainer(tmp_path, recorder, accelerator=accelerator).fit(run, data())
+    assert recorder.devices == {device}
     before = weights(module())
     for agent in (ANSWER, STOP):
         assert sum(values[f"{agent}/pairs"] for values in recorder.values) > 0

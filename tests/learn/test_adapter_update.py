@@ -54,7 +54,7 @@ class Trained:
 def test_micro_batches_change_nothing(make_world: Callable[..., World]) -> None:
     whole, cut = Trained(make_world()), Trained(make_world(), budget=1)
     assert len(whole.sizes) == 1 and len(cut.sizes) == len(TREES)
-    torch.testing.assert_close(cut.moved, whole.moved, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(cut.moved, whole.moved, atol=3e-5, rtol=1e-5)  # a GPU adds in any order
     assert cut.step.sums == pytest.approx(whole.step.sums) and whole.step.sums["moves"] == len(TREES)
     assert whole.left == [None] * len(whole.left)
 
@@ -62,7 +62,7 @@ def test_micro_batches_change_nothing(make_world: Callable[..., World]) -> None:
 def test_out_of_memory_starts_over_with_half_the_budget(make_world: Callable[..., World]) -> None:
     whole, halved = Trained(make_world()), Trained(make_world(), budget=48, room=30)
     assert max(halved.sizes) > 30 and max(halved.sizes[1:]) <= 30
-    torch.testing.assert_close(halved.moved, whole.moved, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(halved.moved, whole.moved, atol=3e-5, rtol=1e-5)
     assert halved.step.sums == pytest.approx(whole.step.sums)
     with pytest.raises(torch.OutOfMemoryError):  # not even one tree has room
         Trained(make_world(), budget=48, room=max(map(len, TREES)) - 1)
