@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.data.json_rows import each_key_once
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 
 
@@ -43,7 +44,7 @@ class Trace:
 
 
 def read_traces(path: Path | str) -> list[Trace]:
-    """All traces of a `.jsonl` or `.parquet` file, in order.
+    """All traces of a `.jsonl` (packed by gzip or not) or `.parquet` file, in order.
 
     Raises:
         UserError: the file does not exist, is of another format, lacks a field, or holds a problem twice.
@@ -76,25 +77,22 @@ def write_parquet(traces: Sequence[Trace], path: Path) -> None:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         from pyarrow import ArrowInvalid, parquet
 
         try:
             rows = parquet.read_table(path).to_pylist()
-        except ArrowInvalid as error:
+        except (ArrowInvalid, OSError) as error:
             raise UserError(f"{path} is not a parquet file: {error}") from error
         for number, values in enumerate(rows, start=1):
             yield f"{path}, row {number}", {**values, "made_by": json.loads(values.get("made_by") or "{}")}
         return
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}, line {number}"
-            try:
-                yield where, json.loads(line, object_pairs_hook=each_key_once)
-            except ValueError as error:
-                raise UserError(
-                    f"{where} is no JSON ({error}): give a trace file that `predict` wrote."
-                ) from error
+    for number, line in text_lines(path):
+        where = f"{path}, line {number}"
+        try:
+            yield where, json.loads(line, object_pairs_hook=each_key_once)
+        except ValueError as error:
+            raise UserError(f"{where} is no JSON ({error}): give a trace file that `predict` wrote.") from error
 
 
 def _trace(values: Any, where: str) -> Trace:

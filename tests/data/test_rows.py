@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flowdpo_pl.data import json_rows as json_module
+from flowdpo_pl.data import packed_files as packed_module
 from flowdpo_pl.data import rows as rows_module
 from flowdpo_pl.data.indexed_rows import Row
 from flowdpo_pl.data.rows import HubRows, names_a_file, open_rows, shuffled_through_buffer
@@ -84,7 +84,7 @@ def test_the_last_line_needs_no_line_end(tmp_path: Path) -> None:
 
 
 def test_large_gzip_files_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_module, "_IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(packed_module, "_IN_MEMORY_BYTES", 10)
     opened = open_rows(write_jsonl(tmp_path / "a.jsonl.gz", numbered(9)))
     assert values(opened.chunks(4, None)) == numbered(9)
 
