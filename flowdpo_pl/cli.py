@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flowdpo_pl.errors import SEED, UserError, require_within
+from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 RUNS = "runs"
@@ -58,6 +59,7 @@ class FlowCLI(LightningCLI):
         _limit_validation(verb, module, config.trainer)
         _place(verb, config)
         _check_checkpoint(config.get("ckpt_path"))
+        require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
 
 
 def _module_for(verb: str, path: str) -> type[LightningModule]:

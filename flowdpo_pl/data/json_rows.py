@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from flowdpo_pl.data.indexed_rows import IndexedRows, Row
+from flowdpo_pl.data.indexed_rows import IndexedRows, Row, digest_of
 from flowdpo_pl.data.packed_files import opened, without_mark
 from flowdpo_pl.errors import UserError
 
@@ -82,11 +82,14 @@ class JsonLines(IndexedRows):
         weakref.finalize(self, self._file.close)
         self._starts = array("Q")
         start = 0
+        digest = hashlib.blake2b(digest_size=8)
         for line in self._file:
             self._parse(len(self._starts), line)
+            digest.update(without_mark(line).rstrip(b"\r\n") + b"\n")
             self._starts.append(start)
             start += len(line)
         self.total = len(self._starts)
+        self.content = digest.hexdigest()
 
     def read(self, indices: Sequence[int]) -> list[Row]:
         rows = []
@@ -115,6 +118,7 @@ class JsonArray(IndexedRows):
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._text = text
+        self.content = digest_of(text.encode())
         self._starts = array("Q")
         place = _past_space(text, 0) + 1
         while True:
@@ -162,6 +166,7 @@ class _Table(IndexedRows):
                 raise UserError(f"{path} has columns of different lengths: make it a list of objects")
             self._rows = [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]
         self.total = len(self._rows)
+        self.content = digest_of(repr(values).encode(errors="surrogatepass"))
 
     def read(self, indices: Sequence[int]) -> list[Row]:
         return [Row(f"{self._path}, row {index + 1}", self._rows[index]) for index in indices]

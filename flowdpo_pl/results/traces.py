@@ -49,9 +49,7 @@ def read_traces(path: Path | str) -> list[Trace]:
     Raises:
         UserError: the file does not exist, is of another format, lacks a field, or holds a problem twice.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"trace file {path} does not exist: make it with `predict`, or name another.")
+    path = require_trace_file(Path(path))
     traces = [_trace(values, where) for where, values in _rows(path)]
     seen: set[str] = set()
     for trace in traces:
@@ -59,6 +57,17 @@ def read_traces(path: Path | str) -> list[Trace]:
             raise UserError(f"{path} holds problem {trace.problem_id} twice: keep one trace a problem.")
         seen.add(trace.problem_id)
     return traces
+
+
+def require_trace_file(path: Path) -> Path:
+    """The path, `~` resolved.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not (path := path.expanduser()).is_file():
+        raise UserError(f"trace file {path} does not exist: make it with `predict`, or name another.")
+    return path
 
 
 def to_line(trace: Trace) -> str:
@@ -92,7 +101,9 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
         try:
             yield where, json.loads(line, object_pairs_hook=each_key_once)
         except ValueError as error:
-            raise UserError(f"{where} is no JSON ({error}): give a trace file that `predict` wrote.") from error
+            raise UserError(
+                f"{where} is no JSON ({error}): give a trace file that `predict` wrote."
+            ) from error
 
 
 def _trace(values: Any, where: str) -> Trace:

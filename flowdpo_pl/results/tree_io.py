@@ -74,7 +74,9 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
         try:
             yield tree_from_dict(json.loads(line))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise UserError(f"{path}, line {number}: not a rollout tree ({error!r}); remove that line") from error
+            raise UserError(
+                f"{path}, line {number}: not a rollout tree ({error!r}); remove that line"
+            ) from error
 
 
 def _problem(data: Json) -> Problem:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flowdpo_pl.data.json_rows import json_value
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.data.rows import open_rows
 from flowdpo_pl.errors import UserError
@@ -18,7 +19,6 @@ from flowdpo_pl.results.predictions import to_line as prediction_line
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.results.traces import to_line as trace_line
 from flowdpo_pl.results.tree_io import read_trees, tree_to_dict
-from flowdpo_pl.data.json_rows import json_value
 from tests.callbacks.evaluating import prediction, trace
 from tests.example_trees import random_tree
 

@@ -149,12 +149,12 @@ def test_a_checkpoint_of_other_data_is_refused_with_what_differs(path: str, tmp_
     data = data_of(path)
     data.setup("fit")
     data.mark_consumed(next(iter(data.train_dataloader())))
-    other = data_of(write_jsonl(tmp_path / "other.jsonl", numbered(29)), seed=7)
+    other = data_of(path, train=ProblemSource(path, answer_field="question"), seed=7)
     other.setup("fit")
     other.load_state_dict(data.state_dict())
     with pytest.raises(
         UserError,
-        match=r"data\.train\.path was .*train\.jsonl and is .*other\.jsonl, data\.seed was 0 and is 7",
+        match=r"data\.train\.answer_field was answer and is question, data\.seed was 0 and is 7",
     ):
         other.train_dataloader()
 
