@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
@@ -107,11 +108,10 @@ class EvaluationModule(AdapterModule):
 
     def _tell_outlook(self) -> None:
         in_data = self._data.problems_expected(self._verb) if self._data is not None else None
-        tokens = (
-            ["model.max_generated_tokens"] if self._max_generated_tokens and self._verb == "predict" else []
-        )
+        counts_tokens = self._verb == "predict" and self._max_generated_tokens is not None
+        others = ["model.max_generated_tokens"] if counts_tokens else []
         source = f"data.{self._verb}"
-        rank_zero_info(outlook(self._verb, 0, source, in_data, self._trainer_limit, tokens))
+        rank_zero_info(outlook(self._verb, 0, source, in_data, self._trainer_limit, others))
 
     def resume_from(self, path: Path) -> None:
         """Take the results of an interrupted run as done.
@@ -149,7 +149,7 @@ class EvaluationModule(AdapterModule):
                 f"model.{own} is {numbers[own]}, but at model.sampling.temperature 0 all are the same: "
                 "set a temperature above 0, or 1."
             )
-        self._verb = stage
+        self._verb = TrainerFn(stage).value
         if stage == "predict":
             self.results = CollectedTraces(self._attempts, self._max_generated_tokens, self._source)
         else:

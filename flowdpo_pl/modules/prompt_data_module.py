@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -122,7 +123,7 @@ class PromptDataModule(LightningDataModule, NamesFiles):
             self.admits = module.admit
         names = tuple(self.sources)
         if stage is not None:
-            names = _sources_read(stage, self.sources, self._validates)
+            names = _sources_read(TrainerFn(stage).value, self.sources, self._validates)
         opened: dict[str, ProblemStream] = {}
         held_out: set[str] = set()
         if (test := self.sources["test"]) is not None and "test" in names:
