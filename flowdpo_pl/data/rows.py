@@ -20,6 +20,7 @@ from pathlib import Path
 from flowdpo_pl.data.indexed_rows import IndexedRows, Row, Rows, Shards
 from flowdpo_pl.data.json_rows import JsonLines, json_rows
 from flowdpo_pl.errors import UserError, some_of
+from flowdpo_pl.model.hub import require_on_hub
 
 LOCAL_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 BUFFER_CHUNKS = 64
@@ -43,6 +44,7 @@ def open_rows(path: str, name: str | None = None, split: str = "train") -> Rows:
     """
     files = files_of(path, name, split)
     if files is None:
+        require_on_hub("path", path, "dataset")
         return HubRows(path, name, split)
     rows = [_rows_of_file(file) for file in files]
     return Shards(rows) if Path(path).expanduser().is_dir() else rows[0]

@@ -160,6 +160,7 @@ def test_hub_sets_are_streamed_and_shuffled_by_the_seed(monkeypatch: pytest.Monk
         asked.append((args, kwargs))
         return FakeHub()
 
+    monkeypatch.setattr(rows_module, "require_on_hub", lambda *args: True)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     opened = open_rows("openai/gsm8k", "main", "train")
     assert asked == [(("openai/gsm8k", "main"), {"split": "train", "streaming": True})]
@@ -200,6 +201,7 @@ def test_an_unreachable_hub_set_is_one_sentence(error: Exception, monkeypatch: p
     def load_dataset(*args: object, **kwargs: object) -> None:
         raise error
 
+    monkeypatch.setattr(rows_module, "require_on_hub", lambda *args: True)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     with pytest.raises(UserError, match="owner/set is neither a file here nor a data set") as caught:
         open_rows("owner/set")
@@ -349,6 +351,7 @@ def test_a_stream_that_breaks_off_says_where(monkeypatch: pytest.MonkeyPatch) ->
             yield from numbered(3)
             raise ValueError("other columns\nthan before")
 
+    monkeypatch.setattr(rows_module, "require_on_hub", lambda *args: True)
     monkeypatch.setattr("datasets.load_dataset", lambda *args, **kwargs: Broken())
     with pytest.raises(UserError, match=r"owner/set train breaks off after row 3 \(other columns\)"):
         list(open_rows("owner/set").chunks(2, None))
