@@ -146,8 +146,9 @@ def _stored_rows(model: PreTrainedModel) -> Iterator[bytes]:
     import torch
     from safetensors import safe_open
 
-    places = {}
-    for file in _folder_of(model).glob("*.safetensors"):
+    places: dict[str, Path] = {}
+    folder = _folder_of(model)
+    for file in folder.glob("*.safetensors") if folder is not None else ():
         with safe_open(file, framework="pt") as stored:
             places |= dict.fromkeys(stored.keys(), file)
     vocabulary = model.config.get_text_config().vocab_size
@@ -162,15 +163,16 @@ def _stored_rows(model: PreTrainedModel) -> Iterator[bytes]:
         yield row.numpy().tobytes()
 
 
-def _folder_of(model: PreTrainedModel) -> Path:
-    """Where the model's files are: the folder it was loaded from, or its copy of the hub's."""
+def _folder_of(model: PreTrainedModel) -> Path | None:
+    """Where the model's files are: the folder that it was loaded from, or its copy of the hub's; or None."""
     from huggingface_hub import try_to_load_from_cache
 
-    folder = Path(model.name_or_path).expanduser()
-    if folder.is_dir():
-        return folder
-    commit = getattr(model.config, "_commit_hash", None)
-    config = try_to_load_from_cache(model.name_or_path, "config.json", revision=commit)
+    name = model.name_or_path or ""
+    folder = Path(name).expanduser()
+    commit = getattr(model.config, "_commit_hash", None)  # of what came from the hub alone
+    if folder.is_dir() or commit is None:
+        return folder if name else None
+    config = try_to_load_from_cache(name, "config.json", revision=commit)
     return Path(config).parent if isinstance(config, str) else folder
 
 

@@ -26,9 +26,9 @@ def require_data_s_end(trainer: Trainer) -> None:
     problems = "model.max_problems says after how many problems a run ends"
     for name, value, unset, instead in (
         ("max_epochs", trainer.max_epochs, -1, passes),
-        ("min_epochs", trainer.min_epochs or None, None, passes),
         ("max_steps", trainer.max_steps, -1, problems),
         ("min_steps", trainer.min_steps, None, problems),
+        ("min_epochs", trainer.min_epochs or None, None, passes),  # Lightning's own is 0, with min_steps 1
         ("overfit_batches", few, 0, f"data.train.limit takes few problems, {passes}"),
         ("limit_train_batches", trainer.limit_train_batches, 1.0, problems),
     ):
