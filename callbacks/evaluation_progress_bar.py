@@ -47,4 +47,7 @@ class EvaluationProgressBar(ProblemBar):
 
     def _show_results(self) -> None:
         results = self._module.results
-        self.show(results.problems, f"right {results.accuracy:.1%} | {results.generated_tokens:,} tokens")
+        expected = self._module.problems_expected
+        self.show(
+            results.problems, expected, f"right {results.accuracy:.1%} | {results.generated_tokens:,} tokens"
+        )

@@ -34,7 +34,7 @@ class FlowProgressBar(PlayCallback, ProblemBar):
     def play_started(self, module: PlayedModule, seen: int) -> None:
         if seen == 0:
             self._pairs = {}
-        self.start(self.verb, seen, module.max_problems)
+        self.start(self.verb, seen, module.problems_expected)
 
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         for agent, number in pairs_by_agent(values).items():
@@ -42,6 +42,7 @@ class FlowProgressBar(PlayCallback, ProblemBar):
         pairs = ", ".join(f"{agent} {number}" for agent, number in self._pairs.items())
         self.show(
             module.problems_seen,
+            module.problems_expected,
             f"right {values['progressive_accuracy']:.1%}, latest {values['window_accuracy']:.1%} | "
             f"pairs {pairs} | {tokens_per_second(values):.0f} tokens/s",
         )

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
 from callbacks.evaluation_log import EvaluationLog
-from callbacks.summary_file import ended, unjudged, versions, write_summary
+from callbacks.summary_file import ending, unjudged, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
@@ -49,7 +49,13 @@ class PredictionLog(EvaluationLog):
             partial.open("w", encoding="utf-8") as file,
         ):
             file.writelines(map(to_line, self._answers.predictions))
-        summary = {"verb": self.verb, "ended": ended(None), **self._module.summary(), "versions": versions()}
+        measured = self._module.summary()
+        summary = {
+            "verb": self.verb,
+            **measured,
+            **ending(measured["ended_by"], None),
+            "versions": versions(),
+        }
         write_summary(self.folder, summary)
         self.path.unlink()
         print_table(summary)
@@ -79,6 +85,7 @@ def print_table(summary: Mapping[str, Any]) -> None:
     console = rich.get_console()
     console.print(table)
     console.print(f"not judged: {unjudged(summary)}")
+    console.print(f"ended by: {summary['ended_by']}")
 
 
 def _share(measured: Mapping[str, Any]) -> str:

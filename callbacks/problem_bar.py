@@ -39,13 +39,13 @@ class ProblemBar(ProgressBar):
         rich.get_console().print(*args)
 
     def start(self, verb: str, seen: int, total: int | None) -> None:
-        """The verb goes on after `seen` problems, of `total` if that is known."""
+        """The verb goes on after `seen` problems, of at most `total` if that is known."""
         if not self._enabled:
             return
         import rich
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._shown, self._verb, self._total = True, verb, total
+        self._shown, self._verb = True, verb
         self._pace.start(seen)
         console = rich.get_console()
         if console.is_terminal:
@@ -54,15 +54,15 @@ class ProblemBar(ProgressBar):
             self._task = self._progress.add_task(verb, total=total, completed=seen)
             self._progress.start()
 
-    def show(self, seen: int, how: str) -> None:
-        """So many problems are done; `how` says how it went."""
+    def show(self, seen: int, total: int | None, how: str) -> None:
+        """So many problems are done, of at most `total` as it is known by now; `how` says how it went."""
         if not self._shown:
             return
-        total = "" if self._total is None else f"/{self._total}"
-        line = f"{self._verb} {seen}{total} problems | {how}"
+        of_total = "" if total is None else f"/{total}"
+        line = f"{self._verb} {seen}{of_total} problems | {how}"
         if self._progress is not None:
-            self._progress.update(self._task, completed=seen, description=line)
-        elif self._pace.due(seen) or seen >= (self._total or math.inf):
+            self._progress.update(self._task, completed=seen, total=total, description=line)
+        elif self._pace.due(seen) or seen >= (total or math.inf):
             print(line, flush=True)
 
     def stop(self) -> None:

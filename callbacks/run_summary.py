@@ -9,7 +9,7 @@ from typing import Any
 
 from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
 from callbacks.play_callback import PlayCallback
-from callbacks.summary_file import ended, training_facts, unjudged, unknown_as_null, write_summary
+from callbacks.summary_file import ending, training_facts, unjudged, unknown_as_null, write_summary
 from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.results.batch_numbers import is_summed
 
@@ -20,9 +20,10 @@ PRODUCTS = ("accuracy_curve.png", "accuracy_curve.csv", "adapters", "checkpoints
 class RunSummary(PlayCallback):
     """Writes `summary.json` to the run folder when the run ends, also by an exception, and prints it briefly.
 
-    Keys: `verb`, `ended` (`finished` or the exception's name), `problems_seen`, `progressive_accuracy` and
-    `window_accuracy` each with `_low` and `_high` (`progressive_low`, ..), `unreadable_gold_rate`,
-    `judging_error_rate` and `timeout_rate`, `pairs` {agent: n},
+    Keys: `verb`, `ended` (`finished` or the exception's name), `ended_by` (`max_problems`, `data`,
+    `max_generated_tokens`, `max_time`, .., or the exception's name), `problems_seen`,
+    `progressive_accuracy` and `window_accuracy` each with `_low` and `_high` (`progressive_low`, ..),
+    `unreadable_gold_rate`, `judging_error_rate` and `timeout_rate`, `pairs` {agent: n},
     `ties` {agent: {kind: n}}, `seconds` {play, score, update, total} (total: wall clock between the start
     and the end of the stream), `generated_tokens`, `generated_tokens_per_second` (of play),
     `peak_memory_bytes`, `seed`, `versions`, `identity`, and `latest`: the last batch's other numbers.
@@ -81,7 +82,7 @@ class RunSummary(PlayCallback):
         seconds = {phase: self._sums.get(f"seconds/{phase}", 0.0) for phase in PHASES}
         summary = {
             "verb": self.verb,
-            "ended": ended(stopped_by),
+            **ending(module.ended_by, stopped_by),
             "problems_seen": module.problems_seen,
             **{name: self._latest.get(name) for name in accuracies},
             **unjudged_shares(self._sums, self._latest),
@@ -117,6 +118,7 @@ def print_summary(summary: Mapping[str, Any], folder: Path) -> None:
     from rich.table import Table
 
     table = Table(title=f"{summary['verb']}: {summary['ended']}", show_header=False)
+    table.add_row("ended by", summary["ended_by"])
     table.add_row("problems", f"{summary['problems_seen']:,}")
     for curve, name in (("progressive", "right, all problems"), ("window", "right, latest problems")):
         if summary[f"{curve}_accuracy"] is not None:

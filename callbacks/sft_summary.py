@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.play_callback import keeps_files, run_folder
-from callbacks.summary_file import ended, training_facts, write_summary
+from callbacks.summary_file import ending, training_facts, write_summary
 from callbacks.watched_modules import CountedData, taught
 
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
@@ -17,7 +17,8 @@ _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
 class SFTSummary(Callback):
     """Writes `summary.json` to the run folder when the run ends, also by an exception.
 
-    Keys: `verb`, `ended` (`finished` or the exception's name), `updates`, `epochs`, `data` (traces used and
+    Keys: `verb`, `ended` (`finished` or the exception's name), `ended_by` (`max_epochs`,
+    `max_steps`, `max_time` or the exception's name), `updates`, `epochs`, `data` (traces used and
     left out, by `train` and `validation`), `loss` (of the last epoch, in nats a completion token),
     `validation_loss`, `tokens`, `completion_tokens`, `seconds` (of the updates), `tokens_per_second`,
     `updates_set_aside`, `peak_memory_bytes`, `seed`, `versions`, `identity`. Unknown numbers are null. Sums
@@ -73,14 +74,15 @@ class SFTSummary(Callback):
         self._started = False  # an exception in here must not call it again
         summary = self.summary(trainer, stopped_by)
         write_summary(self._folder, summary)
-        trainer.print(f"{summary['verb']}: {summary['ended']}; {self._folder / 'summary.json'}")
+        how = f"{summary['verb']}: {summary['ended']}, ended by {summary['ended_by']}"
+        trainer.print(f"{how}; {self._folder / 'summary.json'}")
 
     def summary(self, trainer: Trainer, stopped_by: BaseException | None) -> dict[str, Any]:
         """What `summary.json` holds, with NaN for what is unknown."""
         data: object = getattr(trainer, "datamodule", None)
         return {
             "verb": "fit",
-            "ended": ended(stopped_by),
+            **ending(self._module.ended_by, stopped_by),
             "updates": trainer.global_step,
             "epochs": trainer.current_epoch,
             "data": {name: dict(counts) for name, counts in data.counts.items()}

@@ -32,9 +32,15 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def ended(stopped_by: BaseException | None) -> str:
-    """`finished`, or the name of the exception that stopped the run."""
-    return "finished" if stopped_by is None else type(stopped_by).__name__
+def ending(ended_by: str, stopped_by: BaseException | None) -> dict[str, str]:
+    """How a run has come to its end.
+
+    `ended` is `finished`, or the name of the exception that stopped the run; `ended_by` is that name too, or
+    else what ended it as it should: a setting, or the data.
+    """
+    if stopped_by is None:
+        return {"ended": "finished", "ended_by": ended_by}
+    return dict.fromkeys(("ended", "ended_by"), type(stopped_by).__name__)
 
 
 UNJUDGED = ("unreadable_gold_rate", "judging_error_rate", "timeout_rate")

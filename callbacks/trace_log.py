@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
 from callbacks.evaluation_log import EvaluationLog
-from callbacks.summary_file import ended, unjudged, versions, write_summary
+from callbacks.summary_file import ending, unjudged, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.traces import read_traces, to_line, write_parquet
@@ -58,9 +58,11 @@ class TraceLog(EvaluationLog):
         from rich.table import Table
 
         self._following = False
-        summary = {"verb": self.verb, "ended": ended(stopped_by), **self._module.summary()}
+        measured = self._module.summary()
+        summary = {"verb": self.verb, **measured, **ending(measured["ended_by"], stopped_by)}
         write_summary(self.folder, {**summary, "versions": versions()})
         table = Table(title=f"predict: {summary['ended']}", show_header=False)
+        table.add_row("ended by", summary["ended_by"])
         for name in ("problems", "accepted", "attempts", "generated_tokens"):
             table.add_row(name.replace("_", " "), f"{summary[name]:,}")
         if summary["acceptance"] is not None:

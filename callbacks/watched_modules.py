@@ -30,6 +30,10 @@ class TrainedModule(Protocol):
     def identity(self) -> Mapping[str, object]:
         """What the adapters belong to, JSON-able: base model, prompts, shape. Loads and reads the base."""
 
+    @property
+    def ended_by(self) -> str:
+        """What has ended the running verb, if no exception did: a setting's name, or `data`."""
+
 
 class PlayedModule(TrainedModule, Protocol):
     """One whose training and validation steps play a batch of problems.
@@ -44,8 +48,8 @@ class PlayedModule(TrainedModule, Protocol):
         resume, `validate` counts its own stream from 0."""
 
     @property
-    def max_problems(self) -> int | None:
-        """Position at which the stream or the run ends; None if nobody knows."""
+    def problems_expected(self) -> int | None:
+        """Position at which the stream or the run ends at the latest; None if nobody knows."""
 
     @property
     def trees(self) -> tuple[RolloutTree, ...]:

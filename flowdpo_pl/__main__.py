@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os.path
 import signal
 import sys
 import warnings
@@ -31,6 +32,7 @@ def main() -> None:
     _quiet()
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
+        _require_text_configs(sys.argv[2:])
         if verb in OWN_VERBS:
             _run_own(verb, sys.argv[2:])
         else:
@@ -62,6 +64,20 @@ def _run_own(verb: str, args: list[str]) -> None:
         allow_abbrev=False,
         exit_on_error=False,
     )
+
+
+def _require_text_configs(args: list[str]) -> None:
+    """A config that is packed, or in another encoding, is named before a parser trips over its bytes."""
+    for place, arg in enumerate(args):
+        name = arg.removeprefix("--config=") if arg != "--config" else "".join(args[place + 1 : place + 2])
+        if name != arg and os.path.isfile(name):
+            try:
+                Path(name).read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"the config {name} is no UTF-8 text ({error.reason} at byte {error.start}): "
+                    "unpack it, or save it as UTF-8."
+                ) from error
 
 
 def _require_own_callbacks() -> None:

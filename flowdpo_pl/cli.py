@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
+from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.modules.run_config import RunConfig, settings_digest
 from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
@@ -68,6 +69,7 @@ class FlowCLI(LightningCLI):
         run = place(verb, config)
         if config.get("ckpt_path") is not None:
             config.ckpt_path = str(checkpoint_of(config.ckpt_path, run))
+        require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
 
     def _run_subcommand(self, subcommand: str) -> None:
         with _status_of_signals(), self._claimed(subcommand):

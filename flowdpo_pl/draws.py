@@ -37,6 +37,10 @@ class Draws:
         """The draws of a problem's further attempts; those of attempt 0 are the run's own."""
         return self if index == 0 else Draws(self.key("sample", index))
 
+    def of_pass(self, number: int) -> Draws:
+        """The draws of a further pass over the same problems; those of pass 1 are the run's own."""
+        return self if number == 1 else Draws(self.key("pass", number))
+
 
 def uniforms(keys: list[int], count: int) -> NDArray[np.float64]:
     """`count` numbers in (0, 1) for each of B keys: a `[B, count]` array, row i a function of key i."""

@@ -75,6 +75,7 @@ class CoinVerifier(MathVerifier):
 def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., FlowCLI]:
     """Parse and instantiate without running."""
     monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+    monkeypatch.setattr("flowdpo_pl.cli.require_data_files", lambda *_: None)  # an earlier stage writes them
     monkeypatch.chdir(tmp_path)
 
     def parse(verb: str, *configs: Path) -> FlowCLI:

@@ -26,6 +26,11 @@ class GoldExtractor(ABC):
     def __call__(self, text: str) -> str | None:
         """The gold answer in `text` (stripped, never empty), or None when there is none."""
 
+    def __str__(self) -> str:
+        """The rule with its settings, equal for equal rules."""
+        settings = ", ".join(f"{name}={value!r}" for name, value in sorted(vars(self).items()))
+        return f"{type(self).__name__}({settings})" if settings else type(self).__name__
+
 
 class Plain(GoldExtractor):
     """The text is the answer, as it stands."""

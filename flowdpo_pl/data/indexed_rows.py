@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from abc import ABC, abstractmethod
 from array import array
@@ -24,6 +25,8 @@ class Rows(ABC):
 
     total: int | None
     """Number of rows, None when that is not known without reading them all."""
+    content: str | None = None
+    """Digest of all rows as they are written, wherever they lie; None when they are known only once read."""
 
     @abstractmethod
     def chunks(self, size: int, seed: int | None) -> Iterator[list[Row]]:
@@ -39,6 +42,7 @@ class IndexedRows(Rows):
     """Rows that can be read in any order: shuffling permutes the whole file."""
 
     total: int
+    content: str
 
     @abstractmethod
     def read(self, indices: Sequence[int]) -> list[Row]:
@@ -52,6 +56,11 @@ class IndexedRows(Rows):
             yield self.read(order[start : start + size])
 
 
+def digest_of(content: bytes) -> str:
+    """16 hexadecimal digits."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
 class Shards(IndexedRows):
     """Several files as one, in their order; each may have columns of its own."""
 
@@ -59,6 +68,8 @@ class Shards(IndexedRows):
         self._parts = parts
         self._ends = list(accumulate(part.total for part in parts))
         self.total = self._ends[-1] if parts else 0
+        contents = [part.content for part in parts]
+        self.content = contents[0] if len(contents) == 1 else digest_of(" ".join(contents).encode())
 
     def read(self, indices: Sequence[int]) -> list[Row]:
         rows: list[Row] = []

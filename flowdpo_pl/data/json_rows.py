@@ -6,23 +6,18 @@ that a row has twice, bytes that are not UTF-8, half a file.
 
 from __future__ import annotations
 
-import codecs
-import gzip
+import hashlib
 import json
-import shutil
-import tempfile
 import weakref
-import zlib
 from array import array
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import IO
 
-from flowdpo_pl.data.indexed_rows import IndexedRows, Row
+from flowdpo_pl.data.indexed_rows import IndexedRows, Row, digest_of
+from flowdpo_pl.data.packed_files import opened, without_mark
 from flowdpo_pl.errors import UserError
 
-_IN_MEMORY_BYTES = 64 * 2**20  # a decompressed file above this goes to a temporary file
 _SPACE = " \t\r\n"
 
 
@@ -50,7 +45,7 @@ def json_value(text: str | bytes) -> object:
         ValueError: the text is not JSON or not UTF-8, or an object has a key twice.
     """
     if isinstance(text, bytes):
-        text = text.removeprefix(codecs.BOM_UTF8).decode()
+        text = without_mark(text).decode()
     return _DECODER.decode(text)
 
 
@@ -60,10 +55,10 @@ def json_rows(path: Path) -> IndexedRows:
     Raises:
         UserError: the file is none of these.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         content = file.read()
     try:
-        text = content.removeprefix(codecs.BOM_UTF8).decode()
+        text = without_mark(content).decode()
         if text.lstrip(_SPACE).startswith("["):
             return JsonArray(path, text)
         values = json_value(text)
@@ -83,15 +78,18 @@ class JsonLines(IndexedRows):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _opened(path)
+        self._file = opened(path)
         weakref.finalize(self, self._file.close)
         self._starts = array("Q")
         start = 0
+        digest = hashlib.blake2b(digest_size=8)
         for line in self._file:
             self._parse(len(self._starts), line)
+            digest.update(without_mark(line).rstrip(b"\r\n") + b"\n")
             self._starts.append(start)
             start += len(line)
         self.total = len(self._starts)
+        self.content = digest.hexdigest()
 
     def read(self, indices: Sequence[int]) -> list[Row]:
         rows = []
@@ -102,7 +100,7 @@ class JsonLines(IndexedRows):
 
     def _parse(self, index: int, line: bytes) -> Row:
         where = f"{self._path}:{index + 1}"
-        if not line.removeprefix(codecs.BOM_UTF8).strip():
+        if not without_mark(line).strip():
             return Row(where, {})
         try:
             values = json_value(line)
@@ -120,6 +118,7 @@ class JsonArray(IndexedRows):
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
         self._text = text
+        self.content = digest_of(text.encode())
         self._starts = array("Q")
         place = _past_space(text, 0) + 1
         while True:
@@ -167,6 +166,7 @@ class _Table(IndexedRows):
                 raise UserError(f"{path} has columns of different lengths: make it a list of objects")
             self._rows = [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]
         self.total = len(self._rows)
+        self.content = digest_of(repr(values).encode(errors="surrogatepass"))
 
     def read(self, indices: Sequence[int]) -> list[Row]:
         return [Row(f"{self._path}, row {index + 1}", self._rows[index]) for index in indices]
@@ -181,17 +181,3 @@ def _past_space(text: str, place: int) -> int:
 def _no_table(path: Path, error: BaseException) -> UserError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(f"{path} gives no table ({reason}): mend it, or convert it to .jsonl")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """The content of a file, unpacked if it is a gzip file, where one can seek."""
-    if path.suffix.lower() != ".gz":
-        return path.open("rb")
-    plain = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 (its owner closes it)
-    try:
-        with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, plain)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is no whole gzip file ({error}): fetch or pack it again") from error
-    plain.seek(0)
-    return plain

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from flowdpo_pl.data.gold import Automatic, GoldExtractor
 from flowdpo_pl.data.grouping import Grouping, OneRewritePerSeed
@@ -80,6 +81,19 @@ class ProblemSource:
             *(("label_fields", column) for column in self.label_fields or ()),
         ]
         return [(argument, column) for argument, column in named if column is not None]
+
+    def identity(self) -> dict[str, Any]:
+        """What the problems of given rows depend on, plain values by argument."""
+        return {
+            "question_field": self.question_field,
+            "answer_field": self.answer_field,
+            "id_field": self.id_field,
+            "seed_question_field": self.seed_question_field,
+            "label_fields": list(self.label_fields or []),
+            "gold": str(self.extractor()),
+            "grouping": type(self.grouped_by()).__name__,
+            "part": None if self.part is None else list(self.part),
+        }
 
     def extractor(self) -> GoldExtractor:
         return self.gold or Automatic()

@@ -26,6 +26,7 @@ from flowdpo_pl.data.problem_source import (
 )
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.data.rows import open_rows
+from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.types import Problem
 from flowdpo_pl.verify.verifier import check_gold
@@ -35,14 +36,14 @@ CONTRADICTION = "same question as an earlier row with another gold answer"
 
 
 class ProblemStream:
-    """The problems of one source in batches; every call of `batches` starts from the beginning.
+    """The problems of one source in batches; every call of `batches` is a pass over all of them.
 
     Args:
         source: where the problems come from.
         key: the config key of the source, for messages (such as `data.train`).
         chunk_size: rows read, shuffled and reported at a time.
         batch_size: problems in a batch.
-        seed: seed of the order; None keeps the source's order.
+        seed: seed of the order, which is another one in each pass; None keeps the source's order.
         refuse: whether an unusable row is an error; otherwise it is skipped and counted.
         admit: says in a few fixed words why a problem cannot be played, None when it can.
         report: takes a line about rows read and skipped.
@@ -68,7 +69,7 @@ class ProblemStream:
     ) -> None:
         self.source = source
         self.skipped: Counter[str] = Counter()
-        """Rows left out since the beginning of the stream, by reason."""
+        """Rows left out since the beginning of the pass, by reason."""
         self._key = key
         self._chunk_size = chunk_size
         self._batch_size = batch_size
@@ -80,6 +81,8 @@ class ProblemStream:
         self._rows = open_rows(source.path, source.name, source.split)
         self._rows_read = 0
         self._given = 0
+        self._outside = 0  # rows of other parts in this pass
+        self._dropped_before = 0  # rows without a problem in the last whole pass
         self._readable: dict[str, bool] = {}  # by gold answer: parsing takes milliseconds
         self._check_columns()
         self._places: dict[str, float] = {}
@@ -92,7 +95,7 @@ class ProblemStream:
 
     @property
     def problems_met(self) -> int:
-        """Problems given and rows left out since the beginning of the stream."""
+        """Problems given and rows left out since the beginning of the pass."""
         return self._given + self.skipped.total()
 
     @property
@@ -101,26 +104,42 @@ class ProblemStream:
         return sum(count for reason, count in self.skipped.items() if about_gold(reason))
 
     @property
-    def total(self) -> int | None:
-        """At most this many problems will come; None when the source doesn't know its length."""
-        known = [count for count in (self._rows.total, self.source.limit) if count is not None]
-        return min(known, default=None)
+    def content(self) -> str | None:
+        """What a local source's rows are, wherever they lie; None of a hub data set."""
+        digest = self._rows.content
+        return None if digest is None else f"{self._rows.total} rows with digest {digest}"
 
-    def batches(self) -> Iterator[list[Problem]]:
+    @property
+    def total(self) -> int | None:
+        """At most this many problems a pass, fewer as rows are left out; None if nobody knows."""
+        rows = self._rows.total
+        left = None if rows is None else rows - max(self._dropped, self._dropped_before)
+        return min((count for count in (left, self.source.limit) if count is not None), default=None)
+
+    @property
+    def _dropped(self) -> int:
+        return self.skipped.total() + self._outside
+
+    def batches(self, number: int = 1) -> Iterator[list[Problem]]:
         """All problems from the beginning, `batch_size` at a time, no question twice.
+
+        Args:
+            number: of the pass, from 1.
 
         Raises:
             UserError: every row was skipped, a question is held out, or, with `refuse`, a row is unusable.
         """
         self.skipped.clear()
-        self._rows_read = self._given = 0
-        groups = self.source.grouped_by().groups(self._problems(), self._batch_size, self.skipped)
+        self._rows_read = self._given = self._outside = 0
+        problems = self._problems(None if self._seed is None else _seed_of_pass(self._seed, number))
+        groups = self.source.grouped_by().groups(problems, self._batch_size, self.skipped)
         any_batch = False
         for batch in packed(up_to(groups, self.source.limit), self._batch_size):
             any_batch = True
             yield batch
         if not any_batch:
             raise UserError(f"{self._name} has no usable problem: {self._tally()}")
+        self._dropped_before = self._dropped
 
     def questions(self) -> set[str]:
         """What the source's problems ask, limit or not, for another stream's `held_out`."""
@@ -143,10 +162,10 @@ class ProblemStream:
             for row in chunk:
                 yield row, read_problem(row, self.source)
 
-    def _problems(self) -> Iterator[Problem]:
+    def _problems(self, seed: int | None) -> Iterator[Problem]:
         golds: dict[str, str] = {}  # by question
         ids: set[str] = set()
-        for chunk in self._rows.chunks(self._chunk_size, self._seed):
+        for chunk in self._rows.chunks(self._chunk_size, seed):
             skipped_before = self.skipped.total()
             for row in chunk:
                 self._rows_read += 1
@@ -154,7 +173,7 @@ class ProblemStream:
                 if isinstance(problem, str):
                     self._refuse_or_count(row, problem, self._answer_of(row, problem))
                 elif not self._holds(problem):
-                    continue
+                    self._outside += 1
                 elif questions_of(problem) & self._held_out:
                     raise self._tested_on([problem.id])
                 elif (question := question_key(problem.question)) in golds:
@@ -247,6 +266,11 @@ class ProblemStream:
         of_total = "" if self._rows.total is None else f" of {self._rows.total}"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.most_common())
         return f"{self._rows_read}{of_total} rows read, {self.skipped.total()} skipped ({reasons})"
+
+
+def _seed_of_pass(seed: int, number: int) -> int:
+    """The first pass has the seed itself."""
+    return seed if number == 1 else Draws(seed).key("pass", number)
 
 
 def _short(value: str) -> str:

@@ -8,6 +8,7 @@ of chunks. Either order is a function of the seed and the rows alone.
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import random
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 from flowdpo_pl.data.indexed_rows import IndexedRows, Row, Rows, Shards
 from flowdpo_pl.data.json_rows import JsonLines, json_rows
 from flowdpo_pl.errors import UserError, some_of
+from flowdpo_pl.model.hub import require_on_hub
 
 LOCAL_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 BUFFER_CHUNKS = 64
@@ -40,16 +42,36 @@ def open_rows(path: str, name: str | None = None, split: str = "train") -> Rows:
     Raises:
         UserError: the file or data set is missing, of an unknown kind, or cannot be read.
     """
-    if not names_a_file(path):
+    files = files_of(path, name, split)
+    if files is None:
+        require_on_hub("path", path, "dataset")
         return HubRows(path, name, split)
+    rows = [_rows_of_file(file) for file in files]
+    return Shards(rows) if Path(path).expanduser().is_dir() else rows[0]
+
+
+def files_of(path: str, name: str | None = None, split: str = "train") -> list[Path] | None:
+    """The local files that `open_rows` would read, in their order; None of a hub data set. Opens none.
+
+    Raises:
+        UserError: there is no such file or folder, it may not be read, or is of an unknown kind.
+    """
+    if not names_a_file(path):
+        return None
     file = Path(path).expanduser()
-    if file.is_dir():
-        return _rows_of_folder(file, name, split)
-    if not file.is_file():
+    if not file.exists():
         raise UserError(
             f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
         )
-    return _rows_of_file(file)
+    files = _shards(file, name, split) if file.is_dir() else [file]
+    for one in files:
+        if not os.access(one, os.R_OK):
+            raise UserError(f"{one} may not be read by this user: change its permissions")
+        if not one.name.lower().endswith(LOCAL_ENDINGS):
+            raise UserError(
+                f"{one} is no kind of file that can be read: use one of {', '.join(LOCAL_ENDINGS)}"
+            )
+    return files
 
 
 def names_a_file(path: str) -> bool:
@@ -64,19 +86,13 @@ def names_a_file(path: str) -> bool:
 
 
 def _rows_of_file(file: Path) -> IndexedRows:
-    if not os.access(file, os.R_OK):
-        raise UserError(f"{file} may not be read by this user: change its permissions")
     lowered = file.name.lower()
     if lowered.endswith((".jsonl", ".jsonl.gz")):
         return JsonLines(file)
-    if lowered.endswith((".json", ".json.gz")):
-        return json_rows(file)
-    if lowered.endswith(".parquet"):
-        return ParquetRows(file)
-    raise UserError(f"{file} is no kind of file that can be read: use one of {', '.join(LOCAL_ENDINGS)}")
+    return ParquetRows(file) if lowered.endswith(".parquet") else json_rows(file)
 
 
-def _rows_of_folder(folder: Path, name: str | None, split: str) -> Shards:
+def _shards(folder: Path, name: str | None, split: str) -> list[Path]:
     """The shards that lie directly in a folder (in its folder `name`), in the order of their names."""
     if name is not None and not (folder := folder / name).is_dir():
         raise UserError(f"{folder} is no folder: set name to a folder in {folder.parent}, or leave it out")
@@ -100,7 +116,7 @@ def _rows_of_folder(folder: Path, name: str | None, split: str) -> Shards:
                 f"{folder} is a folder of several splits ({some_of(list(splits), 3)}), and it is not clear "
                 f"which files are '{split}': name one file, or give each split a folder"
             )
-    return Shards([_rows_of_file(file) for file in files])
+    return files
 
 
 def _split_of(name: str) -> str | None:
@@ -126,6 +142,8 @@ class ParquetRows(IndexedRows):
             reason = _first_line(error.__cause__ or error)
             raise UserError(f"{path} gives no table ({reason}): mend it, or convert it to .jsonl") from error
         self.total = len(self._table)
+        with path.open("rb") as file:
+            self.content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         self._short_floats = _short_floats(self._table.features)
 
     def read(self, indices: Sequence[int]) -> list[Row]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.hub import require_on_hub
 from flowdpo_pl.model.quantization import Quantization, compute_in, loading_options
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class BaseModel:
         from flowdpo_pl.model.attention import ATTENTION, register
 
         register()
-        self._check_folder()
-        dtype = getattr(torch, self.dtype)
         options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
+        if not self._is_folder():
+            answered = require_on_hub("base.path", self.path, "model", self.revision)
+            options["local_files_only"] = not answered
+        dtype = getattr(torch, self.dtype)
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.path, **options)
             quantized = loading_options(
@@ -78,7 +81,8 @@ class BaseModel:
         model.requires_grad_(False)
         return model.eval(), tokenizer
 
-    def _check_folder(self) -> None:
+    def _is_folder(self) -> bool:
+        """Whether `path` means a folder here, and no hub id."""
         folder = Path(self.path).expanduser()
         looks_local = self.path.startswith((".", "/", "~")) or self.path.count("/") > 1 or folder.exists()
         if looks_local and not (folder / "config.json").is_file():
@@ -86,6 +90,7 @@ class BaseModel:
                 f"base.path {self.path!r} is no model folder (it has no config.json): "
                 "give a hub id or the folder of a saved model."
             )
+        return looks_local
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
@@ -117,7 +122,10 @@ def context_limit(model: PreTrainedModel) -> int:
 
 
 def fingerprint(model: PreTrainedModel) -> str:
-    """Of the model's shape and of some of its weights, equal in any dtype and at any path."""
+    """Of the model's shape and of a row of each of its matrices, equal in any dtype and at any path.
+
+    The rows are those of the files, which are there in full however the model is quantised.
+    """
     import torch
 
     config = model.config.get_text_config()
@@ -127,7 +135,45 @@ def fingerprint(model: PreTrainedModel) -> str:
     assert isinstance(table, torch.Tensor)
     rows = table[:: max(1, config.vocab_size // 64)]
     digest.update(rows.detach().to("cpu", torch.bfloat16).view(torch.int16).numpy().tobytes())
+    for stored in _stored_rows(model):
+        digest.update(stored)
     return digest.hexdigest()[:16]
+
+
+def _stored_rows(model: PreTrainedModel) -> Iterator[bytes]:
+    """The middle row of every matrix in the model's files, by name; tables of the vocabulary, which may be
+    stored once or twice, left out."""
+    import torch
+    from safetensors import safe_open
+
+    places: dict[str, Path] = {}
+    folder = _folder_of(model)
+    for file in folder.glob("*.safetensors") if folder is not None else ():
+        with safe_open(file, framework="pt") as stored:
+            places |= dict.fromkeys(stored.keys(), file)
+    vocabulary = model.config.get_text_config().vocab_size
+    for name in sorted(places):
+        with safe_open(places[name], framework="pt") as stored:
+            part = stored.get_slice(name)
+            rows, *columns = part.get_shape() or [0]
+            if len(columns) != 1 or rows == vocabulary:
+                continue
+            row = part[rows // 2]
+        row = row.to(torch.bfloat16).view(torch.int16) if row.is_floating_point() else row
+        yield row.numpy().tobytes()
+
+
+def _folder_of(model: PreTrainedModel) -> Path | None:
+    """Where the model's files are: the folder that it was loaded from, or its copy of the hub's; or None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name = model.name_or_path or ""
+    folder = Path(name).expanduser()
+    commit = getattr(model.config, "_commit_hash", None)  # of what came from the hub alone
+    if folder.is_dir() or commit is None:
+        return folder if name else None
+    config = try_to_load_from_cache(name, "config.json", revision=commit)
+    return Path(config).parent if isinstance(config, str) else folder
 
 
 def decoder_of(model: PreTrainedModel) -> torch.nn.Module:

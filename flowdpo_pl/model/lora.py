@@ -85,8 +85,11 @@ def saved_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def adapter_fingerprint(folder: Path) -> str:
-    """Of an adapter's weights, wherever they lie."""
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]
+    """Of an adapter's weights and of what they are scaled by, wherever they lie."""
+    shape = LoraSettings.of_saved(folder)
+    digest = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes())
+    digest.update(f"{shape.r} {float(shape.alpha)!r}".encode())
+    return digest.hexdigest()[:16]
 
 
 def _part(folder: Path, name: str) -> Path:

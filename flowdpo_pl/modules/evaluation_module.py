@@ -7,11 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.modules.run_length import outlook
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.play.team import Team
@@ -83,8 +85,33 @@ class EvaluationModule(AdapterModule):
     @property
     def problems_expected(self) -> int | None:
         """At most so many will come; None if nobody knows."""
-        data = self._data
-        return data.streams[self._verb].total if data is not None and self._verb in data.streams else None
+        in_data = self._data.problems_expected(self._verb) if self._data is not None else None
+        limits = [in_data, *self._trainer_limit.values()]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def ended_by(self) -> str:
+        """What has ended the verb: a setting's name, or `data`."""
+        if isinstance(self.results, CollectedTraces) and self.results.out_of_tokens:
+            return "max_generated_tokens"
+        if self._data is None or self._data.ended(self._verb):
+            return "data"
+        return f"limit_{self._verb}_batches"
+
+    @property
+    def _trainer_limit(self) -> dict[str, int]:
+        """Problems in as many batches as the trainer takes at most, by the setting's key."""
+        batches = getattr(self.trainer, f"limit_{self._verb}_batches")
+        if self._data is None or not isinstance(batches, int):
+            return {}
+        return {f"trainer.limit_{self._verb}_batches": batches * self._data.batch_size}
+
+    def _tell_outlook(self) -> None:
+        in_data = self._data.problems_expected(self._verb) if self._data is not None else None
+        counts_tokens = self._verb == "predict" and self._max_generated_tokens is not None
+        others = ["model.max_generated_tokens"] if counts_tokens else []
+        source = f"data.{self._verb}"
+        rank_zero_info(outlook(self._verb, 0, source, in_data, self._trainer_limit, others))
 
     def resume_from(self, path: Path) -> None:
         """Take the results of an interrupted run as done.
@@ -102,6 +129,7 @@ class EvaluationModule(AdapterModule):
             "unreadable_gold_rate": self._unreadable_gold_rate,
             "generated_tokens": self.results.generated_tokens,
             "seconds": self.results.seconds,
+            "ended_by": self.ended_by,
             "made_by": self.made_by(),
         }
 
@@ -121,7 +149,7 @@ class EvaluationModule(AdapterModule):
                 f"model.{own} is {numbers[own]}, but at model.sampling.temperature 0 all are the same: "
                 "set a temperature above 0, or 1."
             )
-        self._verb = stage
+        self._verb = TrainerFn(stage).value
         if stage == "predict":
             self.results = CollectedTraces(self._attempts, self._max_generated_tokens, self._source)
         else:
@@ -133,6 +161,12 @@ class EvaluationModule(AdapterModule):
             "EvaluationModule takes adapters, not a checkpoint: leave --ckpt_path out and set "
             f"model.team.start.adapters, by agent, to the run's folders such as adapters/last/{writer}."
         )
+
+    def on_test_start(self) -> None:
+        self._tell_outlook()
+
+    def on_predict_start(self) -> None:
+        self._tell_outlook()
 
     def test_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, list[str]]:
         """`answered`: ids of the problems that were answered now, and not by an interrupted run."""

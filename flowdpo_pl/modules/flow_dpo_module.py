@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import gathered, interleaved, summed
@@ -28,11 +28,13 @@ from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.modules.run_length import has_timer, outlook, require_data_s_end, stopped_by_trainer
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.rollouts import Play, Rollouts
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
+from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
 
@@ -69,7 +71,8 @@ class FlowDPOModule(AdapterModule):
             sampling: the distribution that agents play from.
             exploration: what is played beside the main chain, to be compared with it.
             verifier: judges answers; default: one worker process.
-            max_problems: stop after this many problems; null: when the data end.
+            max_problems: stop after this many problems, those of further passes included; null: when the
+                data end.
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
@@ -106,7 +109,7 @@ class FlowDPOModule(AdapterModule):
     @property
     def problems_seen(self) -> int:
         """Position in the stream of the running verb, over all ranks."""
-        return self._seen["validation" if self._validating else "train"]
+        return self._seen[self._source]
 
     @property
     def position(self) -> int:
@@ -114,9 +117,35 @@ class FlowDPOModule(AdapterModule):
         return self._seen["train"]
 
     @property
-    def max_problems(self) -> int | None:
-        """Position at which training ends; None for `validate`, which plays its whole stream."""
-        return None if self._validating else self._max_problems
+    def problems_expected(self) -> int | None:
+        """Position at which the running verb ends at the latest; None if nobody knows."""
+        in_data = self._data.problems_expected(self._source) if self._data is not None else None
+        limits = [in_data, None if self._validating else self._max_problems]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def ended_by(self) -> str:
+        """What has ended the running verb: a setting's name, or `data`."""
+        reached = [] if self._validating else [name for name, spent, most in self._limits if spent >= most]
+        if reached:
+            return reached[0]
+        if self._data is None or self._data.ended(self._source):
+            return "data"
+        return "limit_val_batches" if self._validating else stopped_by_trainer(self.trainer)
+
+    @property
+    def _limits(self) -> list[tuple[str, int, int]]:
+        """The module's own limits of a training, each with what is spent of it."""
+        limits = (
+            ("max_problems", self._seen["train"], self._max_problems),
+            ("max_generated_tokens", self._generated_tokens, self.max_generated_tokens),
+        )
+        return [(name, spent, most) for name, spent, most in limits if most is not None]
+
+    @property
+    def _source(self) -> str:
+        """What the running verb plays."""
+        return "validation" if self._validating else "train"
 
     @property
     def _validating(self) -> bool:
@@ -124,7 +153,14 @@ class FlowDPOModule(AdapterModule):
 
     @cached_property
     def rollouts(self) -> Rollouts:
+        """Of validation, and of training's first pass."""
         return self.players.rollouts(self.sampling, self.verifier, self.draws)
+
+    def _rollouts_of(self, number: int) -> Rollouts:
+        """Of a pass over the problems, from 1: a problem that comes again has new draws."""
+        if number == 1:
+            return self.rollouts
+        return self.players.rollouts(self.sampling, self.verifier, self.draws.of_pass(number))
 
     @cached_property
     def learner(self) -> PreferenceLearner:
@@ -146,9 +182,13 @@ class FlowDPOModule(AdapterModule):
             "updates": self._updates,
             "accuracy": self.accuracy.state_dict(),
             "set_aside": self.set_aside,
+            "verifier": self.verifier.identity(),
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
+        if not self._validating:  # which may judge as it likes
+            then, now = ({"model.verifier": judge} for judge in (saved["verifier"], self.verifier.identity()))
+            require_same("the checkpoint", then, now, MEND_CHECKPOINT)
         self._seen["train"] = saved["problems_seen"]
         self._generated_tokens = saved["generated_tokens"]
         self._updates = saved["updates"]
@@ -163,6 +203,20 @@ class FlowDPOModule(AdapterModule):
                 "model.sampling.temperature is 0, where no move has an alternative and nothing is learnt: "
                 "give `fit` more than 0."
             )
+        if stage == "fit":
+            require_data_s_end(self.trainer)
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self._data is None:
+            return
+        limits = {} if self._max_problems is None else {"model.max_problems": self._max_problems}
+        tokens = [] if self.max_generated_tokens is None else ["model.max_generated_tokens"]
+        time = ["trainer.max_time"] if has_timer(self.trainer) else []
+        passes = f"{self._data.passes} passes over " if self._data.passes > 1 else ""
+        in_data = self._data.problems_expected("train")
+        seen = self._seen["train"]
+        rank_zero_info(outlook("fit", seen, f"{passes}data.train", in_data, limits, [*tokens, *time]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
@@ -177,20 +231,15 @@ class FlowDPOModule(AdapterModule):
     @property
     def _done(self) -> bool:
         """Whether training has had its problems or its tokens."""
-        return any(
-            limit is not None and spent >= limit
-            for spent, limit in (
-                (self._seen["train"], self._max_problems),
-                (self._generated_tokens, self.max_generated_tokens),
-            )
-        )
+        return any(spent >= most for _, spent, most in self._limits)
 
     def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
+        number = self._data.pass_number if self._data is not None else 1
         self.at_boundary = True
-        play = self.rollouts.play(batch, self.exploration)
+        play = self._rollouts_of(number).play(batch, self.exploration)
         self.at_boundary = False
         self.chooser_confusion.reset()
-        played = self._played(play, self.accuracy, "train")
+        played = self._played(play, self.accuracy, "train", number)
         self._generated_tokens += int(played.generated_tokens)
         pairs = mine(play.trees)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
@@ -247,7 +296,7 @@ class FlowDPOModule(AdapterModule):
 
     @property
     def _data(self) -> PromptDataModule | None:
-        data = getattr(self.trainer, "datamodule", None)
+        data = getattr(self._trainer, "datamodule", None)
         return data if isinstance(data, PromptDataModule) else None
 
     @property
@@ -260,13 +309,19 @@ class FlowDPOModule(AdapterModule):
         golds = self._data.unreadable_gold_rate(stream) if self._data is not None else float("nan")
         return {**judging_rates(**judging), "unreadable_gold_rate": golds}
 
-    def _played(self, play: Play, accuracy: ProgressiveAccuracy, stream: str) -> BatchNumbers:
-        """Count a play; the batch's numbers as far as playing goes, and the running accuracy."""
+    def _played(
+        self, play: Play, accuracy: ProgressiveAccuracy, stream: str, number: int = 1
+    ) -> BatchNumbers:
+        """Count a play; the batch's numbers as far as playing goes, and the running accuracy.
+
+        The running accuracy is of problems that no update has seen: of pass 1, whatever the `number`.
+        """
         self.trees = play.trees
         outcomes = interleaved(gathered([tree.main.correct for tree in play.trees]))
         seeds = interleaved(gathered([_seed(tree.problem) for tree in play.trees]))
         groups = torch.tensor([seeds.index(seed) for seed in seeds])
-        accuracy.update(torch.tensor(outcomes), groups)
+        if number == 1:
+            accuracy.update(torch.tensor(outcomes), groups)
         self._seen[stream] += len(outcomes)
         judge, text_of = partial(partial_answer, self.verifier), self.players.prompts.text
         closes = self.team.flow.closes
@@ -283,6 +338,8 @@ class FlowDPOModule(AdapterModule):
         tokens, trees = summed([play.generated_tokens, len(play.trees)], self.device)
         return BatchNumbers(
             accuracy={name: float(value) for name, value in accuracy.compute().items()},
+            again={} if number == 1 else {"again/accuracy": sum(outcomes) / len(outcomes)},
+            data_pass=float(number),
             chooser={name: float(value) for name, value in self.chooser_confusion.compute().items()},
             nodes=dict(zip(nodes, totals, strict=True)),
             judging={name: float(number) for name, number in judging.items()},

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, IterableDataset
 
 from flowdpo_pl.data.cursor import Cursor, share
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
-from flowdpo_pl.data.rows import names_a_file
+from flowdpo_pl.data.rows import files_of, names_a_file
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
+from flowdpo_pl.modules.data_files import NamesFiles
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Problem
 
 Batch: TypeAlias = list[Problem]
 
-_SOURCES_OF_STAGE = {
-    "fit": ("train", "validation"),
-    "validate": ("validation",),
-    "test": ("test",),
-    "predict": ("predict",),
-}
-
+_OWN_SOURCE = {"fit": "train", "validate": "validation", "test": "test", "predict": "predict"}
+"""What each verb plays."""
 _NEVER_TESTED = ("train", "predict")
 
 
@@ -40,12 +37,12 @@ class AdmitsProblems(Protocol):
         """Why the problem cannot be played, in a few fixed words (they are counted); None if it can."""
 
 
-class PromptDataModule(LightningDataModule):
+class PromptDataModule(LightningDataModule, NamesFiles):
     """Streams problems from hub data sets or local files, a chunk of problems at a time.
 
     A batch is a list of `Problem`s, and under several ranks each gets its share of it. The
-    training stream gives no problem twice: it goes on after the consumed ones, in a resumed run
-    as in a further epoch. Only `train` is shuffled; the other sources are read in their own
+    training stream gives no problem twice in a pass: it goes on after the consumed ones, in a
+    resumed run as in a further epoch. Only `train` is shuffled; the other sources are read in their own
     order, so that runs with different seeds are measured on the same problems. Where `test` is
     given, no question of it may be in `train` or `predict`.
 
@@ -57,6 +54,8 @@ class PromptDataModule(LightningDataModule):
         chunk_size: problems read, shuffled and reported at a time (not the tokens of an answer's chunk,
             which are also 160 by default).
         batch_size: problems in a batch, over all ranks together; it may not exceed chunk_size.
+        passes: how often `train` is gone through. Each pass has an order and draws of its own, and the last
+            batch of a pass may be small.
         shuffle: permute the training problems (a local file as a whole, a hub stream through a
             buffer of 64 chunks).
         seed: seed of the training order.
@@ -75,12 +74,14 @@ class PromptDataModule(LightningDataModule):
         predict: ProblemSource | None = None,
         chunk_size: int = 160,
         batch_size: int = 32,
+        passes: int = 1,
         shuffle: bool = True,
         seed: int = 0,
         invalid: Literal["skip", "refuse"] = "skip",
     ) -> None:
         super().__init__()
-        require_within(COUNT, {"data.batch_size": batch_size, "data.chunk_size": chunk_size})
+        sizes = {"data.batch_size": batch_size, "data.chunk_size": chunk_size, "data.passes": passes}
+        require_within(COUNT, sizes)
         require_within(SEED, {"data.seed": seed})
         if batch_size > chunk_size:
             raise UserError(
@@ -90,6 +91,7 @@ class PromptDataModule(LightningDataModule):
         self.sources = {"train": train, "validation": validation, "test": test, "predict": predict}
         self.chunk_size = chunk_size
         self.batch_size = batch_size
+        self.passes = passes
         self.shuffle = shuffle
         self.seed = seed
         self.invalid = invalid
@@ -98,6 +100,17 @@ class PromptDataModule(LightningDataModule):
         self.streams: dict[str, ProblemStream] = {}
         self._cursor = Cursor()
         self._restored: dict[str, Any] = {}
+        self._passes_given = 0
+        self._given = 0  # problems of whole passes
+        self._read_whole: set[str] = set()  # sources whose loader has come to its end
+
+    @classmethod
+    def require_files(cls, verb: str, arguments: Mapping[str, Any], validates: bool) -> None:
+        given = {name: arguments.get(name) for name in _OWN_SOURCE.values()}
+        for name in _sources_read(verb, given, validates):
+            source = given[name]
+            if source is not None:
+                files_of(source["path"], source.get("name"), source.get("split") or "train")
 
     def setup(self, stage: str | None = None) -> None:
         """Open and check the sources of a stage (all that are given, without a stage).
@@ -108,19 +121,24 @@ class PromptDataModule(LightningDataModule):
         module = self.trainer.lightning_module if self.trainer is not None else None
         if isinstance(module, AdmitsProblems):
             self.admits = module.admit
-        names = _SOURCES_OF_STAGE[stage] if stage is not None else tuple(self.sources)
-        if stage is not None and self.sources[names[0]] is None:
-            raise UserError(f"{stage} needs data.{names[0]}: set data.{names[0]}.path to a hub id or a file")
+        names = tuple(self.sources)
+        if stage is not None:
+            names = _sources_read(TrainerFn(stage).value, self.sources, self._validates)
+        opened: dict[str, ProblemStream] = {}
         held_out: set[str] = set()
-        if (test := self.sources["test"]) is not None and stage != "validate":
-            held_out = self._open("test", test).questions()
+        if (test := self.sources["test"]) is not None and "test" in names:
+            opened["test"] = self._open("test", test)
+            held_out = opened["test"].questions()
         for name in names:
-            if (source := self.sources[name]) is not None:
-                self.streams[name] = self._open(name, source, held_out if name in _NEVER_TESTED else None)
-        if stage == "test":
-            for name in _NEVER_TESTED:
-                if (source := self.sources[name]) is not None and names_a_file(source.path):
-                    self._open(name, source, held_out)
+            if name != "test" and (source := self.sources[name]) is not None:
+                opened[name] = self._open(name, source, held_out if name in _NEVER_TESTED else None)
+        played = names if stage is None else (_OWN_SOURCE[stage], "validation" if stage == "fit" else "")
+        self.streams |= {name: stream for name, stream in opened.items() if name in played}
+
+    @property
+    def _validates(self) -> bool:
+        """Whether a `fit` will ask for validation batches."""
+        return self.trainer is None or self.trainer.limit_val_batches != 0
 
     def _open(self, name: str, source: ProblemSource, held_out: set[str] | None = None) -> ProblemStream:
         return ProblemStream(
@@ -136,6 +154,30 @@ class PromptDataModule(LightningDataModule):
         )
 
     # What the training loop tells and asks.
+
+    @property
+    def pass_number(self) -> int:
+        """The pass, from 1, of the training batch that is to be consumed next."""
+        return self._cursor.pass_number
+
+    def ended(self, name: str) -> bool:
+        """Whether all of a source was given, and, of `train`, consumed."""
+        return self._cursor.ended if name == "train" else name in self._read_whole
+
+    def problems_expected(self, name: str) -> int | None:
+        """At most so many problems come from a source, over all its passes; None if nobody knows.
+
+        The number falls as rows are left out, and is right at the end.
+        """
+        stream = self.streams.get(name)
+        if stream is None or stream.total is None:
+            return None
+        return stream.total if name != "train" else self._given + self._passes_to_come * stream.total
+
+    @property
+    def _passes_to_come(self) -> int:
+        """The running pass included."""
+        return self.passes - self._passes_given
 
     def mark_consumed(self, batch: Batch) -> None:
         """Count a training batch as done; `batch` is what the loader gave to this rank."""
@@ -157,8 +199,28 @@ class PromptDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         self._check_identity()
+        return _loader(self._training_shares)
+
+    def _training_shares(self) -> Iterator[Batch]:
+        """What was consumed is compared first: where that differs, it says more than a digest of all rows."""
+        shares = self._cursor.give(self._training_batches(), rank(), ranks())
+        for number, mine in enumerate(shares):
+            if number == 0 and self._restored:
+                then, now = ({"data.train": rows} for rows in (self._restored["rows"], self._rows()))
+                require_same("the checkpoint", then, now, MEND_CHECKPOINT)
+            yield mine
+
+    def _training_batches(self) -> Iterator[tuple[int, Batch]]:
+        """All batches of all passes, each with the number of its pass."""
         stream = self.streams["train"]
-        return _loader(lambda: self._cursor.give(stream.batches(), rank(), ranks()))
+        self._given = self._passes_given = 0
+        for number in range(1, self.passes + 1):
+            given = 0
+            for batch in stream.batches(number):
+                given += len(batch)
+                yield number, batch
+            self._given += given
+            self._passes_given = number
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         return self._evaluation_loader("validation") if "validation" in self.streams else []
@@ -170,8 +232,13 @@ class PromptDataModule(LightningDataModule):
         return self._evaluation_loader("predict")
 
     def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
-        stream = self.streams[name]
-        return _loader(lambda: (share(batch, rank(), ranks()) for batch in stream.batches()))
+        return _loader(lambda: self._shares(name))
+
+    def _shares(self, name: str) -> Iterator[Batch]:
+        self._read_whole.discard(name)
+        for batch in self.streams[name].batches():
+            yield share(batch, rank(), ranks())
+        self._read_whole.add(name)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Problems stay on the host (Lightning's default refuses frozen dataclasses)."""
@@ -181,41 +248,67 @@ class PromptDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The cursor, and what the order of the training problems depends on."""
-        if self.sources["train"] is None:
+        if "train" not in self.streams:
             return {}
-        return {
-            "consumed": self._cursor.consumed,
-            "last_id": self._cursor.last_id,
-            "identity": self._identity(self.sources["train"]),
-        }
+        return {**self._cursor.state_dict(), "identity": self._identity(), "rows": self._rows()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a cursor; the next `train_dataloader` checks that it belongs to this source.
 
         Not at once, because `validate --ckpt_path` loads it too and may read anything.
         """
-        self._restored = state_dict
-        self._cursor = Cursor(state_dict["consumed"], state_dict["last_id"])
+        self._restored = dict(state_dict)
+        others = ("identity", "rows")
+        self._cursor = Cursor(**{name: value for name, value in state_dict.items() if name not in others})
 
-    def _identity(self, source: ProblemSource) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
+        stream = self.streams["train"]
+        where = ("path", "name", "split") if self._rows() is None else ()
         return {
-            "data.train.path": source.path,
-            "data.train.name": source.name,
-            "data.train.split": source.split,
-            "data.train.question_field": source.question_field,
-            "data.train.grouping": type(source.grouped_by()).__name__,
-            "data.train.part": source.part,
+            **{f"data.train.{name}": getattr(stream.source, name) for name in where},
+            **{f"data.train.{name}": value for name, value in stream.source.identity().items()},
             "data.chunk_size": self.chunk_size,
             "data.batch_size": self.batch_size,
             "data.shuffle": self.shuffle,
             "data.seed": self.seed,
         }
 
+    def _rows(self) -> str | None:
+        """What the rows of a local source are, wherever they lie; None of a hub data set."""
+        return self.streams["train"].content
+
     def _check_identity(self) -> None:
-        source = self.sources["train"]
-        if source is None or not self._restored:
-            return
-        require_same("the checkpoint", self._restored["identity"], self._identity(source), MEND_CHECKPOINT)
+        if self._restored:
+            require_same("the checkpoint", self._restored["identity"], self._identity(), MEND_CHECKPOINT)
+
+
+def _sources_read(verb: str, given: Mapping[str, Any], validates: bool) -> tuple[str, ...]:
+    """The sources that a verb opens: its own, and those that have to be kept apart from it.
+
+    Args:
+        verb: of the trainer.
+        given: the sources by name, None where there is none; those with a `path` that names a file are local.
+        validates: whether a `fit` will validate.
+
+    Raises:
+        UserError: the verb's own source is not given.
+    """
+    own = _OWN_SOURCE[verb]
+    if given[own] is None:
+        raise UserError(f"{verb} needs data.{own}: set data.{own}.path to a hub id or a file")
+    if verb == "test":
+        local = [
+            name for name in _NEVER_TESTED if given[name] is not None and names_a_file(_path(given[name]))
+        ]
+        return (own, *local)
+    validation = ("validation",) if verb == "fit" and validates else ()
+    return (own, *validation, *(("test",) if own in _NEVER_TESTED else ()))
+
+
+def _path(source: Any) -> str:
+    """Of a source, or of what a config says of it."""
+    path: str = source.path if isinstance(source, ProblemSource) else source["path"]
+    return path
 
 
 class _Batches(IterableDataset[Batch]):

@@ -19,6 +19,7 @@ from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning, trace_tokens
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.modules.adapter_module import AdapterModule
+from flowdpo_pl.modules.run_length import stopped_by_trainer
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
@@ -73,6 +74,11 @@ class SFTModule(AdapterModule):
     def agent(self) -> str:
         """Who learns."""
         return self.team.flow.writer
+
+    @property
+    def ended_by(self) -> str:
+        """Which of the trainer's settings has ended the run."""
+        return stopped_by_trainer(self.trainer)
 
     @cached_property
     def learner(self) -> SupervisedLearner:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,8 +19,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import COUNT, LIMIT, SEED, UserError, require_within, some_of
+from flowdpo_pl.modules.data_files import NamesFiles
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
-from flowdpo_pl.results.traces import Trace, read_traces
+from flowdpo_pl.results.traces import Trace, read_traces, require_trace_file
 
 Batch: TypeAlias = list[Trace]
 
@@ -47,7 +48,7 @@ class NotesTraces(Protocol):
         ...
 
 
-class TraceDataModule(LightningDataModule):
+class TraceDataModule(LightningDataModule, NamesFiles):
     """The correct traces of files, in batches; `trainer.max_epochs` says how often (paper: 3).
 
     Every epoch has an order of its own, a function of the seed. A batch is a list of `Trace`s; under
@@ -106,7 +107,7 @@ class TraceDataModule(LightningDataModule):
             return
         module = self.trainer.lightning_module if self.trainer is not None else None
         correct: dict[str, list[Trace]] = {}
-        for name, files in self.files.items():
+        for name, files in self._files_read().items():
             self.counts[name] = Counter()
             correct[name] = [trace for file in files for trace in self._correct(name, Path(file))]
         _require_disjoint(correct["train"], correct["validation"])
@@ -117,6 +118,17 @@ class TraceDataModule(LightningDataModule):
                 self.counts[name].update(filter(None, map(module.note_on, self._traces[name])))
             told = ", ".join(f"{number} {why}" for why, number in self.counts[name].items())
             rank_zero_info(f"data.{name}: {told}")
+
+    def _files_read(self) -> dict[str, list[str]]:
+        """Those that the run will read: of a `fit` that does not validate, the training's alone."""
+        unread = self.trainer is not None and self.trainer.limit_val_batches == 0
+        return {"train": self.files["train"], "validation": [] if unread else self.files["validation"]}
+
+    @classmethod
+    def require_files(cls, verb: str, arguments: Mapping[str, Any], validates: bool) -> None:
+        for name in ("train", "validation") if validates else ("train",):
+            for file in arguments.get(name) or ():
+                require_trace_file(Path(file))
 
     def mark_consumed(self) -> None:
         """Count a training batch as done."""
@@ -166,11 +178,11 @@ class TraceDataModule(LightningDataModule):
 
     def _identity(self) -> dict[str, Any]:
         traces = self._traces["train"]
-        text = "\x1e".join(f"{trace.question}\x1f{trace.trace}" for trace in traces)
-        text += "\x1d".join(str(trace.token_ids) for trace in traces if trace.token_ids)
-        digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+        digest = hashlib.blake2b(digest_size=8)
+        for trace in traces:
+            digest.update(repr((trace.question, trace.trace, trace.token_ids)).encode())
         return {
-            "data.train": f"{len(traces)} traces with digest {digest}",
+            "data.train": f"{len(traces)} traces with digest {digest.hexdigest()}",
             "data.batch_size": self.batch_size,
             "data.shuffle": self.shuffle,
             "data.seed": self.seed,

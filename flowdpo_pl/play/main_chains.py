@@ -47,7 +47,7 @@ class MainChains:
             "flow": identity["flow"],
             "prompts": identity["prompts"],
             "sampling": asdict(self.sampling),
-            "verifier": type(self.verifier).__name__,
+            "verifier": self.verifier.identity(),
             "seed": self.draws.seed,
         }
         known: dict[str, Any] = json.loads(json.dumps(values))

@@ -59,10 +59,14 @@ class Players:
                 "set fewer or shorter chunks."
             )
 
+    @cached_property
+    def _base(self) -> str:
+        return fingerprint(self.agents.base)
+
     def identity(self) -> dict[str, Any]:
         """What weights of these agents belong to, JSON-able; players of equal identity are exchangeable."""
         return {
-            "base": fingerprint(self.agents.base),
+            "base": self._base,
             "flow": {"class": type(self.flow).__name__, **asdict(self.flow)},  # type: ignore[call-overload]
             "lora": asdict(self.lora),
             "prompts": self.prompts.identity(),

@@ -22,7 +22,11 @@ class BatchNumbers:
     """
 
     accuracy: Mapping[str, float]
-    """Of all problems and of the latest ones (`ProgressiveAccuracy`)."""
+    """Of all problems of the first pass and of its latest ones (`ProgressiveAccuracy`)."""
+    again: Mapping[str, float] = field(default_factory=dict)
+    """Of this batch's problems where they were learnt from in an earlier pass; empty in the first one."""
+    data_pass: float = 1.0
+    """Of the batch's problems, from 1."""
     chooser: Mapping[str, float]
     """What agents that choose said, against what the partial answers held (`ChooserConfusion`)."""
     nodes: Mapping[str, float] = _summed("*/pairs", "*/ties/*")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.distributed import gathered, interleaved
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.judging import FirstChunk, Judgement, judging_counts, judging_rates
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.results.provenance import MEND_FILE, require_same
@@ -61,9 +62,12 @@ class CollectedTraces:
 
         Raises:
             StopIteration: the tokens are spent (Lightning's way to end the loop from inside a step).
+            UserError: a problem has another question or gold answer than its trace of the interrupted run.
         """
         if self.out_of_tokens:
             raise StopIteration
+        for problem in problems:
+            self._require_same(problem)
         tried: dict[str, list[Trajectory]] = {}
         unsolved = [problem for problem in problems if problem.id not in self.traces]
         for attempt in range(self.settings["attempts"]):
@@ -102,9 +106,19 @@ class CollectedTraces:
         """
         traces = read_traces(path)
         for trace in traces:
-            require_same(str(path), trace.made_by, made_by, MEND_FILE)
+            then, now = {"source": trace.source, **trace.made_by}, {"source": self._source, **made_by}
+            require_same(str(path), then, now, MEND_FILE)
         self.traces = {trace.problem_id: trace for trace in traces}
         self.resumed = len(traces)
+
+    def _require_same(self, problem: Problem) -> None:
+        trace = self.traces.get(problem.id)
+        if trace is not None and (trace.question, trace.gold) != (problem.question, problem.gold):
+            what = "question" if trace.question != problem.question else "gold answer"
+            raise UserError(
+                f"the trace of problem {problem.id} that an earlier run left was made for another {what}: "
+                "restore the data of that run, give the run another folder, or remove the file."
+            )
 
     def summary(self) -> dict[str, Any]:
         """The result as plain values (docs/evaluation.md)."""

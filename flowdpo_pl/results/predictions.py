@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.data.json_rows import each_key_once
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion
 from flowdpo_pl.measure.intervals import wilson
@@ -74,18 +75,17 @@ def read_predictions(path: Path | str) -> list[Prediction]:
         raise UserError(f"{path} does not exist: give the predictions.jsonl of a run of `test`.")
     predictions: list[Prediction] = []
     seen: set[tuple[str, int]] = set()
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                prediction = prediction_of(json.loads(line, object_pairs_hook=each_key_once))
-            except (ValueError, TypeError, AttributeError) as error:
-                raise UserError(
-                    f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
-                ) from error
-            if (key := (prediction.problem_id, prediction.sample)) in seen:
-                raise UserError(f"{path}, line {number} repeats sample {key[1]} of problem {key[0]}.")
-            seen.add(key)
-            predictions.append(prediction)
+    for number, line in text_lines(path):
+        try:
+            prediction = prediction_of(json.loads(line, object_pairs_hook=each_key_once))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
+            ) from error
+        if (key := (prediction.problem_id, prediction.sample)) in seen:
+            raise UserError(f"{path}, line {number} repeats sample {key[1]} of problem {key[0]}.")
+        seen.add(key)
+        predictions.append(prediction)
     if not predictions:
         raise UserError(f"{path} is empty: give the predictions.jsonl of a run of `test`.")
     return predictions

@@ -11,6 +11,8 @@ MEND_FILE = "set it as it was, give the run another folder, or remove the file"
 """What to do about a file of an earlier run."""
 MEND_CHECKPOINT = "set it as it was, or start a new run"
 """What to do about a checkpoint."""
+_TOLD = {"path", "revision", "trust_remote_code", "compare_weights"}
+"""Where something was found and how it was read: told, not compared, since what it is has a digest."""
 
 
 def require_same(what: str, then: Mapping[str, Any], now: Mapping[str, Any], mend: str) -> None:
@@ -31,6 +33,8 @@ def require_same(what: str, then: Mapping[str, Any], now: Mapping[str, Any], men
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[str]:
     for name, value in now.items():
+        if name in _TOLD:
+            continue
         was = then.get(name)
         if isinstance(was, Mapping) and isinstance(value, Mapping) and was.keys() == value.keys():
             yield from _differences(was, value, f"{place}{name}.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.data.json_rows import each_key_once
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 
 
@@ -43,14 +44,12 @@ class Trace:
 
 
 def read_traces(path: Path | str) -> list[Trace]:
-    """All traces of a `.jsonl` or `.parquet` file, in order.
+    """All traces of a `.jsonl` (packed by gzip or not) or `.parquet` file, in order.
 
     Raises:
         UserError: the file does not exist, is of another format, lacks a field, or holds a problem twice.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"trace file {path} does not exist: make it with `predict`, or name another.")
+    path = require_trace_file(Path(path))
     traces = [_trace(values, where) for where, values in _rows(path)]
     seen: set[str] = set()
     for trace in traces:
@@ -58,6 +57,17 @@ def read_traces(path: Path | str) -> list[Trace]:
             raise UserError(f"{path} holds problem {trace.problem_id} twice: keep one trace a problem.")
         seen.add(trace.problem_id)
     return traces
+
+
+def require_trace_file(path: Path) -> Path:
+    """The path, `~` resolved.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not (path := path.expanduser()).is_file():
+        raise UserError(f"trace file {path} does not exist: make it with `predict`, or name another.")
+    return path
 
 
 def to_line(trace: Trace) -> str:
@@ -76,25 +86,24 @@ def write_parquet(traces: Sequence[Trace], path: Path) -> None:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         from pyarrow import ArrowInvalid, parquet
 
         try:
             rows = parquet.read_table(path).to_pylist()
-        except ArrowInvalid as error:
+        except (ArrowInvalid, OSError) as error:
             raise UserError(f"{path} is not a parquet file: {error}") from error
         for number, values in enumerate(rows, start=1):
             yield f"{path}, row {number}", {**values, "made_by": json.loads(values.get("made_by") or "{}")}
         return
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}, line {number}"
-            try:
-                yield where, json.loads(line, object_pairs_hook=each_key_once)
-            except ValueError as error:
-                raise UserError(
-                    f"{where} is no JSON ({error}): give a trace file that `predict` wrote."
-                ) from error
+    for number, line in text_lines(path):
+        where = f"{path}, line {number}"
+        try:
+            yield where, json.loads(line, object_pairs_hook=each_key_once)
+        except ValueError as error:
+            raise UserError(
+                f"{where} is no JSON ({error}): give a trace file that `predict` wrote."
+            ) from error
 
 
 def _trace(values: Any, where: str) -> Trace:

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Trajectory, Verdict
 
@@ -67,16 +68,15 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file of rollout trees; give one that TreeLog wrote")
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
-                return
-            try:
-                yield tree_from_dict(json.loads(line))
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise UserError(
-                    f"{path}, line {number}: not a rollout tree ({error!r}); remove that line"
-                ) from error
+    for number, line in text_lines(path):
+        if not line.endswith("\n"):
+            return
+        try:
+            yield tree_from_dict(json.loads(line))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise UserError(
+                f"{path}, line {number}: not a rollout tree ({error!r}); remove that line"
+            ) from error
 
 
 def _problem(data: Json) -> Problem:

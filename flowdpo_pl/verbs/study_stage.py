@@ -141,7 +141,10 @@ def _as_text(value: Value) -> str:
 def _content(config: Path) -> str:
     if not config.is_file():
         raise UserError(f"the study names the config {config}, which does not exist (from {Path.cwd()}).")
-    return config.read_text(encoding="utf-8")
+    try:
+        return config.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the config {config} is no UTF-8 text ({error}): unpack or convert it.") from error
 
 
 def _value(file: Path, key: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import overload
+from typing import Any, overload
 
 from flowdpo_pl.errors import COUNT, POSITIVE, UserError, require_within
 from flowdpo_pl.types import Verdict
@@ -76,6 +76,13 @@ class MathVerifier:
         self._pool = WorkerPool(workers, WorkerLimits(timeout, memory_gb), self._tally.add)
         # Runs when this object goes or the interpreter exits, whichever comes first.
         weakref.finalize(self, self._pool.close)
+
+    def identity(self) -> dict[str, Any]:
+        """What a verdict depends on, plain values: not how many workers there are, nor how large.
+
+        A subclass with settings of its own that can change a verdict adds them.
+        """
+        return {"class": type(self).__name__, "timeout": self._arguments[1]}
 
     @property
     def counts(self) -> VerifierCounts:

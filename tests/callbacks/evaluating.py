@@ -65,6 +65,7 @@ class Evaluated(LightningModule):
         return {
             **self.results.summary(),
             "generated_tokens": self.results.generated_tokens,
+            "ended_by": "data",
             "made_by": MADE_BY,
             "unknown": float("nan"),
         }

@@ -60,6 +60,14 @@ class Playing(LightningModule):
         self.trees: tuple[RolloutTree, ...] = ()
         self.seed = 7
 
+    @property
+    def problems_expected(self) -> int:
+        return self.max_problems
+
+    @property
+    def ended_by(self) -> str:
+        return "max_problems"
+
     def identity(self) -> dict[str, object]:
         return {"base": "none", "agents": ["answer", "stop"]}
 

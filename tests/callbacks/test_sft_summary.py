@@ -33,6 +33,8 @@ STEPS: list[dict[str, float] | None] = [
 class Taught(LightningModule):
     """Returns the scripted numbers, an epoch after another."""
 
+    ended_by = "max_epochs"
+
     def __init__(self, epochs: list[list[dict[str, float] | None]], stop_at: int | None = None) -> None:
         super().__init__()
         self.automatic_optimization = False

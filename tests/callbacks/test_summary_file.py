@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from callbacks import summary_file
-from callbacks.summary_file import ended, training_facts, unknown_as_null, versions, write_summary
+from callbacks.summary_file import ending, training_facts, unknown_as_null, versions, write_summary
 from tests.callbacks.playing import Playing
 
 
@@ -35,7 +35,8 @@ def test_versions_are_the_installed_ones(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_run_is_finished_or_ended_by_its_exception() -> None:
-    assert (ended(None), ended(KeyboardInterrupt())) == ("finished", "KeyboardInterrupt")
+    assert ending("data", None) == {"ended": "finished", "ended_by": "data"}
+    assert set(ending("data", KeyboardInterrupt()).values()) == {"KeyboardInterrupt"}
 
 
 def test_facts_of_a_training_ask_for_the_identity_once() -> None:

@@ -49,7 +49,7 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
         def costly(self) -> int:
             raise AssertionError("evaluated")
 
-        problems_seen = max_problems = trees = seed = at_boundary = results = problems_expected = costly
+        problems_seen = trees = seed = at_boundary = results = problems_expected = ended_by = costly
         identity = save_adapters = save_adapter = resume_from = summary = costly
 
     module = Costly()
@@ -57,7 +57,7 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
 
 
 def test_a_member_may_be_none() -> None:
-    assert played(None, runs.module(max_problems=None)).max_problems is None
+    assert played(None, runs.module(max_problems=None)).problems_expected is None
 
 
 def every(verb: str) -> list[Callback]:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flowdpo_pl.data import json_rows as json_module
+from flowdpo_pl.data import packed_files as packed_module
 from flowdpo_pl.data import rows as rows_module
 from flowdpo_pl.data.indexed_rows import Row
 from flowdpo_pl.data.rows import HubRows, names_a_file, open_rows, shuffled_through_buffer
@@ -84,7 +84,7 @@ def test_the_last_line_needs_no_line_end(tmp_path: Path) -> None:
 
 
 def test_large_gzip_files_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_module, "_IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(packed_module, "_IN_MEMORY_BYTES", 10)
     opened = open_rows(write_jsonl(tmp_path / "a.jsonl.gz", numbered(9)))
     assert values(opened.chunks(4, None)) == numbered(9)
 
@@ -160,6 +160,7 @@ def test_hub_sets_are_streamed_and_shuffled_by_the_seed(monkeypatch: pytest.Monk
         asked.append((args, kwargs))
         return FakeHub()
 
+    monkeypatch.setattr(rows_module, "require_on_hub", lambda *args: True)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     opened = open_rows("openai/gsm8k", "main", "train")
     assert asked == [(("openai/gsm8k", "main"), {"split": "train", "streaming": True})]
@@ -200,6 +201,7 @@ def test_an_unreachable_hub_set_is_one_sentence(error: Exception, monkeypatch: p
     def load_dataset(*args: object, **kwargs: object) -> None:
         raise error
 
+    monkeypatch.setattr(rows_module, "require_on_hub", lambda *args: True)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     with pytest.raises(UserError, match="owner/set is neither a file here nor a data set") as caught:
         open_rows("owner/set")
@@ -349,6 +351,7 @@ def test_a_stream_that_breaks_off_says_where(monkeypatch: pytest.MonkeyPatch) ->
             yield from numbered(3)
             raise ValueError("other columns\nthan before")
 
+    monkeypatch.setattr(rows_module, "require_on_hub", lambda *args: True)
     monkeypatch.setattr("datasets.load_dataset", lambda *args, **kwargs: Broken())
     with pytest.raises(UserError, match=r"owner/set train breaks off after row 3 \(other columns\)"):
         list(open_rows("owner/set").chunks(2, None))

@@ -84,6 +84,11 @@ def test_a_fingerprint_is_of_the_weights_alone(tmp_path: Path, models: Callable[
     assert own == printed(write_model(tmp_path / "again")) == printed(models("llama"), torch.bfloat16)
     assert own != printed(write_model(tmp_path / "other", seed=1))
     assert own != printed(models("mistral"))
+    merged = AutoModelForCausalLM.from_pretrained(models("llama"), dtype=torch.float32)
+    with torch.no_grad():
+        merged.model.layers[-1].mlp.down_proj.weight += 0.5  # as `merge` does; the embeddings stay
+    merged.save_pretrained(tmp_path / "merged")
+    assert own != printed(tmp_path / "merged")
 
 
 def test_a_decoder_s_states_through_the_head_are_the_model_s_logits(models: Callable[[str], Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -35,10 +36,14 @@ def test_weights_are_read_and_their_fingerprint_is_theirs_alone(tmp_path: Path) 
     for name, value in (("one", 1.0), ("two", 2.0)):
         (tmp_path / name).mkdir()
         save_file({"lora_A.weight": torch.full((2, 3), value)}, tmp_path / name / "adapter_model.safetensors")
+        config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps(config))
     shutil.copytree(tmp_path / "one", tmp_path / "copy")
     assert saved_weights(tmp_path / "two")["lora_A.weight"].tolist() == [[2.0] * 3] * 2
     assert adapter_fingerprint(tmp_path / "one") == adapter_fingerprint(tmp_path / "copy")
     assert adapter_fingerprint(tmp_path / "one") != adapter_fingerprint(tmp_path / "two")
+    (tmp_path / "copy" / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 8}))
+    assert adapter_fingerprint(tmp_path / "one") != adapter_fingerprint(tmp_path / "copy")
 
 
 def test_a_truncated_file_is_one_sentence(tmp_path: Path) -> None:

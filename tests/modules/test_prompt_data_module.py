@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from flowdpo_pl.data.gold import AfterMark
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.data.questions import question_key
@@ -149,12 +151,12 @@ def test_a_checkpoint_of_other_data_is_refused_with_what_differs(path: str, tmp_
     data = data_of(path)
     data.setup("fit")
     data.mark_consumed(next(iter(data.train_dataloader())))
-    other = data_of(write_jsonl(tmp_path / "other.jsonl", numbered(29)), seed=7)
+    other = data_of(path, train=ProblemSource(path, answer_field="question"), seed=7)
     other.setup("fit")
     other.load_state_dict(data.state_dict())
     with pytest.raises(
         UserError,
-        match=r"data\.train\.path was .*train\.jsonl and is .*other\.jsonl, data\.seed was 0 and is 7",
+        match=r"data\.train\.answer_field was answer and is question, data\.seed was 0 and is 7",
     ):
         other.train_dataloader()
 
@@ -169,6 +171,148 @@ def test_a_file_that_changed_since_the_checkpoint_is_refused(path: str) -> None:
     changed.setup("fit")
     with pytest.raises(UserError, match="the data have changed since the checkpoint: problem 3 was"):
         next(iter(changed.train_dataloader()))
+
+
+@pytest.mark.parametrize("form", ["relative", "dotted", "link", "moved", "packed", "dos", "folder"])
+def test_the_same_rows_under_another_path_are_the_same_source(
+    form: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_of(path)
+    data.setup("fit")
+    data.mark_consumed(next(iter(data.train_dataloader())))
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link.jsonl").symlink_to(path)
+    content = Path(path).read_bytes()
+    again = {
+        "relative": "train.jsonl",
+        "dotted": "./elsewhere/../train.jsonl",
+        "link": str(elsewhere / "link.jsonl"),
+        "moved": str(Path(shutil.copy(path, elsewhere / "moved.jsonl"))),
+        "packed": write_jsonl(elsewhere / "packed.jsonl.gz", numbered(29)),
+        "dos": str(elsewhere / "dos.jsonl"),
+        "folder": str(tmp_path / "shards"),
+    }[form]
+    (elsewhere / "dos.jsonl").write_bytes(content.replace(b"\n", b"\r\n"))
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "part.jsonl").write_bytes(content)
+    other = data_of(again)
+    other.load_state_dict(data.state_dict())
+    other.setup("fit")
+    whole = data_of(path)
+    whole.setup("fit")
+    assert next_questions(other) == next_questions(whole)[3:]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "told"),
+    [
+        (numbered(29), {"answer_field": "question"}, r"data\.train\.answer_field was answer and is question"),
+        (numbered(29), {"gold": AfterMark("q")}, r"gold was Automatic and is AfterMark\(mark='q'\)"),
+        ([{**row, "answer": "7"} for row in numbered(29)], {}, "first 15 problems have other gold answers"),
+        ([*numbered(29), {"question": "more", "answer": "1"}], {}, "the data have changed"),
+    ],
+)
+def test_other_answers_to_the_same_questions_are_refused(
+    rows: list[dict[str, object]], options: dict[str, Any], told: str, path: str, tmp_path: Path
+) -> None:
+    data = data_of(path)
+    data.setup("fit")
+    for batch in list(data.train_dataloader())[:5]:
+        data.mark_consumed(batch)
+    other = data_of("", train=ProblemSource(write_jsonl(tmp_path / "other.jsonl", rows), **options))
+    other.load_state_dict(data.state_dict())
+    other.setup("fit")
+    with pytest.raises(UserError, match=told):
+        next_questions(other)
+
+
+def test_rows_that_are_still_to_come_belong_to_the_source_too(path: str, tmp_path: Path) -> None:
+    data = data_of(path, shuffle=False)
+    data.setup("fit")
+    data.mark_consumed(next(iter(data.train_dataloader())))
+    rows = [*numbered(28), {"question": "q28", "answer": "0"}]
+    other = data_of(write_jsonl(tmp_path / "other.jsonl", rows), shuffle=False)
+    other.load_state_dict(data.state_dict())
+    other.setup("fit")
+    with pytest.raises(UserError, match=r"data\.train was 29 rows with digest \w+ and is 29 rows"):
+        next_questions(other)
+
+
+def test_each_pass_has_all_problems_in_an_order_of_its_own_and_the_first_is_that_of_one_pass(
+    path: str,
+) -> None:
+    once, thrice = data_of(path), data_of(path, passes=3)
+    for data in (once, thrice):
+        data.setup("fit")
+    assert (once.problems_expected("train"), thrice.problems_expected("train")) == (29, 87)
+    seen, numbers = [], []
+    for batch in thrice.train_dataloader():
+        numbers += [thrice.pass_number] * len(batch)
+        seen += [problem.question for problem in batch]
+        assert not thrice.ended("train")
+        thrice.mark_consumed(batch)
+    assert thrice.ended("train") and numbers == [1] * 29 + [2] * 29 + [3] * 29
+    passes = [seen[start : start + 29] for start in (0, 29, 58)]
+    assert passes[0] == next_questions(once) and len({tuple(one) for one in passes}) == 3
+    assert all(sorted(one) == sorted(passes[0]) for one in passes)
+
+
+@pytest.mark.parametrize("batches", [4, 10, 13, 20])
+def test_stopped_in_any_pass_and_resumed_equals_uninterrupted(batches: int, path: str) -> None:
+    whole, stopped, resumed = (data_of(path, passes=2) for _ in range(3))
+    for data in (whole, stopped):
+        data.setup("fit")
+    given = list(stopped.train_dataloader())
+    for batch in given[:batches]:
+        stopped.mark_consumed(batch)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.setup("fit")
+    assert next_questions(resumed) == next_questions(whole)[sum(map(len, given[:batches])) :]
+
+
+def test_what_is_left_out_lowers_the_number_to_come(tmp_path: Path) -> None:
+    rows = [{"question": f"q{n}", "answer": "n/a" if n % 3 else "1"} for n in range(30)]
+    data = data_of(write_jsonl(tmp_path / "x.jsonl", rows), passes=2)
+    data.setup("fit")
+    assert data.problems_expected("train") == 60
+    assert len(next_questions(data)) == data.problems_expected("train") == 20
+
+
+def test_what_a_verb_does_not_read_need_not_be_there(path: str, tmp_path: Path) -> None:
+    absent = ProblemSource(str(tmp_path / "absent.jsonl"))
+    data = data_of(path, validation=absent, predict=absent)
+    trainer(tmp_path, max_epochs=1, limit_val_batches=0).fit(OnePassPlayer(), datamodule=data)
+    with pytest.raises(UserError, match=r"absent\.jsonl does not exist"):
+        trainer(tmp_path, max_epochs=1).fit(OnePassPlayer(), datamodule=data_of(path, validation=absent))
+    with pytest.raises(UserError, match=r"absent\.jsonl does not exist"):  # its problems may not be in train
+        trainer(tmp_path, max_epochs=1).fit(OnePassPlayer(), datamodule=data_of(path, test=absent))
+
+
+@pytest.mark.parametrize(
+    ("verb", "validates", "looked_for"),
+    [
+        ("fit", False, {"train", "test"}),
+        ("fit", True, {"train", "validation", "test"}),
+        ("validate", True, {"validation"}),
+        ("test", True, {"train", "predict", "test"}),
+        ("predict", True, {"predict", "test"}),
+    ],
+)
+def test_files_are_looked_for_before_anything_is_made(
+    verb: str, validates: bool, looked_for: set[str], path: str, tmp_path: Path
+) -> None:
+    names = ("train", "validation", "test", "predict")
+    for absent in names:
+        given = {name: {"path": str(tmp_path / "no.jsonl") if name == absent else path} for name in names}
+        if absent in looked_for:
+            with pytest.raises(UserError, match=r"no\.jsonl does not exist"):
+                PromptDataModule.require_files(verb, given, validates)
+        else:
+            PromptDataModule.require_files(verb, given, validates)
+    hub = {name: {"path": "owner/set", "name": None, "split": "train"} for name in names}
+    PromptDataModule.require_files(verb, hub, validates)
 
 
 def test_a_larger_limit_continues_the_stream(path: str) -> None:

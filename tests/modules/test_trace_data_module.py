@@ -146,3 +146,12 @@ def test_a_position_on_other_traces_is_refused(file: str, tmp_path: Path) -> Non
     changed.load_state_dict(state)
     with pytest.raises(UserError, match=r"made otherwise: data.train was 8 traces .* data.batch_size was 3"):
         changed.train_dataloader()
+
+
+def test_validation_files_are_read_where_there_is_validation_alone(file: str, tmp_path: Path) -> None:
+    def data() -> TraceDataModule:
+        return TraceDataModule([file], validation=[str(tmp_path / "absent.jsonl")], batch_size=4)
+
+    trainer(tmp_path, max_epochs=1, limit_val_batches=0).fit(Reader(), data())
+    with pytest.raises(UserError, match=r"absent\.jsonl does not exist"):
+        trainer(tmp_path, max_epochs=1, limit_val_batches=1.0).fit(Reader(), data())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_what_an_earlier_run_has_is_not_tried_again(tmp_path: Path) -> None:
     other = CollectedTraces(attempts=4)
     with pytest.raises(UserError, match=r"traces\.jsonl was made otherwise: attempts was 2 and is 4"):
         other.resume_from(path, {**players.made_by, **other.settings})
+
+
+def test_another_arm_or_other_answers_under_the_same_ids_are_refused(tmp_path: Path) -> None:
+    players, whole = chains(), CollectedTraces(source="flow")
+    whole.step(PROBLEMS, players)
+    path = tmp_path / "traces.jsonl"
+    path.write_text("".join(map(to_line, whole.traces.values())))
+    made_by = {**players.made_by, **whole.settings}
+    with pytest.raises(UserError, match="source was flow and is self"):
+        CollectedTraces(source="self").resume_from(path, made_by)
+    for changed, what in (({"gold": "other"}, "gold answer"), ({"question": "1 2 ?"}, "question")):
+        resumed = CollectedTraces(source="flow")
+        moved = {**made_by, "base": {**made_by["base"], "path": "./elsewhere"}}  # the fingerprint is the same
+        resumed.resume_from(path, moved)
+        assert resumed.step(PROBLEMS[:1], players) == []
+        with pytest.raises(UserError, match=rf"problem {PROBLEMS[1].id} .* made for another {what}"):
+            resumed.step([replace(PROBLEMS[1], **changed)], players)
 
 
 def test_spent_tokens_end_the_run_before_the_next_batch() -> None:

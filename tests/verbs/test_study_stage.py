@@ -79,6 +79,7 @@ def test_a_stage_may_have_a_model_s_config_behind_its_own_and_keeps_its_folder(
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+    monkeypatch.setattr("flowdpo_pl.cli.require_data_files", lambda *_: None)  # an earlier stage writes them
     stage = Stage("fit", ["configs/paper/flow_dpo.yaml", "configs/llama3_8b/model.yaml"])
     line = stage.arguments_of({}, tmp_path, seed=3)
     assert line[:2] == [f"--config={config}" for config in stage.configs]
