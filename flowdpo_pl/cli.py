@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,9 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flowdpo_pl.errors import SEED, UserError, require_within
+from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
+from flowdpo_pl.modules.lightning_refusals import lightning_refusals
+from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 RUNS = "runs"
@@ -43,8 +45,11 @@ _MODULES = {
 class FlowCLI(LightningCLI):
     """Facts stated once: the run's seed is the module's and the data's, its folder is known to every path."""
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Lightning's would take true for a seed by chance, and no run is without one here."""
+        parser.add_argument("--seed_everything", type=int, default=0, help="Seed of every draw of a run.")
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults({"seed_everything": 0})
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
@@ -57,13 +62,18 @@ class FlowCLI(LightningCLI):
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
         _place(verb, config)
+        require_served(verb, config)
         _check_checkpoint(config.get("ckpt_path"))
+
+    def after_instantiate_classes(self) -> None:
+        """By now Lightning has chosen the strategy for the devices that there are; no model is loaded yet."""
+        if self.subcommand == "fit":
+            refuse_wrapping(self.trainer.strategy)
 
 
 def _module_for(verb: str, path: str) -> type[LightningModule]:
     """The class that a config names, which must know the verb."""
-    home, _, name = path.rpartition(".")
-    module: type[LightningModule] = getattr(import_module(home), name)
+    module: type[LightningModule] = class_at(path)
     if getattr(module, _STEPS[verb]) is getattr(LightningModule, _STEPS[verb]):
         raise UserError(
             f"{path} has no `{verb}`: set model.class_path to {_MODULES[verb]} (docs/evaluation.md), "
@@ -99,7 +109,8 @@ def _place(verb: str, config: Namespace) -> None:
     if config.trainer.default_root_dir is None:
         config.trainer.default_root_dir = str(Path(folder, first.get("name") or ""))
     for part in (config.model, config.data):
-        part.init_args = _filled(part.init_args, "{save_dir}", folder)
+        if "init_args" in part:  # a class of someone's own may take none
+            part.init_args = _filled(part.init_args, "{save_dir}", folder)
 
 
 def _filled(value: Any, placeholder: str, text: str) -> Any:
@@ -127,20 +138,21 @@ def _check_checkpoint(path: str | None) -> None:
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
     refuse_repeated_keys()
-    return FlowCLI(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        trainer_defaults=TRAINER,
-        save_config_kwargs={"overwrite": True},
-        parser_kwargs={
-            "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
-            "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
-            "adapters: each has --help.",
-            "exit_on_error": False,
-            **{verb: {"exit_on_error": False} for verb in VERBS},
-        },
-        args=args,
-    )
+    with lightning_refusals():
+        return FlowCLI(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            trainer_defaults=TRAINER,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={
+                "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
+                "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
+                "adapters: each has --help.",
+                "exit_on_error": False,
+                **{verb: {"exit_on_error": False} for verb in VERBS},
+            },
+            args=args,
+        )

@@ -7,7 +7,7 @@ module broadcasts the adapters once and sums their gradients itself (`distribute
 
 from __future__ import annotations
 
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy, StrategyRegistry
 
 from flowdpo_pl.errors import UserError
 
@@ -17,6 +17,10 @@ class AdapterStrategy(DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""
+
+
+for _name in ("AdapterStrategy", "flowdpo_pl.AdapterStrategy"):  # on a command line, without its class_path
+    StrategyRegistry.register(_name.lower(), AdapterStrategy, override=True)
 
 
 def refuse_wrapping(strategy: Strategy) -> None:
