@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from callbacks.pace import Pace
 from callbacks.play_callback import run_folder
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
 
 
@@ -51,11 +52,21 @@ class PacedCheckpoint(Checkpoint, ABC):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
+        self._require_no_other(trainer)
         self.follow(pl_module)
         self.folder = run_folder(trainer)
         if trainer.is_global_zero:
             for place in (self.folder, self.checkpoints, self.folder / "adapters"):
                 remove_partials(place)
+
+    def _require_no_other(self, trainer: Trainer) -> None:
+        """Lightning's own checkpoints stand in the same folder, and `--ckpt_path=best` could mean either."""
+        for other in trainer.checkpoint_callbacks:
+            if other is not self:
+                raise UserError(
+                    f"trainer.callbacks has {type(self).__name__} and {type(other).__name__}, which both "
+                    "write checkpoints: leave one of them."
+                )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pace.start(self.position(trainer))

@@ -9,10 +9,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from callbacks.batch_values import BatchValues
+from callbacks.own_files import OwnFiles
 from callbacks.watched_modules import PlayedModule, played
 
 
-class PlayCallback(Callback):
+class PlayCallback(Callback, OwnFiles):
     """Base of the callbacks that only watch: it calls the three `play_*` methods below.
 
     They are called by `fit` and by a `validate` of its own (not for a validation inside `fit`, whose
@@ -41,6 +42,7 @@ class PlayCallback(Callback):
         super().setup(trainer, pl_module, stage)
         self.verb = TrainerFn(stage).value
         if stage in (TrainerFn.FITTING, TrainerFn.VALIDATING):
+            self.require_own_files(trainer)
             self._module = played(self, pl_module)
             self.folder = run_folder(trainer)
 

@@ -29,6 +29,8 @@ class RunSummary(PlayCallback):
     Unknown numbers are null. Sums go over the whole run, across resumes.
     """
 
+    files = ("summary.json",)
+
     def __init__(self) -> None:
         self._forget()
 

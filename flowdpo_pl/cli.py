@@ -135,24 +135,24 @@ def _check_checkpoint(path: str | None) -> None:
         raise UserError(f"--ckpt_path {path} is truncated or no checkpoint: use an earlier one.")
 
 
+@lightning_refusals()
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
     refuse_repeated_keys()
-    with lightning_refusals():
-        return FlowCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            trainer_defaults=TRAINER,
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={
-                "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
-                "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
-                "adapters: each has --help.",
-                "exit_on_error": False,
-                **{verb: {"exit_on_error": False} for verb in VERBS},
-            },
-            args=args,
-        )
+    return FlowCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        trainer_defaults=TRAINER,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={
+            "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
+            "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
+            "adapters: each has --help.",
+            "exit_on_error": False,
+            **{verb: {"exit_on_error": False} for verb in VERBS},
+        },
+        args=args,
+    )

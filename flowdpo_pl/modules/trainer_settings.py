@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.fabric.plugins import ClusterEnvironment
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.accelerators import AcceleratorRegistry
-from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 
 from flowdpo_pl.errors import UserError
@@ -75,7 +75,9 @@ def require_served(verb: str, config: Namespace) -> None:
     Raises:
         UserError: names the key and its value and says what to do.
     """
-    command = Command(verb, class_at(config.model.class_path), class_at(config.data.class_path), config.trainer)
+    command = Command(
+        verb, class_at(config.model.class_path), class_at(config.data.class_path), config.trainer
+    )
     _require_data(command)
     for rule in RULES:
         value = config.trainer.get(rule.key)
@@ -220,7 +222,7 @@ RULES = (
     Rule(
         "plugins",
         _other_plugin,
-        "leave it out (environments of a cluster excepted); dtypes are the base's, checkpoints the callbacks'",
+        "leave out all but the environment of a cluster; dtypes are the base's, checkpoints the callbacks'",
     ),
     Rule("model_registry", _given, "leave it out; adapters and checkpoints are in the run's folder"),
 )
@@ -232,7 +234,7 @@ UNFIT = {
     lightning_callbacks.GradientAccumulationScheduler: "set model.accumulation (SFT) or data.batch_size",
     lightning_callbacks.BatchSizeFinder: "set data.batch_size, and model.team.budget for memory",
     lightning_callbacks.LearningRateFinder: "set model.learning.lr",
-    lightning_callbacks.BaseFinetuning: "the base stays frozen, and model.frozen names agents that don't learn",
+    lightning_callbacks.BaseFinetuning: "the base stays frozen, and so do the agents in model.frozen",
     lightning_callbacks.ModelPruning: "the base stays as it is",
 }
 """Lightning's callbacks that steer a training which Lightning's own loop would do, and what to do instead."""
