@@ -32,8 +32,8 @@ class EvaluationLog(Callback, OwnFiles):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == self.verb:
-            self.require_own_files(trainer)
             self._module = evaluated(self, pl_module)
+            self.require_own_files(trainer)
             self.folder = run_folder(trainer)
 
     def start(self, trainer: Trainer) -> None:

@@ -52,8 +52,8 @@ class PacedCheckpoint(Checkpoint, ABC):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        self._require_no_other(trainer)
         self.follow(pl_module)
+        self._require_no_other(trainer)
         self.folder = run_folder(trainer)
         if trainer.is_global_zero:
             for place in (self.folder, self.checkpoints, self.folder / "adapters"):
@@ -62,7 +62,7 @@ class PacedCheckpoint(Checkpoint, ABC):
     def _require_no_other(self, trainer: Trainer) -> None:
         """Lightning's own checkpoints stand in the same folder, and `--ckpt_path=best` could mean either."""
         for other in trainer.checkpoint_callbacks:
-            if other is not self:
+            if not isinstance(other, PacedCheckpoint):  # one of ours is refused by its module
                 raise UserError(
                     f"trainer.callbacks has {type(self).__name__} and {type(other).__name__}, which both "
                     "write checkpoints: leave one of them."

@@ -42,8 +42,8 @@ class PlayCallback(Callback, OwnFiles):
         super().setup(trainer, pl_module, stage)
         self.verb = TrainerFn(stage).value
         if stage in (TrainerFn.FITTING, TrainerFn.VALIDATING):
-            self.require_own_files(trainer)
             self._module = played(self, pl_module)
+            self.require_own_files(trainer)
             self.folder = run_folder(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.own_files import OwnFiles
 from callbacks.play_callback import run_folder
 from callbacks.summary_file import ended, training_facts, write_summary
 from callbacks.watched_modules import CountedData, taught
@@ -15,7 +14,7 @@ from callbacks.watched_modules import CountedData, taught
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
 
 
-class SFTSummary(Callback, OwnFiles):
+class SFTSummary(Callback):
     """Writes `summary.json` to the run folder when the run ends, also by an exception.
 
     Keys: `verb`, `ended` (`finished` or the exception's name), `updates`, `epochs`, `data` (traces used and
@@ -24,8 +23,6 @@ class SFTSummary(Callback, OwnFiles):
     `updates_set_aside`, `peak_memory_bytes`, `seed`, `versions`, `identity`. Unknown numbers are null. Sums
     go over the whole run, across resumes.
     """
-
-    files = ("summary.json",)
 
     def __init__(self) -> None:
         self._sums = dict.fromkeys(_SUMMED, 0.0)
@@ -42,7 +39,6 @@ class SFTSummary(Callback, OwnFiles):
         self._peak_memory_bytes = state_dict["peak_memory_bytes"]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.require_own_files(trainer)
         self._module = taught(self, pl_module)
         self._folder = run_folder(trainer)
 

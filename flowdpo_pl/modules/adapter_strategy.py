@@ -13,7 +13,7 @@ from flowdpo_pl.errors import UserError
 
 
 class AdapterStrategy(DDPStrategy):
-    """DDP's processes without DDP's wrapper; `trainer.strategy: {class_path: flowdpo_pl.AdapterStrategy}`."""
+    """DDP's processes without DDP's wrapper; `trainer.strategy: flowdpo_pl.AdapterStrategy`."""
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""
@@ -30,6 +30,6 @@ def refuse_wrapping(strategy: Strategy) -> None:
     """
     if isinstance(strategy, DDPStrategy) and not isinstance(strategy, AdapterStrategy):
         raise UserError(
-            "trainer.strategy would wrap the module and wait for gradients that an agent without pairs "
-            "never has: set trainer.strategy to {class_path: flowdpo_pl.AdapterStrategy}."
+            "trainer.strategy (Lightning's own for several devices) would wrap the module and wait for gradients "
+            "that an agent without pairs never has: set it to flowdpo_pl.AdapterStrategy."
         )

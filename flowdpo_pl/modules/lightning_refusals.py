@@ -29,7 +29,7 @@ def lightning_refusals() -> Iterator[None]:
     except Exception as error:
         if not _is_refusal(error):
             raise
-        told = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        told = " ".join(str(error).split()).rstrip(".") or repr(error)
         raise UserError(
             f"Lightning refuses this: {told}; docs/trainer.md says what each argument of the trainer takes."
         ) from error

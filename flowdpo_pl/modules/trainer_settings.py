@@ -7,7 +7,7 @@ docs/trainer.md goes through all arguments.
 from __future__ import annotations
 
 import math
-import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from jsonargparse import Namespace
 from lightning.fabric.plugins import ClusterEnvironment
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.callbacks.spike import SpikeDetection
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 
 from flowdpo_pl.errors import UserError
@@ -236,6 +237,7 @@ UNFIT = {
     lightning_callbacks.LearningRateFinder: "set model.learning.lr",
     lightning_callbacks.BaseFinetuning: "the base stays frozen, and so do the agents in model.frozen",
     lightning_callbacks.ModelPruning: "the base stays as it is",
+    SpikeDetection: "a loss that isn't finite is set aside, and each agent has its own",
 }
 """Lightning's callbacks that steer a training which Lightning's own loop would do, and what to do instead."""
 
@@ -268,25 +270,26 @@ def _require_callbacks(command: Command) -> None:
         (lightning_callbacks.ProgressBar, "progress bars"),
     ):
         several = [kind for kind in kinds if issubclass(kind, family)]
-        if len(several) > 1 and set(several) & set(own):
+        if set(several) & set(own) and set(several) - set(own):  # two of ours: one is of another module
             names = " and ".join(kind.__name__ for kind in several)
             raise UserError(f"trainer.callbacks names the {what} {names}: leave one of them.")
 
 
 def _require_writable(trainer: Namespace) -> None:
     """Before anything is computed; Lightning would say so when it first writes."""
-    folders = {"trainer.default_root_dir": trainer.default_root_dir}
-    for logger in _entries(trainer.logger):
-        folders["trainer.logger.init_args.save_dir"] = (logger.get("init_args") or {}).get("save_dir")
-    for key, folder in folders.items():
+    loggers = [logger.get("init_args") or Namespace() for logger in _entries(trainer.logger)]
+    folders = [("trainer.logger.init_args.save_dir", logger.get("save_dir")) for logger in loggers]
+    for key, folder in [*folders, ("trainer.default_root_dir", trainer.default_root_dir)]:
         if folder is None or "://" in str(folder):
             continue
         place = Path(folder).absolute()
         there = next(part for part in (place, *place.parents) if part.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        try:
+            tempfile.TemporaryDirectory(dir=there).cleanup()
+        except OSError as error:
             raise UserError(
-                f"{key} is {folder}, but {there} is no folder that can be written to: name another folder."
-            )
+                f"{key} is {folder}, but {there} takes no new folder ({error.strerror}): name another one."
+            ) from error
 
 
 def _entries(given: Any) -> Iterator[Namespace]:
