@@ -30,6 +30,6 @@ def refuse_wrapping(strategy: Strategy) -> None:
     """
     if isinstance(strategy, DDPStrategy) and not isinstance(strategy, AdapterStrategy):
         raise UserError(
-            "trainer.strategy (Lightning's own for several devices) would wrap the module and wait for gradients "
-            "that an agent without pairs never has: set it to flowdpo_pl.AdapterStrategy."
+            "trainer.strategy (Lightning's own for several devices) would wrap the module and wait for "
+            "gradients that an agent without pairs never has: set it to flowdpo_pl.AdapterStrategy."
         )

@@ -14,9 +14,9 @@ from flowdpo_pl.modules.lightning_refusals import lightning_refusals
 
 
 def test_what_lightning_raises_is_said_on_one_line() -> None:
-    with pytest.raises(UserError, match=r"^Lightning refuses this: .*profiler.*docs/trainer\.md") as caught:
-        with lightning_refusals():
-            Trainer(accelerator="cpu", logger=False, profiler="none such")
+    told = r"^Lightning refuses this: .*profiler.*docs/trainer\.md"
+    with pytest.raises(UserError, match=told) as caught, lightning_refusals():
+        Trainer(accelerator="cpu", logger=False, profiler="none such")
     assert "\n" not in str(caught.value) and caught.value.__cause__ is not None
 
 

@@ -8,13 +8,15 @@ from argparse import ArgumentError
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
 from flowdpo_pl import AdapterStrategy
 from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.modules.trainer_settings import RULES, UNFIT
+from flowdpo_pl.modules.trainer_settings import RULES, UNFIT, require_served
 from flowdpo_pl.play.team import Team
 from tests.runs import ROOT
 from tests.trace_files import world_traces, write_traces
@@ -50,23 +52,12 @@ def unrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
 
 
-REFUSED = [
+PLAIN = [
     ("flow", "precision=bf16-mixed", "model.team.base.dtype"),
     ("flow", "precision=64", "model.team.base.dtype"),
     ("sft", "precision=16-mixed", "model.team.base.dtype"),
     ("test", "precision=16-true", "model.team.base.dtype"),
-    ("flow", "strategy=fsdp", "flowdpo_pl.AdapterStrategy"),
-    ("flow", "strategy=DDPStrategy", "flowdpo_pl.AdapterStrategy"),
-    ("flow", "strategy=ddp", "flowdpo_pl.AdapterStrategy"),
-    ("flow", "strategy=lightning.pytorch.strategies.FSDPStrategy", "flowdpo_pl.AdapterStrategy"),
-    ("sft", "strategy=ddp", "flowdpo_pl.AdapterStrategy"),
-    ("test", "strategy=ddp_spawn", "flowdpo_pl.AdapterStrategy"),
-    ("flow", "devices=2", "flowdpo_pl.AdapterStrategy"),
-    ("flow", "num_nodes=2", "flowdpo_pl.AdapterStrategy"),
-    ("flow", "devices=0", "devices='0'"),
-    ("flow", "devices=two", "`devices`"),
     ("flow", "accelerator=tpu", "accelerator is tpu"),
-    ("flow", "accelerator=none_such", "accelerator='none_such'"),
     ("flow", "accumulate_grad_batches=2", "model.pairs_per_update"),
     ("sft", "accumulate_grad_batches=2", "model.accumulation"),
     ("flow", "gradient_clip_val=0", "model.learning.max_grad_norm"),
@@ -80,7 +71,6 @@ REFUSED = [
     ("sft", "limit_train_batches=0.0", "would do nothing"),
     ("test", "limit_test_batches=0", "would do nothing"),
     ("predict", "limit_predict_batches=0", "would do nothing"),
-    ("flow", "limit_train_batches=-1", "limit_train_batches"),
     ("flow", "overfit_batches=1", "data.train.limit"),
     ("sft", "overfit_batches=0.5", "data.limit"),
     ("flow", "val_check_interval=0.5", "whole number of batches"),
@@ -96,9 +86,26 @@ REFUSED = [
     ("flow", "enable_progress_bar=false", "trainer.callbacks"),
     ("flow", "barebones=true", "barebones is true"),
     ("flow", "sync_batchnorm=true", "batch norm"),
+    ("flow", "model_registry=somewhere", "run's folder"),
+    ("validate", "precision=64", "model.team.base.dtype"),
+    ("predict", "precision=bf16-true", "model.team.base.dtype"),
+]
+"""Plain values, with words of the sentence."""
+PARSED = [
+    ("flow", "strategy=fsdp", "flowdpo_pl.AdapterStrategy"),
+    ("flow", "strategy=DDPStrategy", "flowdpo_pl.AdapterStrategy"),
+    ("flow", "strategy=ddp", "flowdpo_pl.AdapterStrategy"),
+    ("flow", "strategy=lightning.pytorch.strategies.FSDPStrategy", "flowdpo_pl.AdapterStrategy"),
+    ("sft", "strategy=ddp", "flowdpo_pl.AdapterStrategy"),
+    ("test", "strategy=ddp_spawn", "flowdpo_pl.AdapterStrategy"),
+    ("flow", "devices=2", "flowdpo_pl.AdapterStrategy"),
+    ("flow", "num_nodes=2", "flowdpo_pl.AdapterStrategy"),
+    ("flow", "devices=0", "devices='0'"),
+    ("flow", "devices=two", "`devices`"),
+    ("flow", "accelerator=none_such", "accelerator='none_such'"),
+    ("flow", "limit_train_batches=-1", "limit_train_batches"),
     ("flow", "plugins=TorchSyncBatchNorm", "plugins is "),
     ("flow", "plugins=AsyncCheckpointIO", "plugins is "),
-    ("flow", "model_registry=somewhere", "run's folder"),
     ("flow", "profiler=foo", "profiler"),
     ("flow", "max_time=5", "DD:HH:MM:SS"),
     ("flow", "max_epochs=-2", "max_epochs"),
@@ -113,9 +120,35 @@ REFUSED = [
     ("flow", "callbacks+=WeightAveraging", "take it out"),
     ("flow", "callbacks+=SpikeDetection", "take it out"),
 ]
+"""Classes, and what Lightning refuses itself."""
 
 
-@pytest.mark.parametrize(("kind", "setting", "told"), REFUSED, ids=lambda part: str(part))
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Namespace]:
+    """Each parsed once."""
+    parsed: dict[str, Namespace] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+        for kind, (verb, _) in CONFIGS.items():
+            parsed[kind] = main(command(kind, tmp_path_factory.mktemp(kind))).config[verb]
+    return parsed
+
+
+@pytest.mark.parametrize(("kind", "setting", "told"), PLAIN, ids=str)
+def test_a_value_that_a_run_would_not_follow_is_refused(
+    kind: str, setting: str, told: str, configs: dict[str, Namespace]
+) -> None:
+    config = configs[kind].clone()
+    require_served(CONFIGS[kind][0], config)
+    key, _, value = setting.partition("=")
+    config.trainer[key] = yaml.safe_load(value)
+    with pytest.raises(UserError, match=rf"^trainer\.{key} is ") as caught:
+        require_served(CONFIGS[kind][0], config)
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "setting", "told"), PARSED, ids=str)
 def test_what_a_run_would_not_do_is_refused_before_a_model_loads(
     kind: str, setting: str, told: str, tmp_path: Path
 ) -> None:
@@ -126,11 +159,10 @@ def test_what_a_run_would_not_do_is_refused_before_a_model_loads(
 
 
 def test_every_rule_refuses_something_here() -> None:
-    tried = {setting.partition("=")[0].rstrip("+") for _, setting, _ in REFUSED}
-    assert {rule.key for rule in RULES} <= tried | {"accelerator"}
+    tried = {setting.partition("=")[0].rstrip("+") for _, setting, _ in (*PLAIN, *PARSED)}
+    assert {rule.key for rule in RULES} <= tried
 
 
-@pytest.mark.usefixtures("unrun")
 @pytest.mark.parametrize(
     ("kind", "setting"),
     [
@@ -142,25 +174,31 @@ def test_every_rule_refuses_something_here() -> None:
         ("validate", "limit_val_batches=5"),
         ("validate", "strategy=ddp"),
         ("flow", "val_check_interval=2"),
-        ("flow", "val_check_interval=00:00:10:00"),
+        ("flow", "val_check_interval='00:00:10:00'"),
         ("sft", "val_check_interval=0.5"),
         ("sft", "min_epochs=1"),
         ("sft", "limit_val_batches=0"),
-        ("flow", "max_time=00:00:10:00"),
         ("flow", "log_every_n_steps=0"),
         ("flow", "check_val_every_n_epoch=null"),
-        ("flow", "profiler=simple"),
-        ("flow", "deterministic=warn"),
-        ("flow", "detect_anomaly=true"),
-        ("flow", "plugins=LightningEnvironment"),
-        ("flow", "logger=CSVLogger"),
-        ("flow", "callbacks+=LearningRateMonitor"),
-        ("flow", "callbacks=callbacks.TreeLog"),
+        ("flow", "logger=false"),
         ("flow", "callbacks=null"),
     ],
 )
-def test_what_means_something_is_taken(kind: str, setting: str, tmp_path: Path) -> None:
-    assert main(command(kind, tmp_path, f"--trainer.{setting}")).trainer.num_devices == 1
+def test_what_means_something_is_taken(kind: str, setting: str, configs: dict[str, Namespace]) -> None:
+    config = configs[kind].clone()
+    key, _, value = setting.partition("=")
+    config.trainer[key] = yaml.safe_load(value)
+    require_served(CONFIGS[kind][0], config)
+
+
+@pytest.mark.usefixtures("unrun")
+def test_what_only_watches_is_taken_by_name(tmp_path: Path) -> None:
+    named = ["profiler=simple", "deterministic=warn", "max_time=00:00:10:00", "plugins=LightningEnvironment"]
+    named += ["logger=CSVLogger", "callbacks+=LearningRateMonitor", "callbacks+=callbacks.TreeLog"]
+    trainer = main(command("flow", tmp_path, *(f"--trainer.{one}" for one in named))).trainer
+    assert trainer.log_dir == str(tmp_path / "quickstart") + "/"
+    names = {type(callback).__name__ for callback in trainer.callbacks}  # type: ignore[attr-defined]
+    assert {"LearningRateMonitor", "TreeLog", "Timer"} < names
 
 
 @pytest.mark.usefixtures("unrun")
