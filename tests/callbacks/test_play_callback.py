@@ -80,6 +80,7 @@ def test_other_ranks_are_told_only_where_asked(tmp_path: Path) -> None:
         is_global_zero = False
         log_dir = None
         default_root_dir = tmp_path
+        callbacks = ()
 
     for heard, told in ((Heard(), []), (Everywhere(), ["started", "batch", "ended"])):
         module: Any = Playing()
