@@ -25,6 +25,8 @@ class AccuracyCurve(PlayCallback):
         every_n_problems: Problems between two drawings; it is drawn at the end of the run as well.
     """
 
+    files = ("accuracy_curve.csv", "accuracy_curve.png")
+
     def __init__(self, every_n_problems: int = 160) -> None:
         self._pace = Pace(every_n_problems)
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.batch_log import take_up
+from callbacks.own_files import OwnFiles
 from callbacks.play_callback import keeps_files, run_folder
 from callbacks.watched_modules import EvaluatedModule, evaluated
 
 
-class EvaluationLog(Callback):
+class EvaluationLog(Callback, OwnFiles):
     """Follows one verb and leaves the others alone. An interrupted run goes on from the file that grows.
 
     `trainer.fast_dev_run` writes and takes up nothing.
@@ -35,6 +36,7 @@ class EvaluationLog(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == self.verb:
             self._module = evaluated(self, pl_module)
+            self.require_own_files(trainer)
             self.folder = run_folder(trainer)
 
     def start(self, trainer: Trainer) -> None:

@@ -13,6 +13,7 @@ from callbacks.interruption import Interruption
 from callbacks.pace import Pace
 from callbacks.play_callback import keeps_files, run_folder
 from callbacks.watched_modules import TrainedModule
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
 
 
@@ -62,10 +63,20 @@ class PacedCheckpoint(Checkpoint, ABC):
         if stage != "fit" or not keeps_files(trainer):
             return
         self._followed = self.follow(pl_module)
+        self._require_no_other(trainer)
         self.folder = run_folder(trainer)
         if trainer.is_global_zero:
             for place in (self.folder, self.checkpoints, self.folder / "adapters"):
                 remove_partials(place)
+
+    def _require_no_other(self, trainer: Trainer) -> None:
+        """Lightning's own checkpoints stand in the same folder, and `--ckpt_path=best` could mean either."""
+        for other in trainer.checkpoint_callbacks:
+            if not isinstance(other, PacedCheckpoint):  # one of ours is refused by its module
+                raise UserError(
+                    f"trainer.callbacks has {type(self).__name__} and {type(other).__name__}, which both "
+                    "write checkpoints: leave one of them."
+                )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not keeps_files(trainer):

@@ -9,11 +9,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from callbacks.batch_values import BatchValues
+from callbacks.own_files import OwnFiles
 from callbacks.watched_modules import PlayedModule, played
 from flowdpo_pl.results.run_folder import run_folder_of
 
 
-class PlayCallback(Callback):
+class PlayCallback(Callback, OwnFiles):
     """Base of the callbacks that only watch: it calls the three `play_*` methods below.
 
     They are called by `fit` and by a `validate` of its own (not for a validation inside `fit`, whose
@@ -47,6 +48,7 @@ class PlayCallback(Callback):
         self.verb = TrainerFn(stage).value
         if stage in (TrainerFn.FITTING, TrainerFn.VALIDATING):
             self._module = played(self, pl_module)
+            self.require_own_files(trainer)
             self.folder = run_folder(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

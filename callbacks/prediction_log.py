@@ -24,6 +24,7 @@ class PredictionLog(EvaluationLog):
     """
 
     verb, file_name = "test", "predictions.unfinished.jsonl"
+    files = ("predictions.jsonl",)
 
     @property
     def _answers(self) -> JudgedAnswers:

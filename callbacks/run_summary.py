@@ -30,6 +30,7 @@ class RunSummary(PlayCallback):
     Unknown numbers are null. Sums go over the whole run, across resumes.
     """
 
+    files = ("summary.json",)
     writes = False  # it prints too
 
     def __init__(self) -> None:

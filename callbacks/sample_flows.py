@@ -24,6 +24,8 @@ class SampleFlows(PlayCallback):
         every_n_problems: Problems between two tables.
     """
 
+    files = ("samples",)
+
     def __init__(self, n: int = 4, every_n_problems: int = 160) -> None:
         require_within(COUNT, {"n": n})
         self.n = n

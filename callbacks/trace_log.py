@@ -27,6 +27,7 @@ class TraceLog(EvaluationLog):
     """
 
     verb, file_name = "predict", "traces.jsonl"
+    files = ("traces.jsonl",)
 
     def __init__(self, parquet: bool = False) -> None:
         self._parquet = parquet

@@ -21,6 +21,7 @@ class TreeLog(PlayCallback):
     In a run of several ranks each writes its own share, `trees.rank1.jsonl` and so on.
     """
 
+    files = ("trees.jsonl",)
     on_every_rank = True
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, Literal
 
 from jsonargparse import Namespace
@@ -15,9 +14,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
+from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.data_files import require_data_files
+from flowdpo_pl.modules.lightning_refusals import lightning_refusals
 from flowdpo_pl.modules.run_config import RunConfig, settings_digest
 from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
+from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
@@ -45,8 +47,11 @@ _MODULES = {
 class FlowCLI(LightningCLI):
     """Facts stated once: the run's seed is the module's and the data's, its folder is known to every path."""
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Lightning's would take true for a seed by chance, and no run is without one here."""
+        parser.add_argument("--seed_everything", type=int, default=0, help="Seed of every draw of a run.")
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.set_defaults({"seed_everything": 0})
         parser.add_argument(
             "--overwrite",
             type=bool | Literal["same"],
@@ -67,6 +72,7 @@ class FlowCLI(LightningCLI):
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
         run = place(verb, config)
+        require_served(verb, config)
         if config.get("ckpt_path") is not None:
             config.ckpt_path = str(checkpoint_of(config.ckpt_path, run))
         require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
@@ -91,11 +97,15 @@ class FlowCLI(LightningCLI):
             self.trainer.callbacks.insert(0, RunConfig(parser, config, folder))  # type: ignore[attr-defined]
             yield
 
+    def after_instantiate_classes(self) -> None:
+        """By now Lightning has chosen the strategy for the devices that there are; no model is loaded yet."""
+        if self.subcommand == "fit":
+            refuse_wrapping(self.trainer.strategy)
+
 
 def _module_for(verb: str, path: str) -> type[LightningModule]:
     """The class that a config names, which must know the verb."""
-    home, _, name = path.rpartition(".")
-    module: type[LightningModule] = getattr(import_module(home), name)
+    module: type[LightningModule] = class_at(path)
     if getattr(module, _STEPS[verb]) is getattr(LightningModule, _STEPS[verb]):
         raise UserError(
             f"{path} has no `{verb}`: set model.class_path to {_MODULES[verb]} (docs/evaluation.md), "
@@ -130,6 +140,7 @@ def _status_of_signals() -> Iterator[None]:
         raise
 
 
+@lightning_refusals()
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
     refuse_repeated_keys()

@@ -39,8 +39,8 @@ class Range:
         return above and below and math.isfinite(value)  # NaN is neither above nor below
 
     def __str__(self) -> str:
-        low = f"more than {self.low:g}" if self.open_low else f"at least {self.low:g}"
-        high = f"less than {self.high:g}" if self.open_high else f"at most {self.high:g}"
+        low = f"{'more than' if self.open_low else 'at least'} {self.low:.10g}"
+        high = f"{'less than' if self.open_high else 'at most'} {self.high:.10g}"
         null = ", or null" if self.or_null else ""
         return (low if self.high == math.inf else f"{low} and {high}") + null
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
 
@@ -19,6 +19,9 @@ from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 
 class AdapterModule(LightningModule):
     """A LightningModule around a team. Checkpoints hold adapters, what the subclass adds, never the base."""
+
+    reads: ClassVar[type]
+    """What a batch is a list of."""
 
     def __init__(self, team: Team, seed: int) -> None:
         require_within(SEED, {"model.seed": seed})
@@ -82,6 +85,18 @@ class AdapterModule(LightningModule):
         for logger in self.trainer.loggers:
             if isinstance(logger, MetricsTable):
                 logger.cut_to(self.position)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """
+        Raises:
+            UserError: the data module is one for other modules.
+        """
+        if not isinstance(batch, Sequence) or not all(isinstance(part, self.reads) for part in batch):
+            raise UserError(
+                f"data.class_path gives batches that are no lists of {self.reads.__name__}s, which "
+                f"{type(self).__name__} reads: name another data module."
+            )
+        return batch
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         return dict(self.players.agents.adapter_state())

@@ -7,16 +7,20 @@ module broadcasts the adapters once and sums their gradients itself (`distribute
 
 from __future__ import annotations
 
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy, StrategyRegistry
 
 from flowdpo_pl.errors import UserError
 
 
 class AdapterStrategy(DDPStrategy):
-    """DDP's processes without DDP's wrapper; `trainer.strategy: {class_path: flowdpo_pl.AdapterStrategy}`."""
+    """DDP's processes without DDP's wrapper; `trainer.strategy: flowdpo_pl.AdapterStrategy`."""
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""
+
+
+for _name in ("AdapterStrategy", "flowdpo_pl.AdapterStrategy"):  # on a command line, without its class_path
+    StrategyRegistry.register(_name.lower(), AdapterStrategy, override=True)
 
 
 def refuse_wrapping(strategy: Strategy) -> None:
@@ -26,6 +30,6 @@ def refuse_wrapping(strategy: Strategy) -> None:
     """
     if isinstance(strategy, DDPStrategy) and not isinstance(strategy, AdapterStrategy):
         raise UserError(
-            "trainer.strategy would wrap the module and wait for gradients that an agent without pairs "
-            "never has: set trainer.strategy to {class_path: flowdpo_pl.AdapterStrategy}."
+            "trainer.strategy (Lightning's own for several devices) would wrap the module and wait for "
+            "gradients that an agent without pairs never has: set it to flowdpo_pl.AdapterStrategy."
         )

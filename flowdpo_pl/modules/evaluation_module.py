@@ -30,6 +30,8 @@ class EvaluationModule(AdapterModule):
     `validate`. Nothing is written here: `callbacks.PredictionLog` and `callbacks.TraceLog` do that.
     """
 
+    reads = Problem
+
     def __init__(
         self,
         team: Team,

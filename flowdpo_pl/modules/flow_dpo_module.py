@@ -46,6 +46,8 @@ class FlowDPOModule(AdapterModule):
     each agent; `validation_step` only plays. Both return plain numbers for the callbacks.
     """
 
+    reads = Problem
+
     def __init__(
         self,
         team: Team,

@@ -52,7 +52,8 @@ def place(verb: str, config: Namespace) -> Path | None:
         if not with_folder:
             trainer.default_root_dir = str(run / verb if run is not None else Path(saved_in, verb))
     for part in (config.model, config.data):
-        part.init_args = _filled(part.init_args, "{save_dir}", saved_in)
+        if "init_args" in part:  # a class of someone's own may take none
+            part.init_args = _filled(part.init_args, "{save_dir}", saved_in)
     return run
 
 

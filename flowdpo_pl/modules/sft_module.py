@@ -33,6 +33,8 @@ class SFTModule(AdapterModule):
     `accumulation` batches, of all ranks: two batches of 8 are one of 16, exactly.
     """
 
+    reads = Trace
+
     def __init__(
         self,
         team: Team,

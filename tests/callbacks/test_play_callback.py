@@ -82,6 +82,7 @@ def test_other_ranks_are_told_only_where_asked(tmp_path: Path) -> None:
         loggers = ()
         default_root_dir = str(tmp_path)
         strategy = SingleDeviceStrategy()
+        callbacks = ()
 
     for heard, told in ((Heard(), []), (Everywhere(), ["started", "batch", "ended"])):
         module: Any = Playing()

@@ -11,12 +11,14 @@ import torch
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.adapter_module import AdapterModule
+from flowdpo_pl.types import Problem
 from tests.play.test_team import TEAM
 
 
 class Counting(AdapterModule):
     """Counts loads and keeps a number in its checkpoints."""
 
+    reads = Problem
     loads = 0
     number = 0
 
@@ -65,3 +67,13 @@ def test_a_checkpoint_is_taken_up_by_its_own_kind_only() -> None:
     other = replace(TEAM, lora=replace(TEAM.lora, r=2))
     with pytest.raises(UserError, match=r"the checkpoint was made otherwise: lora\.r was 4 and is 2"):
         Counting(other, seed=0).on_load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("batch", [torch.zeros(2), [torch.zeros(2)], {"id": "a"}, "text"])
+def test_batches_of_another_kind_are_refused(batch: Any) -> None:
+    module = Counting(TEAM, seed=0)
+    with pytest.raises(UserError, match=r"data\.class_path gives batches that are no lists of Problems"):
+        module.on_before_batch_transfer(batch, 0)
+    problems = [Problem("a", "1 + 1?", "2")]
+    assert module.on_before_batch_transfer(problems, 0) is problems
+    assert module.on_before_batch_transfer([], 0) == [] and module.loads == 0, "a rank may have none"
