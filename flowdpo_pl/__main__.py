@@ -6,37 +6,21 @@ import logging
 import sys
 import warnings
 from argparse import ArgumentError
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from flowdpo_pl.command_line.check import require_right
+from flowdpo_pl.command_line.help import page_asked_for
+from flowdpo_pl.command_line.own_verbs import run_own
+from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import UserError, one_sentence
-from flowdpo_pl.yaml_keys import refuse_repeated_keys
-
-OWN_VERBS = {
-    "arms": False,
-    "compare": True,
-    "convert": True,
-    "ground_truth": False,
-    "merge": False,
-    "study": False,
-}
-"""Verbs that are not the trainer's, each the function of that name in the module of that name, and whether
-what it requires is given by position."""
 
 
 def main() -> None:
     """Console entry point."""
     _quiet()
-    verb = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        if verb in OWN_VERBS:
-            _run_own(verb, sys.argv[2:])
-        else:
-            from flowdpo_pl.cli import main as run_trainer
-
-            _require_own_callbacks()
-            run_trainer()
+        _run(sys.argv[1:])
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
     except ArgumentError as error:
@@ -47,18 +31,24 @@ def main() -> None:
         sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")  # an argument refused by its own class
 
 
-def _run_own(verb: str, args: list[str]) -> None:
-    from jsonargparse import auto_cli
+def _run(words: list[str]) -> None:
+    """Say at once what can be known without the heavy libraries; then import them and run the verb."""
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        sys.exit(0 if words else 2)
+    verb = verb_named(words[0])
+    if verb.is_trainer_s:
+        _require_own_callbacks()
+    if page := page_asked_for(verb, words[1:]):
+        print(page)
+        return
+    require_right(verb, words[1:])
+    if verb.is_trainer_s:
+        from flowdpo_pl.cli import main as run_trainer
 
-    refuse_repeated_keys()
-    auto_cli(
-        getattr(import_module(f"flowdpo_pl.verbs.{verb}"), verb),
-        args=args,
-        prog=f"flowdpo_pl {verb}",
-        as_positional=OWN_VERBS[verb],
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
+        run_trainer(words)
+    else:
+        run_own(verb, words[1:])
 
 
 def _require_own_callbacks() -> None:
@@ -78,6 +68,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
     warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data

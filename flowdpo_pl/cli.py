@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -11,8 +12,9 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from flowdpo_pl.command_line.settings import require_settings
+from flowdpo_pl.command_line.typed_text import for_parser, unmarked
 from flowdpo_pl.errors import SEED, UserError, require_within
-from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 RUNS = "runs"
 """Where runs are written, unless a config says else."""
@@ -51,11 +53,13 @@ class FlowCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""
         super().parse_arguments(parser, args)
+        self.config = unmarked(self.config)
         verb = self.config.subcommand
         config = self.config[verb]
         require_within(SEED, {"seed_everything": config.seed_everything})
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
+        require_settings(verb, config.as_dict())
         _place(verb, config)
         _check_checkpoint(config.get("ckpt_path"))
 
@@ -126,7 +130,6 @@ def _check_checkpoint(path: str | None) -> None:
 
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
-    refuse_repeated_keys()
     return FlowCLI(
         LightningModule,
         LightningDataModule,
@@ -136,11 +139,8 @@ def main(args: list[str] | None = None) -> FlowCLI:
         trainer_defaults=TRAINER,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
-            "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
-            "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
-            "adapters: each has --help.",
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },
-        args=args,
+        args=for_parser(sys.argv[1:] if args is None else args),
     )

@@ -40,16 +40,24 @@ def open_rows(path: str, name: str | None = None, split: str = "train") -> Rows:
     Raises:
         UserError: the file or data set is missing, of an unknown kind, or cannot be read.
     """
+    require_exists(path)
     if not names_a_file(path):
         return HubRows(path, name, split)
     file = Path(path).expanduser()
-    if file.is_dir():
-        return _rows_of_folder(file, name, split)
-    if not file.is_file():
+    return _rows_of_folder(file, name, split) if file.is_dir() else _rows_of_file(file)
+
+
+def require_exists(path: str) -> None:
+    """Refuse a path that means a local file or folder which is not there.
+
+    Raises:
+        UserError: names the path, and where it was looked for.
+    """
+    file = Path(path).expanduser()
+    if names_a_file(path) and not (file.is_dir() or file.is_file()):
         raise UserError(
             f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
         )
-    return _rows_of_file(file)
 
 
 def names_a_file(path: str) -> bool:

@@ -46,7 +46,7 @@ class BaseModel:
         from flowdpo_pl.model.attention import ATTENTION, register
 
         register()
-        self._check_folder()
+        require_model_folder(self.path)
         dtype = getattr(torch, self.dtype)
         options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
         try:
@@ -64,28 +64,35 @@ class BaseModel:
             )
         except OSError as error:
             raise UserError(
-                f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
+                f"the base {self.path!r} (model.team.base.path) can't be loaded: {str(error).splitlines()[0]}"
             ) from error
         except (UserError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a class that does not know of attention functions, a config of its own
             first = (str(error).splitlines() or [""])[0]
             raise UserError(
-                f"base.path {self.path!r} is no model that can be used: {type(error).__name__}: {first}"
+                f"the base {self.path!r} (model.team.base.path) is no model that can be used: {type(error).__name__}: {first}"
             ) from error
         if quantized:
             compute_in(model, dtype)
         model.requires_grad_(False)
         return model.eval(), tokenizer
 
-    def _check_folder(self) -> None:
-        folder = Path(self.path).expanduser()
-        looks_local = self.path.startswith((".", "/", "~")) or self.path.count("/") > 1 or folder.exists()
-        if looks_local and not (folder / "config.json").is_file():
-            raise UserError(
-                f"base.path {self.path!r} is no model folder (it has no config.json): "
-                "give a hub id or the folder of a saved model."
-            )
+
+
+def require_model_folder(path: str) -> None:
+    """Refuse a base that means a local folder where there is no model; hub ids are `name` or `owner/name`.
+
+    Raises:
+        UserError: names the folder.
+    """
+    folder = Path(path).expanduser()
+    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or folder.exists()
+    if looks_local and not (folder / "config.json").is_file():
+        raise UserError(
+            f"the base {path!r} is no model folder (it has no config.json): give a hub id or the folder of a "
+            "saved model (model.team.base.path, or `merge --base`)."
+        )
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -1,0 +1,92 @@
+"""Text of the command line reaches its setting as it was typed; null and nothing unset an optional one.
+
+The parser reads every value as YAML first. A text is marked before, which its loader sees, and unmarked after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flowdpo_pl.command_line.given import CLASS, Argument, arguments_of, given_by
+from flowdpo_pl.command_line.places import Place, root_of, whole_path
+from flowdpo_pl.command_line.verbs import verb_named
+from flowdpo_pl.yaml_keys import require_single_keys
+
+MARK = "\x02"
+"""Before a text that is no YAML: the control character that starts a text, which nobody types."""
+
+
+def for_parser(words: Sequence[str]) -> list[str]:
+    """A command line, verb first, for the parser: texts marked, our classes with their package, nothing as null.
+
+    The parser of this process is made to read it.
+
+    Raises:
+        UserError: there is no such verb, or a config file cannot be read.
+    """
+    _read_values()
+    verb = verb_named(words[0] if words else "")
+    arguments = arguments_of(words[1:])
+    root = root_of(verb, given_by(arguments))
+    return [verb.name, *(_marked(root, argument).written() for argument in arguments)]
+
+
+def _marked(root: Place, argument: Argument) -> Argument:
+    keys = argument.key.removesuffix("+").split(".")
+    value = argument.value
+    if value is None or keys in (["config"], [""]):
+        return argument
+    if keys[-1] in ("help", CLASS):
+        return Argument(argument.key, whole_path(value))
+    place = root.at(keys)
+    if place is None:
+        return argument
+    if value == "" and place.kind.may_be_null:
+        return Argument(argument.key, "null")
+    if place.kind.is_text and not argument.key.endswith("+"):
+        return argument if value == "null" and place.kind.may_be_null else Argument(argument.key, MARK + value)
+    if place.kind.owner is not None or (place.kind.items is not None and place.kind.items.owner is not None):
+        return Argument(argument.key, whole_path(value))
+    return argument
+
+
+def unmarked(value: Any) -> Any:
+    """A parsed config with its texts as they were typed."""
+    from jsonargparse import Namespace
+
+    if isinstance(value, str):
+        return value.removeprefix(MARK)
+    if isinstance(value, list | tuple):
+        return type(value)(unmarked(inner) for inner in value)
+    if isinstance(value, dict):
+        return {key: unmarked(inner) for key, inner in value.items()}
+    if isinstance(value, Namespace):
+        return Namespace({key: unmarked(inner) for key, inner in vars(value).items()})
+    return value
+
+
+def _read_values() -> None:
+    """Make the parser, in this process, leave marked texts alone and refuse repeated keys."""
+    from jsonargparse import get_loader, set_loader
+
+    load = get_loader("yaml")
+    if not isinstance(load, _Loader):
+        import yaml
+
+        set_loader("yaml", _Loader(load), (yaml.YAMLError,))
+
+
+class _Loader:
+    """Reads as `load` does, but for marked texts, for a null that has become `None`, and for repeated keys."""
+
+    def __init__(self, load: Callable[[str], Any]) -> None:
+        self._load = load
+
+    def __call__(self, stream: str) -> Any:
+        if stream.startswith(MARK):
+            return stream
+        if stream == "None":  # a null on its way to a key inside a class: the parser writes it anew
+            return None
+        require_single_keys(stream)
+        return self._load(stream)
