@@ -75,7 +75,7 @@ def read_config(name: str) -> Any:
         if "\n" in name or ":" in name or name.startswith("{"):
             return {}
         raise UserError(
-            f"--config {name} does not exist (looked from {Path.cwd()}): name a YAML file{_near_file(path)}."
+            f"--config {name} does not exist (looked from {Path.cwd()}): {_near_file(path)}"
         )
     try:
         text = path.read_text(encoding="utf-8")
@@ -87,13 +87,14 @@ def read_config(name: str) -> Any:
 
 
 def _near_file(path: Path) -> str:
-    from flowdpo_pl.command_line.suggestions import did_you_mean
+    from flowdpo_pl.command_line.suggestions import nearest
 
     try:
-        beside = [file.name for file in path.parent.iterdir() if file.suffix in (".yaml", ".yml")]
+        beside = [str(file) for file in path.parent.iterdir() if file.suffix in (".yaml", ".yml")]
     except OSError:
-        return ""
-    return did_you_mean(path.name, beside, "; ")
+        beside = []
+    near = nearest(str(path), beside)
+    return f"did you mean {near}?" if near else "name a YAML file."
 
 
 def flattened(value: Any) -> Any:

@@ -79,9 +79,11 @@ class Place:
         return found
 
     def item(self, number: int, value: object) -> Place:
-        """A place in a list."""
+        """A place in a list; its key has the name of the class that stands there."""
         kind = self.kind.items or UNKNOWN
-        return Place(f"{self.key}.{number}", kind, value)
+        named = value.get(CLASS) if isinstance(value, Mapping) else None
+        name = named.rpartition(".")[2] if isinstance(named, str) else str(number)
+        return Place(f"{self.key}.{name}", kind, value)
 
     def at(self, keys: list[str]) -> Place | None:
         """The place that dotted keys lead to; None if it is not known."""

@@ -8,19 +8,18 @@ from typing import Any
 
 from flowdpo_pl.command_line.definitions import Definition
 from flowdpo_pl.command_line.given import flattened
-from flowdpo_pl.command_line.places import Place, root_of
+from flowdpo_pl.command_line.places import OWN_PACKAGES, Place, root_of
 from flowdpo_pl.command_line.verbs import VERBS
 from flowdpo_pl.errors import UserError
 
 _LEFT = object()
 """What stands for a value that is not built here."""
-_OWN = "flowdpo_pl"
 _NOT_SETTINGS = "modules"
 """The room of what Lightning runs."""
 
 
 def require_settings(verb: str, config: Mapping[str, Any]) -> None:
-    """Build every class of ours below the module, the data or a verb of its own, and let it refuse its values.
+    """Build every class of ours below the module, the data, the trainer or a verb of its own, and let it refuse its values.
 
     A class of the user's is left alone, and so is what has one inside.
 
@@ -33,8 +32,8 @@ def require_settings(verb: str, config: Mapping[str, Any]) -> None:
     """
     given = flattened(config)
     root = root_of(VERBS[verb], given)
-    for key in ("model", "data") if VERBS[verb].is_trainer_s else [""]:
-        place = root.fixed[key] if key else root
+    above = [root.fixed[key] for key in ("model", "data", "trainer")] if VERBS[verb].is_trainer_s else [root]
+    for place in above:
         for child in place.children().values():
             _built(child)
 
@@ -42,20 +41,22 @@ def require_settings(verb: str, config: Mapping[str, Any]) -> None:
 def _built(place: Place) -> Any:
     """The value at a place with its classes built, or `_LEFT`."""
     value = place.given
+    if isinstance(value, list):
+        return [_built(place.item(number, inner)) for number, inner in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     owner = place.owner
     if owner is None and place.kind.values is None:
         return value
     parts = {name: _built(child) for name, child in place.children().items() if name in value}
-    if any(part is _LEFT for part in parts.values()):
+    if any(part is _LEFT or (isinstance(part, list) and _LEFT in part) for part in parts.values()):
         return _LEFT
     return parts if owner is None else _made(place.key, owner, parts)
 
 
 def _made(key: str, owner: Definition, parts: Mapping[str, Any]) -> Any:
     package, _, room = owner.home.partition(".")
-    if package != _OWN or room.startswith(_NOT_SETTINGS):
+    if package not in OWN_PACKAGES or room.startswith(_NOT_SETTINGS):
         return _LEFT
     try:
         return getattr(import_module(owner.home), owner.name)(**parts)

@@ -11,9 +11,3 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     names = {name.lower(): name for name in known}
     found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return names[found[0]] if found else None
-
-
-def did_you_mean(word: str, known: Iterable[str], before: str = " ") -> str:
-    """A question that names the nearest, or nothing."""
-    found = nearest(word, known)
-    return f"{before}did you mean {found}?" if found else ""

@@ -25,10 +25,10 @@ def for_parser(words: Sequence[str]) -> list[str]:
     Raises:
         UserError: there is no such verb, or a config file cannot be read.
     """
-    _read_values()
     verb = verb_named(words[0] if words else "")
     arguments = arguments_of(words[1:])
     root = root_of(verb, given_by(arguments))
+    _read_values(root)
     return [verb.name, *(_marked(root, argument).written() for argument in arguments)]
 
 
@@ -66,22 +66,22 @@ def unmarked(value: Any) -> Any:
     return value
 
 
-def _read_values() -> None:
-    """Make the parser, in this process, leave marked texts alone and refuse repeated keys."""
+def _read_values(root: Place) -> None:
+    """Make the parser of this process read values and configs so."""
+    import yaml
     from jsonargparse import get_loader, set_loader
 
     load = get_loader("yaml")
-    if not isinstance(load, _Loader):
-        import yaml
-
-        set_loader("yaml", _Loader(load), (yaml.YAMLError,))
+    set_loader("yaml", _Loader(load.plain if isinstance(load, _Loader) else load, root), (yaml.YAMLError,))
 
 
 class _Loader:
-    """Reads as `load` does, but for marked texts, for a null that has become `None`, and for repeated keys."""
+    """Reads as `plain` does, but for marked texts, for a null that has become `None`, and for repeated keys;
+    in a config nothing is null and our classes need no package, as on the command line."""
 
-    def __init__(self, load: Callable[[str], Any]) -> None:
-        self._load = load
+    def __init__(self, plain: Callable[[str], Any], root: Place) -> None:
+        self.plain = plain
+        self._root = root
 
     def __call__(self, stream: str) -> Any:
         if stream.startswith(MARK):
@@ -89,4 +89,25 @@ class _Loader:
         if stream == "None":  # a null on its way to a key inside a class: the parser writes it anew
             return None
         require_single_keys(stream)
-        return self._load(stream)
+        value = self.plain(stream)
+        return _completed(self._root, value) if isinstance(value, dict) else value
+
+
+def _completed(place: Place, value: Any) -> Any:
+    """What a config says at a place, nothing as null and our classes with their package."""
+    if isinstance(value, dict):
+        return {key: _completed_at(place, key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_completed(place.item(number, inner), inner) for number, inner in enumerate(value)]
+    if value == "" and place.kind.may_be_null:
+        return None
+    return whole_path(value) if place.kind.owner is not None and isinstance(value, str) else value
+
+
+def _completed_at(place: Place, key: Any, value: Any) -> Any:
+    if key == CLASS and isinstance(value, str):
+        return whole_path(value)
+    if key == "init_args":
+        return _completed(place, value)
+    child = place.child(str(key))
+    return value if child is None else _completed(child, value)

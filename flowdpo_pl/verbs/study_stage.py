@@ -80,14 +80,31 @@ class Stage:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
-    def arguments_of(self, folders: Mapping[str, Path], here: Path, seed: int) -> list[str]:
+    def arguments_of(
+        self, folders: Mapping[str, Path], here: Path, seed: int, planned: bool = False
+    ) -> list[str]:
         """The command line after the verb, with placeholders filled in.
 
+        Args:
+            folders: of the stages, by name.
+            here: the stage's own.
+            seed: the run's.
+            planned: leave a value that is not there yet as its placeholder.
+
         Raises:
-            UserError: a value of an earlier stage is not there.
+            UserError: a value of an earlier stage is not there, and none is planned.
         """
         named: dict[str, Path | str] = {**folders, "here": here, "seed": str(seed)}
-        overrides = {key: placeholders_filled(_as_text(v), named) for key, v in self.settings().items()}
+
+        def filled(text: str) -> str:
+            try:
+                return placeholders_filled(text, named)
+            except UserError:
+                if planned:
+                    return text
+                raise
+
+        overrides = {key: filled(_as_text(value)) for key, value in self.settings().items()}
         return [
             *(f"--config={config}" for config in self.configs),
             *(f"--{key}={value}" for key, value in overrides.items()),
