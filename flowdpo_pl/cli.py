@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from flowdpo_pl.command_line.places import LOGGER
 from flowdpo_pl.command_line.settings import require_settings
 from flowdpo_pl.command_line.typed_text import for_parser, unmarked
 from flowdpo_pl.errors import SEED, UserError, require_within
@@ -25,7 +26,7 @@ TRAINER: dict[str, Any] = {
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,
     "logger": {
-        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "class_path": LOGGER,
         "init_args": {"save_dir": RUNS, "version": ""},
     },
 }

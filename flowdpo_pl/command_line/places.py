@@ -15,6 +15,8 @@ from flowdpo_pl.command_line.verbs import Verb
 OWN_PACKAGES = ("flowdpo_pl", "callbacks")
 """Whose classes may be named without their package."""
 _LIGHTNING = "lightning.pytorch"
+LOGGER = f"{_LIGHTNING}.loggers.CSVLogger"
+"""The trainer's logger, unless a config says else."""
 _NOT_SETTINGS = {"self", "model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 _SEED_MEANS = "of every draw: the module's seed and the data's"
 _DEEP = 8
@@ -48,6 +50,12 @@ class Place:
             return self.fallback
         return self.kind.owner if self.kind.owner is not None and self.kind.owner.is_dataclass else None
 
+    @property
+    def is_unset_by_nothing(self) -> bool:
+        """Whether an empty text means null: for optional settings of ours (Lightning has folders named so)."""
+        home = self.parameter.home.partition(".")[0] if self.parameter is not None else ""
+        return self.kind.may_be_null and home in OWN_PACKAGES
+
     def children(self) -> dict[str, Place]:
         """The keys below this one that are known."""
         if self.fixed:
@@ -57,7 +65,7 @@ class Place:
         signature = self._signature()
         return {
             parameter.name: self._below(
-                parameter.name, kind_of(parameter), default_class(parameter), parameter
+                parameter.name, kind_of(parameter), self._default_class(parameter), parameter
             )
             for parameter in (signature.parameters if signature else ())
         }
@@ -103,6 +111,11 @@ class Place:
     def _signature(self) -> Signature | None:
         owner = self.owner
         return owner.signature() if owner is not None else None
+
+    def _default_class(self, parameter: Parameter) -> Definition | None:
+        if self.key == "trainer" and parameter.name == "logger":
+            return class_at(LOGGER)
+        return default_class(parameter)
 
     def _below(
         self, key: str, kind: Kind, fallback: Definition | None = None, parameter: Parameter | None = None

@@ -42,7 +42,7 @@ def _marked(root: Place, argument: Argument) -> Argument:
     place = root.at(keys)
     if place is None:
         return argument
-    if value == "" and place.kind.may_be_null:
+    if value == "" and place.is_unset_by_nothing:
         return Argument(argument.key, "null")
     if place.kind.is_text and not argument.key.endswith("+"):
         return argument if value == "null" and place.kind.may_be_null else Argument(argument.key, MARK + value)
@@ -99,7 +99,7 @@ def _completed(place: Place, value: Any) -> Any:
         return {key: _completed_at(place, key, inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_completed(place.item(number, inner), inner) for number, inner in enumerate(value)]
-    if value == "" and place.kind.may_be_null:
+    if value == "" and place.is_unset_by_nothing:
         return None
     return whole_path(value) if place.kind.owner is not None and isinstance(value, str) else value
 

@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.command_line.verbs import verb_named
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.verbs.stage_run import run_logged
@@ -157,9 +158,13 @@ def _planned(step: Step, only: str | None) -> PlannedStage:
 
 
 def _require_order(stages: Mapping[str, Stage]) -> None:
-    """Refuse a stage that names one that does not come before it."""
+    """Refuse a stage of no verb, or one that names a stage that does not come before it."""
     before: list[str] = []
     for name, stage in stages.items():
+        try:
+            verb_named(stage.verb)
+        except UserError as error:
+            raise UserError(f"stage '{name}': {error}") from error
         if unknown := sorted(stage.needs() - set(before)):
             raise UserError(
                 f"stage '{name}' names {{{unknown[0]}}}, which is no stage before it (those are {before})."

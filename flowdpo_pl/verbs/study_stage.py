@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import yaml
 
+from flowdpo_pl.command_line.verbs import TRAINER_VERBS
 from flowdpo_pl.errors import UserError
 
 Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
@@ -31,8 +32,6 @@ _OF_THE_TRAINER: dict[str, Value] = {
     "trainer.logger.init_args.name": "",
     "trainer.logger.init_args.version": "",
 }
-# as in `cli`, which would bring torch along
-_TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Stage:
 
     def settings(self) -> dict[str, Value]:
         """All arguments, placeholders and all."""
-        return {**(_OF_THE_TRAINER if self.verb in _TRAINER_VERBS else {}), **self.arguments}
+        return {**(_OF_THE_TRAINER if self.verb in TRAINER_VERBS else {}), **self.arguments}
 
     def needs(self) -> frozenset[str]:
         """The stages that it names."""
