@@ -12,6 +12,7 @@ from pathlib import Path
 from flowdpo_pl.command_line.check import require_right
 from flowdpo_pl.command_line.help import page_asked_for
 from flowdpo_pl.command_line.own_verbs import run_own
+from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import UserError, one_sentence
 
@@ -24,11 +25,15 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
     except ArgumentError as error:
-        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")
+        sys.exit(f"flowdpo_pl: {_told(error)}")
     except ValueError as error:
         if "Does not validate against" not in str(error):
             raise
-        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")  # an argument refused by its own class
+        sys.exit(f"flowdpo_pl: {_told(error)}")  # an argument refused by its own class
+
+
+def _told(error: Exception) -> str:
+    return one_sentence(str(error).replace(MARK, ""))
 
 
 def _run(words: list[str]) -> None:

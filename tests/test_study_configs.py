@@ -83,7 +83,9 @@ def test_the_stages_are_in_order(path: str, tmp_path: Path, capsys: pytest.Captu
     settings = parsed(path)
     study(settings.stages, tmp_path, dry_run=True)
     table = capsys.readouterr().out.split("\n\n")[1].splitlines()
-    assert [line.split()[:3] for line in table] == [["run", f"seed0/{name}", "new"] for name in settings.stages]
+    assert [line.split()[:3] for line in table] == [
+        ["run", f"seed0/{name}", "new"] for name in settings.stages
+    ]
 
 
 def test_the_arms_differ_in_their_traces_alone() -> None:

@@ -10,7 +10,15 @@ from typing import Any
 
 from flowdpo_pl.command_line.definitions import class_at, exported, source
 from flowdpo_pl.command_line.files import require_files
-from flowdpo_pl.command_line.given import CLASS, Argument, arguments_of, flattened, given_by, read_config
+from flowdpo_pl.command_line.given import (
+    CLASS,
+    Argument,
+    arguments_of,
+    flattened,
+    given_by,
+    read_config,
+    with_argument,
+)
 from flowdpo_pl.command_line.places import OWN_PACKAGES, Place, root_of, whole_path
 from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.command_line.verbs import Verb
@@ -26,23 +34,21 @@ def require_right(verb: Verb, words: Sequence[str]) -> None:
         UserError: see `check_arguments` and `require_files`.
     """
     arguments = arguments_of(words)
-    root = root_of(verb, given_by(arguments))
-    check_arguments(root, arguments)
+    check_arguments(verb, arguments)
     if verb.is_trainer_s:
-        require_files(verb, root)
+        require_files(verb, root_of(verb, given_by(arguments)))
 
 
-def check_arguments(root: Place, arguments: Sequence[Argument]) -> None:
-    """Check every config file and every argument.
-
-    Args:
-        root: of the verb's keys, with all that is given.
-        arguments: the words after the verb.
+def check_arguments(verb: Verb, arguments: Sequence[Argument]) -> None:
+    """Check every config file and every argument, each by the classes that are named up to it.
 
     Raises:
         UserError: names the file or argument, the whole key, and what was probably meant.
     """
+    given: dict[str, Any] = {}
     for argument in arguments:
+        given = with_argument(given, argument)
+        root = root_of(verb, given)
         if argument.key == "config" and argument.value is not None:
             content = read_config(argument.value)
             if isinstance(content, Mapping):
@@ -147,7 +153,9 @@ def _check_class(place: Place, named: str, where: str) -> None:
         return
     if source(package) is None:
         if package.split(".")[0] in OWN_PACKAGES:
-            raise UserError(f"{where}{key}: there is no module '{package}'; classes are named as flowdpo_pl.Team.")
+            raise UserError(
+                f"{where}{key}: there is no module '{package}'; classes are named as flowdpo_pl.Team."
+            )
         return
     if known := exported(package):
         near = nearest(name, known)

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 _HOMES = "_HOMES"
 """The table in which a package that imports its names late says where they live."""
+_WITHOUT_ARGUMENTS = {"ABC", "object", "Protocol", "Generic"}
 Node: TypeAlias = ast.ClassDef | ast.FunctionDef
 
 
@@ -85,7 +86,8 @@ class Definition:
             own = {parameter.name: parameter for parameter in [*before, *self._fields()]}
             return Signature(tuple(own.values()))
         of_base = next((base for base in inherited if base is not None), None)
-        return of_base if of_base is not None else None if self.node.bases else Signature(())
+        bare = all(ast.unparse(base).partition("[")[0] in _WITHOUT_ARGUMENTS for base in self.node.bases)
+        return Signature(()) if bare else of_base
 
     def _fields(self) -> Iterator[Parameter]:
         """The fields of a dataclass; a text below a field says what it means."""
@@ -251,7 +253,11 @@ def _made_default(value: ast.expr | None) -> ast.expr | None:
 
 
 def _is_text(part: ast.stmt | None) -> bool:
-    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and isinstance(part.value.value, str)
+    return (
+        isinstance(part, ast.Expr)
+        and isinstance(part.value, ast.Constant)
+        and isinstance(part.value.value, str)
+    )
 
 
 def _meanings(node: Node) -> dict[str, str]:

@@ -74,9 +74,7 @@ def read_config(name: str) -> Any:
     if not exists:
         if "\n" in name or ":" in name or name.startswith("{"):
             return {}
-        raise UserError(
-            f"--config {name} does not exist (looked from {Path.cwd()}): {_near_file(path)}"
-        )
+        raise UserError(f"--config {name} does not exist (looked from {Path.cwd()}): {_near_file(path)}")
     try:
         text = path.read_text(encoding="utf-8")
         require_single_keys(text)
@@ -100,8 +98,12 @@ def _near_file(path: Path) -> str:
 def flattened(value: Any) -> Any:
     """The same with `init_args` one level up."""
     if isinstance(value, Mapping):
-        inner = value.get("init_args") if CLASS in value or set(value) <= {"init_args", "dict_kwargs"} else None
-        own = {str(key): flattened(part) for key, part in value.items() if key != "init_args" or inner is None}
+        inner = (
+            value.get("init_args") if CLASS in value or set(value) <= {"init_args", "dict_kwargs"} else None
+        )
+        own = {
+            str(key): flattened(part) for key, part in value.items() if key != "init_args" or inner is None
+        }
         return merged(own, flattened(inner)) if isinstance(inner, Mapping) else own
     return [flattened(part) for part in value] if isinstance(value, list) else value
 
@@ -131,9 +133,21 @@ def given_by(arguments: Sequence[Argument]) -> dict[str, Any]:
     """
     together: dict[str, Any] = {}
     for argument in arguments:
-        if argument.key == "config" and argument.value is not None:
-            content = read_config(argument.value)
-            together = merged(together, flattened(content)) if isinstance(content, Mapping) else together
-        elif argument.key and argument.value is not None and not argument.key.endswith("+"):
-            together = merged(together, nested(argument))
+        together = with_argument(together, argument)
+    return together
+
+
+def with_argument(before: dict[str, Any], argument: Argument) -> dict[str, Any]:
+    """What is given when one more argument comes behind.
+
+    Raises:
+        UserError: it is a config file that cannot be read.
+    """
+    after: Any = {}
+    if argument.key == "config" and argument.value is not None:
+        content = read_config(argument.value)
+        after = flattened(content) if isinstance(content, Mapping) else {}
+    elif argument.key and argument.value is not None and not argument.key.endswith("+"):
+        after = nested(argument)
+    together: dict[str, Any] = merged(before, after)
     return together

@@ -43,7 +43,12 @@ def page_asked_for(verb: Verb, words: Sequence[str]) -> str | None:
 def verb_page(verb: Verb, root: Place, width: int | None = None) -> str:
     """The help of a trainer's verb: an example, the module's keys, the data's, then the trainer's."""
     lines = [f"usage: {PROGRAM} {verb.name} --config FILE [--config FILE …] [--key=value …]", ""]
-    lines += [f"{verb.meaning[0].upper()}{verb.meaning[1:]}. For example:", "", f"  {PROGRAM} {verb.example}", ""]
+    lines += [
+        f"{verb.meaning[0].upper()}{verb.meaning[1:]}. For example:",
+        "",
+        f"  {PROGRAM} {verb.example}",
+        "",
+    ]
     lines += ["A later config or key goes before an earlier one; null unsets what may be unset.", ""]
     for key in ("model", "data"):
         place = root.fixed[key]
@@ -58,7 +63,9 @@ def verb_page(verb: Verb, root: Place, width: int | None = None) -> str:
     trainer = root.fixed["trainer"]
     lines += ["the trainer (Lightning's; a config's `callbacks` are in docs/runs.md):"]
     lines += [*_table(trainer.children().values(), width), ""]
-    return "\n".join([*lines, "`--print_config` prints what a config and keys come to. More in docs/configs.md."])
+    return "\n".join(
+        [*lines, "`--print_config` prints what a config and keys come to. More in docs/configs.md."]
+    )
 
 
 def class_page(place: Place, width: int | None = None) -> str:
@@ -79,10 +86,14 @@ def _each_class_once(place: Place) -> Iterator[Place]:
     below = [place.child("NAME")] if named else place.children().values()
     for child in filter(None, below):
         owner = child.owner
-        before = shown.setdefault((child.key.rpartition(".")[0], owner.node), child.key) if owner else child.key
+        before = (
+            shown.setdefault((child.key.rpartition(".")[0], owner.node), child.key) if owner else child.key
+        )
         if before != child.key:
             told = f"its keys are those of {before}"
-            yield Place(child.key, child.kind, parameter=Parameter(child.key, "", None, ast.Constant(None), told))
+            yield Place(
+                child.key, child.kind, parameter=Parameter(child.key, "", None, ast.Constant(None), told)
+            )
         elif inner := list(_each_class_once(child)):
             yield from inner
         else:
@@ -122,7 +133,9 @@ def _default(place: Place) -> str:
         return f"  [{_name(ast.unparse(parameter.default.func))}]"
     text = parameter.default.value if isinstance(parameter.default, ast.Constant) else None
     written = text if isinstance(text, str) and text else ast.unparse(parameter.default)
-    shown = {"None": "null", "True": "true", "False": "false", "''": "empty", "()": "[]"}.get(written, written)
+    shown = {"None": "null", "True": "true", "False": "false", "''": "empty", "()": "[]"}.get(
+        written, written
+    )
     return f"  [{shown}]{_choices(place.kind)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -56,7 +57,12 @@ class Kind:
 
     def allows(self, value: object) -> bool:
         """Whether a plain value can be one; True where only the parser knows."""
-        if self.is_composed or isinstance(value, list | dict) or "str" in self.simple or value in self.choices:
+        if (
+            self.is_composed
+            or isinstance(value, list | dict)
+            or "str" in self.simple
+            or value in self.choices
+        ):
             return True
         if value is None:
             return self.may_be_null
@@ -109,6 +115,8 @@ def _kind(home: str, written: ast.expr) -> Kind:
     if name in _SIMPLE:
         return Kind(frozenset({name}))
     found = definition(home, name)
+    if found is not None and found.home.partition(".")[0] in sys.stdlib_module_names:
+        return UNKNOWN  # such as a path
     if isinstance(found, Definition):
         return Kind(owner=found) if isinstance(found.node, ast.ClassDef) else UNKNOWN
     return UNKNOWN if found is None else _kind(found.home, found.written)

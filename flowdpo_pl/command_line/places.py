@@ -152,7 +152,8 @@ def root_of(verb: Verb, given: Mapping[str, Any]) -> Place:
         data = "flowdpo_pl.TraceDataModule"
     trainer = class_at(f"{_LIGHTNING}.trainer.trainer.Trainer")
     of_verb = next(
-        (part for part in (trainer.node.body if trainer else ()) if getattr(part, "name", "") == verb.name), None
+        (part for part in (trainer.node.body if trainer else ()) if getattr(part, "name", "") == verb.name),
+        None,
     )
     places = [
         model,

@@ -45,7 +45,9 @@ def _marked(root: Place, argument: Argument) -> Argument:
     if value == "" and place.is_unset_by_nothing:
         return Argument(argument.key, "null")
     if place.kind.is_text and not argument.key.endswith("+"):
-        return argument if value == "null" and place.kind.may_be_null else Argument(argument.key, MARK + value)
+        return (
+            argument if value == "null" and place.kind.may_be_null else Argument(argument.key, MARK + value)
+        )
     if place.kind.owner is not None or (place.kind.items is not None and place.kind.items.owner is not None):
         return Argument(argument.key, whole_path(value))
     return argument
@@ -69,8 +71,12 @@ def unmarked(value: Any) -> Any:
 def _read_values(root: Place) -> None:
     """Make the parser of this process read values and configs so."""
     import yaml
-    from jsonargparse import get_loader, set_loader
+    from jsonargparse import get_loader, set_dumper, set_loader
 
+    def dump(config: Any) -> str:  # of `--print_config`, which ends before anything is unmarked
+        return yaml.safe_dump(unmarked(config), allow_unicode=True, sort_keys=False)
+
+    set_dumper("yaml", dump)
     load = get_loader("yaml")
     set_loader("yaml", _Loader(load.plain if isinstance(load, _Loader) else load, root), (yaml.YAMLError,))
 

@@ -66,7 +66,9 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("merge", "add an adapter to its base, once, as a plain model folder"),
         Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),
     ),
-    "studies": (Verb("study", "run many stages one after another, then report; `--dry_run true` lists them"),),
+    "studies": (
+        Verb("study", "run many stages one after another, then report; `--dry_run true` lists them"),
+    ),
 }
 VERBS = {verb.name: verb for group in GROUPS.values() for verb in group}
 TRAINER_VERBS = tuple(name for name, verb in VERBS.items() if verb.is_trainer_s)

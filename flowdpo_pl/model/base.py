@@ -79,7 +79,6 @@ class BaseModel:
         return model.eval(), tokenizer
 
 
-
 def require_model_folder(path: str) -> None:
     """Refuse a base that means a local folder where there is no model; hub ids are `name` or `owner/name`.
 

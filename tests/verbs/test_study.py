@@ -1,4 +1,4 @@
-"""The study's runner with a tiny program in place of the real verbs."""
+"""The study's runner with a tiny program in place of the real verbs. Also tests `verbs.study_plan`."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
         "import pathlib, sys; from flowdpo_pl.verbs import study as s;"
         "from flowdpo_pl.verbs.study_stage import Stage;"
         "s.PROGRAM = (sys.executable, 'verbs.py');"
-        "s.study({'slow': Stage('wait', arguments={'output': '{here}'})}, pathlib.Path('out'))"
+        "s.study({'slow': Stage('merge', arguments={'output': '{here}'})}, pathlib.Path('out'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE)
