@@ -17,6 +17,7 @@ from flowdpo_pl.command_line.given import (
     flattened,
     given_by,
     read_config,
+    read_value,
     with_argument,
 )
 from flowdpo_pl.command_line.places import OWN_PACKAGES, Place, root_of, whole_path
@@ -76,19 +77,10 @@ def _check_argument(root: Place, argument: Argument) -> None:
         return
     if not place.kind.is_composed:
         _check_plain(place, value, "--")
-    elif value.lstrip().startswith(("{", "[")):
-        _check(root, place, flattened(_read(value)), "--")
+    elif not isinstance(content := read_value(value), str):
+        _check(root, place, content, "--")
     elif place.kind.owner is not None:
         _check_class(place, value, "--")
-
-
-def _read(value: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        return None  # the parser says what is wrong with it
 
 
 def _check(root: Place, place: Place, value: Any, where: str) -> None:

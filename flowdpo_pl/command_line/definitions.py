@@ -1,7 +1,8 @@
 """Classes and functions as their source tells of them, found and read without importing them.
 
 Importing a module of this project means importing torch, which takes seconds; its source says the same of the
-arguments at once. Who cannot be found so (a class made at run time, a compiled module) is None: unknown, not wrong.
+arguments at once. Who cannot be found so (a class made at run time, a compiled module) is None: unknown,
+not wrong.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Definition:
             if "ClassVar" in ast.unparse(part.annotation) or "init=False" in ast.unparse(part):
                 continue
             after = self.node.body[place + 1] if place + 1 < len(self.node.body) else None
-            below = after.value.value if _is_text(after) else ""
+            below = _text(after)
             name = part.target.id
             meaning = _joined(below) or told.get(name, "")
             yield Parameter(name, self.home, part.annotation, _made_default(part.value), meaning)
@@ -252,12 +253,10 @@ def _made_default(value: ast.expr | None) -> ast.expr | None:
     return value
 
 
-def _is_text(part: ast.stmt | None) -> bool:
-    return (
-        isinstance(part, ast.Expr)
-        and isinstance(part.value, ast.Constant)
-        and isinstance(part.value.value, str)
-    )
+def _text(part: ast.stmt | None) -> str:
+    """The text that stands there alone; empty for any other statement."""
+    value = part.value if isinstance(part, ast.Expr) else None
+    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
 
 
 def _meanings(node: Node) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from flowdpo_pl.command_line.places import Place
 from flowdpo_pl.command_line.verbs import Verb

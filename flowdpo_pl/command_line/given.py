@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ CLASS = "class_path"
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of the command line: `--key=value`, `--key value`, or a word by position (its key is empty)."""
+    """One argument: `--key=value`, `--key value`, or a word by position, whose key is empty."""
 
     key: str
     """Dotted, without dashes; an appended one ends in `+`."""
@@ -119,10 +118,24 @@ def merged(before: Any, after: Any) -> Any:
     return after
 
 
+def read_value(value: str) -> Any:
+    """A value of the command line: a mapping or list in YAML, flattened, or the text itself."""
+    import yaml
+
+    if not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return flattened(yaml.safe_load(value))
+    except yaml.YAMLError:
+        return value  # the parser says what is wrong with it
+
+
 def nested(argument: Argument) -> Any:
     """What one argument gives, as a mapping."""
-    keys = [key for key in argument.key.removesuffix("+").split(".") if key != "init_args"]
-    return reduce(lambda inner, key: {key: inner}, reversed(keys), argument.value)  # type: ignore[arg-type, return-value]
+    inner: Any = read_value(argument.value or "")
+    for key in reversed(argument.key.removesuffix("+").split(".")):
+        inner = inner if key == "init_args" else {key: inner}
+    return inner
 
 
 def given_by(arguments: Sequence[Argument]) -> dict[str, Any]:

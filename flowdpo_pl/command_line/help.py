@@ -1,4 +1,4 @@
-"""What `fit --help` and `--model.help FlowDPOModule` print: keys, defaults and meanings, from sources alone."""
+"""What `fit --help` and `--model.help FlowDPOModule` print: keys, defaults, meanings, from sources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import re
 import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from flowdpo_pl.command_line.definitions import Node, Parameter
@@ -80,7 +80,10 @@ def class_page(place: Place, width: int | None = None) -> str:
 
 
 def _each_class_once(place: Place) -> Iterator[Place]:
-    """The leaves, for any name where keys are names; where a class stands again, as for `data.test` after `data.train`, its key alone."""
+    """The leaves; for any name where keys are names; the key alone where a class stands again beside one.
+
+    `data.test` has the keys of `data.train`.
+    """
     shown: dict[tuple[str, Node], str] = {}
     named = place.kind.values is not None and place.kind.values.owner is not None and not place.children()
     below = [place.child("NAME")] if named else place.children().values()
@@ -107,7 +110,7 @@ def _path(place: Place) -> str:
     return f"{package}.{owner.name}"
 
 
-def _table(places: Iterator[Place] | list[Place], width: int | None) -> list[str]:
+def _table(places: Iterable[Place], width: int | None) -> list[str]:
     rows = [(f"--{place.key}", _default(place), place) for place in places]
     left = min(44, max((len(key) for key, _, _ in rows), default=0))
     lines = []

@@ -52,7 +52,7 @@ class Place:
 
     @property
     def is_unset_by_nothing(self) -> bool:
-        """Whether an empty text means null: for optional settings of ours (Lightning has folders named so)."""
+        """Whether an empty text means null: for optional settings of ours; Lightning's means what it says."""
         home = self.parameter.home.partition(".")[0] if self.parameter is not None else ""
         return self.kind.may_be_null and home in OWN_PACKAGES
 

@@ -19,7 +19,7 @@ _NOT_SETTINGS = "modules"
 
 
 def require_settings(verb: str, config: Mapping[str, Any]) -> None:
-    """Build every class of ours below the module, the data, the trainer or a verb of its own, and let it refuse its values.
+    """Build every class of ours below module, data, trainer or a verb of its own: each refuses its values.
 
     A class of the user's is left alone, and so is what has one inside.
 

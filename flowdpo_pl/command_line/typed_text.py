@@ -1,6 +1,7 @@
 """Text of the command line reaches its setting as it was typed; null and nothing unset an optional one.
 
-The parser reads every value as YAML first. A text is marked before, which its loader sees, and unmarked after.
+The parser reads every value as YAML first. A text is marked before, which its loader sees, and unmarked
+after.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MARK = "\x02"
 
 
 def for_parser(words: Sequence[str]) -> list[str]:
-    """A command line, verb first, for the parser: texts marked, our classes with their package, nothing as null.
+    """A command line, verb first, for the parser: texts marked, classes of ours whole, nothing as null.
 
     The parser of this process is made to read it.
 
@@ -74,7 +75,7 @@ def _read_values(root: Place) -> None:
     from jsonargparse import get_loader, set_dumper, set_loader
 
     def dump(config: Any) -> str:  # of `--print_config`, which ends before anything is unmarked
-        return yaml.safe_dump(unmarked(config), allow_unicode=True, sort_keys=False)
+        return str(yaml.safe_dump(unmarked(config), allow_unicode=True, sort_keys=False))
 
     set_dumper("yaml", dump)
     load = get_loader("yaml")

@@ -74,7 +74,7 @@ VERBS = {verb.name: verb for group in GROUPS.values() for verb in group}
 TRAINER_VERBS = tuple(name for name, verb in VERBS.items() if verb.is_trainer_s)
 _DOCS = """A first run:  python -m flowdpo_pl fit --config configs/quickstart.yaml
 A verb's keys:  python -m flowdpo_pl VERB --help
-The docs:  README.md, docs/runs.md (runs and their files), docs/configs.md, docs/evaluation.md, docs/study.md"""
+The docs:       README.md; docs/runs.md, configs.md, evaluation.md, study.md, reliability.md"""
 
 
 def overview() -> str:

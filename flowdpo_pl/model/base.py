@@ -71,7 +71,8 @@ class BaseModel:
         except Exception as error:  # a class that does not know of attention functions, a config of its own
             first = (str(error).splitlines() or [""])[0]
             raise UserError(
-                f"the base {self.path!r} (model.team.base.path) is no model that can be used: {type(error).__name__}: {first}"
+                f"the base {self.path!r} (model.team.base.path) is no model that can be used: "
+                f"{type(error).__name__}: {first}"
             ) from error
         if quantized:
             compute_in(model, dtype)

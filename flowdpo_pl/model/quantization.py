@@ -39,7 +39,8 @@ def loading_options(
         )
     if stored is not None and quantization is not None:
         raise UserError(
-            f"the weights of {config.name_or_path} are stored quantised already: leave model.team.base.quantization out."
+            f"the weights of {config.name_or_path} are stored quantised already: "
+            "leave model.team.base.quantization out."
         )
     if stored is None and quantization is None:
         return {}

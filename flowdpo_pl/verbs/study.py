@@ -149,7 +149,7 @@ def _planned(step: Step, only: str | None) -> PlannedStage:
         State.NEW: "never begun",
         State.DONE: f"in {_duration(step.marker().get('seconds', 0))}; the same command, configs and files",
         State.INTERRUPTED: f"begun and not done, see {step.log}",
-        State.CHANGED: f"its command, configs, files or a stage it needs; the old goes to {step.here.name}.old",
+        State.CHANGED: f"command, configs, files or a stage it needs; the old goes to {step.here.name}.old",
     }[state]
     command = ["python", "-m", "flowdpo_pl", *step.command(planned=True)[len(PROGRAM) :]]
     name = f"{step.here.parent.name}/{step.here.name}"

@@ -27,11 +27,13 @@ def plan_lines(stages: Sequence[PlannedStage]) -> Iterator[str]:
     """The plan, line by line."""
     states = Counter(stage.state for stage in stages)
     counted = ", ".join(f"{number} {state}" for state, number in states.items())
-    yield f"{len(stages)} stages ({counted}); {sum(stage.runs for stage in stages)} would run. Nothing is run now."
+    would = sum(stage.runs for stage in stages)
+    yield f"{len(stages)} stages ({counted}); {would} would run. Nothing is run now."
     yield ""
-    name, state = (max(map(len, column)) for column in zip(*((s.name, s.state) for s in stages), strict=True))
+    name, state = (max(len(getattr(one, column)) for one in stages) for column in ("name", "state"))
     for stage in stages:
-        yield f"  {'run ' if stage.runs else 'keep'}  {stage.name:<{name}}  {stage.state:<{state}}  {stage.why}"
+        does = "run" if stage.runs else "keep"
+        yield f"  {does:<4}  {stage.name:<{name}}  {stage.state:<{state}}  {stage.why}"
     for stage in stages:
         if stage.runs:
             yield f"\n# {stage.name}"

@@ -67,7 +67,8 @@ def test_an_annotation_says_what_a_value_may_be(
 
 def test_a_default_s_class_is_known_and_a_meaning_is_read() -> None:
     found = class_at("flowdpo_pl.FlowDPOModule")
-    assert found is not None and (signature := found.signature()) is not None
+    signature = found.signature() if found is not None else None
+    assert signature is not None
     named = {parameter.name: parameter for parameter in signature.parameters}
     exploration = default_class(named["exploration"])
     assert exploration is not None and exploration.name == "NodeAlternatives"

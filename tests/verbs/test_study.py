@@ -152,7 +152,7 @@ def test_a_stage_may_name_earlier_ones_only() -> None:
 
 
 def test_a_wrong_verb_of_a_stage_is_named_with_the_nearest() -> None:
-    with pytest.raises(UserError, match="stage 'first': there is no verb 'fitt': did you mean fit?"):
+    with pytest.raises(UserError, match=r"stage 'first': there is no verb 'fitt': did you mean fit\?"):
         study({"first": Stage("fitt", "a.yaml")}, Path("out"))
 
 
