@@ -20,6 +20,7 @@ from flowdpo_pl.command_line.given import (
     read_value,
     with_argument,
 )
+from flowdpo_pl.command_line.kinds import number_of
 from flowdpo_pl.command_line.places import OWN_PACKAGES, Place, root_of, whole_path
 from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.command_line.verbs import Verb
@@ -156,8 +157,20 @@ def _check_class(place: Place, named: str, where: str) -> None:
 
 
 def _check_plain(place: Place, value: Any, where: str) -> None:
-    if place.kind.allows(value) or (isinstance(value, str) and "{" in value):
+    if isinstance(value, str) and "{" in value:  # a placeholder
+        return
+    if place.kind.allows(value):
+        _check_range(place, value, where)
         return
     near = nearest(str(value), [str(choice) for choice in place.kind.choices])
     meant = f" Did you mean {near}?" if near else ""
     raise UserError(f"{where}{place.key} is {value!r}: give {place.kind.told()}.{meant}")
+
+
+def _check_range(place: Place, value: Any, where: str) -> None:
+    allowed = place.parameter.allowed if place.parameter is not None else None
+    if allowed is None or isinstance(value, bool):
+        return
+    number = number_of(value)
+    if number is not None and number not in allowed:
+        raise UserError(f"{where}{place.key} is {value}: give {allowed}.")

@@ -18,6 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
+from flowdpo_pl import errors
+from flowdpo_pl.errors import Range
+
 _HOMES = "_HOMES"
 """The table in which a package that imports its names late says where they live."""
 _WITHOUT_ARGUMENTS = {"ABC", "object", "Protocol", "Generic"}
@@ -35,6 +38,8 @@ class Parameter:
     default: ast.expr | None
     """None: it must be given."""
     meaning: str
+    allowed: Range | None = None
+    """What its class requires of a number (`require_within`); None if that is not written plainly."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,8 @@ class Definition:
             below = _text(after)
             name = part.target.id
             meaning = _joined(below) or told.get(name, "")
-            yield Parameter(name, self.home, part.annotation, _made_default(part.value), meaning)
+            default, allowed = _made_default(part.value), _bounds(self.node).get(name)
+            yield Parameter(name, self.home, part.annotation, default, meaning, allowed)
 
 
 @dataclass(frozen=True)
@@ -234,11 +240,28 @@ def _of_function(
     by_position = [*given.posonlyargs, *given.args]
     defaults = [None] * (len(by_position) - len(given.defaults)) + [*given.defaults]
     pairs = [*zip(by_position, defaults, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    bounds = _bounds(function)
     parameters = (
-        Parameter(arg.arg, owner.home, arg.annotation, default, meanings.get(arg.arg, ""))
+        Parameter(
+            arg.arg, owner.home, arg.annotation, default, meanings.get(arg.arg, ""), bounds.get(arg.arg)
+        )
         for arg, default in pairs[skipped:]
     )
     return Signature(tuple(parameters), open=given.kwarg is not None)
+
+
+def _bounds(node: Node) -> dict[str, Range]:
+    """The ranges that a class or function requires of its own arguments, by argument."""
+    found: dict[str, Range] = {}
+    for call in ast.walk(node):
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) != "require_within":
+            continue
+        allowed, settings = call.args
+        known = vars(errors).get(ast.unparse(allowed))
+        if isinstance(known, Range) and isinstance(settings, ast.Dict):
+            keys = (key.value for key in settings.keys if isinstance(key, ast.Constant))
+            found |= {str(key).rpartition(".")[2]: known for key in keys}
+    return found
 
 
 def _made_default(value: ast.expr | None) -> ast.expr | None:

@@ -70,8 +70,8 @@ class Kind:
         return (
             ("bool" in self.simple and text.lower() in ("true", "false", "yes", "no", "on", "off"))
             or ("None" in self.simple and text.lower() in ("null", "~", ""))
-            or ("int" in self.simple and not isinstance(value, bool) and _is_number(text, int))
-            or ("float" in self.simple and not isinstance(value, bool) and _is_number(text, float))
+            or ("int" in self.simple and not isinstance(value, bool) and _is_whole(text))
+            or ("float" in self.simple and not isinstance(value, bool) and number_of(text) is not None)
         )
 
 
@@ -135,9 +135,13 @@ def _either(a: Kind, b: Kind) -> Kind:
     )
 
 
-def _is_number(text: str, number: type[int] | type[float]) -> bool:
+def number_of(value: object) -> float | None:
+    """The number that a value is, as YAML writes it (`.inf`); None if it is none."""
     try:
-        number(re.sub(r"(?i)^([-+]?)\.(inf|nan)$", r"\1\2", text))  # as YAML writes them
+        return float(re.sub(r"(?i)^([-+]?)\.(inf|nan)$", r"\1\2", str(value).strip()))
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"[-+]?\d[\d_]*", text) is not None

@@ -50,8 +50,7 @@ class Budget:
     """Threads of torch on a CPU; null: one a core. Tiny models are fastest on 1."""
 
     def __post_init__(self) -> None:
-        tokens = {"decode_tokens": self.decode_tokens, "update_tokens": self.update_tokens}
-        require_within(COUNT, tokens)
+        require_within(COUNT, {"decode_tokens": self.decode_tokens, "update_tokens": self.update_tokens})
         require_within(LIMIT, {"cpu_threads": self.cpu_threads})
 
 

@@ -57,6 +57,9 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("--model.team.base.dtype=flaot32", "give one of float32, bfloat16, float16. Did you mean float32?"),
         ("--model.learning.lr=fast", "--model.learning.lr is 'fast': give a number."),
+        ("--model.team.budget.decode_tokens=0", "--model.team.budget.decode_tokens is 0: give at least 1."),
+        ("--model.learning.lr=.nan", "--model.learning.lr is .nan: give more than 0."),
+        ("--model.max_problems=-5", "--model.max_problems is -5: give at least 1, or null."),
         ("--data.batch_size=8.5", "--data.batch_size is '8.5': give a whole number."),
         ("--data.train.path=nowhere.jsonl", "data.train.path: nowhere.jsonl does not exist"),
         (
@@ -133,6 +136,8 @@ def test_every_verb_suggests(verb: str, words: list[str], complaint: str) -> Non
         ["--print_config"],
         ["--print_config=skip_null"],
         ["--data.validation=null"],
+        ["--model.max_problems=null"],
+        ["--model.learning.max_grad_norm=0"],
     ],
 )
 def test_what_may_be_right_is_left_to_the_parser(words: list[str]) -> None:
