@@ -74,9 +74,11 @@ def _check_argument(root: Place, argument: Argument) -> None:
         _require_key(root, place, key, keys[number:], "--")
         place = place.child(key)
     value = argument.value
-    if place is None or value is None or argument.key.endswith(".help"):
+    if place is None or value is None:
         return
-    if not place.kind.is_composed:
+    if argument.key.endswith(".help"):
+        _check_class(place, value, "--")
+    elif not place.kind.is_composed:
         _check_plain(place, value, "--")
     elif not isinstance(content := read_value(value), str):
         _check(root, place, content, "--")

@@ -49,6 +49,7 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--ckpt_pth=1", "did you mean ckpt_path?"),
         ("--model.learning.loss=flowdpo_pl.SigmoidLos", "did you mean flowdpo_pl.SigmoidLoss?"),
         ("--model.learning.loss=SigmoidLos", "did you mean flowdpo_pl.SigmoidLoss?"),
+        ("--model.help=FlowDPOModul", "did you mean flowdpo_pl.FlowDPOModule?"),
         ("--model=flowdpo_pl.FlowDPOModul", "did you mean flowdpo_pl.FlowDPOModule?"),
         ("--trainer.callbacks+=callbacks.TreeLg", "did you mean callbacks.TreeLog?"),
         (
