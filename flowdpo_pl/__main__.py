@@ -3,81 +3,60 @@
 from __future__ import annotations
 
 import logging
-import os.path
 import signal
 import sys
 import warnings
 from argparse import ArgumentError
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from flowdpo_pl.command_line.check import require_right
+from flowdpo_pl.command_line.help import page_asked_for
+from flowdpo_pl.command_line.own_verbs import run_own
+from flowdpo_pl.command_line.typed_text import MARK
+from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
-from flowdpo_pl.yaml_keys import refuse_repeated_keys
-
-OWN_VERBS = {
-    "arms": False,
-    "compare": True,
-    "convert": True,
-    "ground_truth": False,
-    "merge": False,
-    "study": False,
-}
-"""Verbs that are not the trainer's, each the function of that name in the module of that name, and whether
-what it requires is given by position."""
 
 
 def main() -> None:
     """Console entry point."""
     _quiet()
-    verb = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        _require_text_configs(sys.argv[2:])
-        if verb in OWN_VERBS:
-            _run_own(verb, sys.argv[2:])
-        else:
-            from flowdpo_pl.cli import main as run_trainer
-
-            _require_own_callbacks()
-            run_trainer()
+        _run(sys.argv[1:])
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
     except KeyboardInterrupt:
         raise Interrupted(signal.SIGINT) from None
     except ArgumentError as error:
-        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")
+        sys.exit(f"flowdpo_pl: {_told(error)}")
     except ValueError as error:
         if "Does not validate against" not in str(error):
             raise
-        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")  # an argument refused by its own class
+        sys.exit(f"flowdpo_pl: {_told(error)}")  # an argument refused by its own class
 
 
-def _run_own(verb: str, args: list[str]) -> None:
-    from jsonargparse import auto_cli
-
-    refuse_repeated_keys()
-    auto_cli(
-        getattr(import_module(f"flowdpo_pl.verbs.{verb}"), verb),
-        args=args,
-        prog=f"flowdpo_pl {verb}",
-        as_positional=OWN_VERBS[verb],
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
+def _told(error: Exception) -> str:
+    return one_sentence(str(error).replace(MARK, ""))
 
 
-def _require_text_configs(args: list[str]) -> None:
-    """A config that is packed, or in another encoding, is named before a parser trips over its bytes."""
-    for place, arg in enumerate(args):
-        name = arg.removeprefix("--config=") if arg != "--config" else "".join(args[place + 1 : place + 2])
-        if name != arg and os.path.isfile(name):
-            try:
-                Path(name).read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"the config {name} is no UTF-8 text ({error.reason} at byte {error.start}): "
-                    "unpack it, or save it as UTF-8."
-                ) from error
+def _run(words: list[str]) -> None:
+    """Say at once what can be known without the heavy libraries; then import them and run the verb."""
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        sys.exit(0 if words else 2)
+    verb = verb_named(words[0])
+    if verb.is_trainer_s:
+        _require_own_callbacks()
+    if page := page_asked_for(verb, words[1:]):
+        print(page)
+        return
+    require_right(verb, words[1:])
+    if verb.is_trainer_s:
+        from flowdpo_pl.cli import main as run_trainer
+
+        run_trainer(words)
+    else:
+        run_own(verb, words[1:])
 
 
 def _require_own_callbacks() -> None:
@@ -97,6 +76,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
     warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data

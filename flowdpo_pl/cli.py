@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from flowdpo_pl.command_line.settings import require_settings
+from flowdpo_pl.command_line.typed_text import for_parser, unmarked
 from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.data_files import require_data_files
@@ -21,7 +24,6 @@ from flowdpo_pl.modules.run_config import RunConfig, settings_digest
 from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
 from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
-from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 TRAINER: dict[str, Any] = {
     "devices": 1,
@@ -66,11 +68,13 @@ class FlowCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""
         super().parse_arguments(parser, args)
+        self.config = unmarked(self.config)
         verb = self.config.subcommand
         config = self.config[verb]
         require_within(SEED, {"seed_everything": config.seed_everything})
         module = _module_for(verb, config.model.class_path)
         _limit_validation(verb, module, config.trainer)
+        require_settings(verb, config.as_dict())
         run = place(verb, config)
         require_served(verb, config)
         if config.get("ckpt_path") is not None:
@@ -143,7 +147,6 @@ def _status_of_signals() -> Iterator[None]:
 @lightning_refusals()
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
-    refuse_repeated_keys()
     return FlowCLI(
         LightningModule,
         LightningDataModule,
@@ -153,11 +156,8 @@ def main(args: list[str] | None = None) -> FlowCLI:
         trainer_defaults=TRAINER,
         save_config_callback=None,  # RunConfig, later
         parser_kwargs={
-            "description": "Online Flow-DPO. There are also `study`, for all stages of one; `ground_truth` "
-            "and `arms`, for its traces; `compare`, for two tests; `convert`, for GGUF files; `merge`, for "
-            "adapters: each has --help.",
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },
-        args=args,
+        args=for_parser(sys.argv[1:] if args is None else args),
     )

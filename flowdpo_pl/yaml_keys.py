@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flowdpo_pl.errors import UserError
-
-
-def refuse_repeated_keys() -> None:
-    """Make every config and every YAML value of the command line be read so, in this process."""
-    from jsonargparse import get_loader, set_loader
-
-    load = get_loader("yaml")
-    if not isinstance(load, _SingleKeys):
-        import yaml
-
-        set_loader("yaml", _SingleKeys(load), (yaml.YAMLError,))
-
-
-class _SingleKeys:
-    """Reads as `load` does, but refuses a repeated key first."""
-
-    def __init__(self, load: Callable[[str], Any]) -> None:
-        self._load = load
-
-    def __call__(self, stream: str) -> Any:
-        require_single_keys(stream)
-        return self._load(stream)
 
 
 def require_single_keys(text: str) -> None:

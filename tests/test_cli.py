@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowdpo_pl.__main__ import OWN_VERBS
 from flowdpo_pl.__main__ import main as run_program
 from flowdpo_pl.cli import FlowCLI, main
+from flowdpo_pl.command_line.verbs import VERBS
 from flowdpo_pl.errors import UserError, one_sentence
 from tests.runs import MODEL, ROOT
 
@@ -125,10 +125,10 @@ def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
         (["--trainer.no_such=1"], "no_such"),
         (["--model.no_such=1"], "model: Option 'no_such' is not accepted (flowdpo_pl.FlowDPOModule)"),
         (["--model.learning.lr=fast"], "model.learning.lr"),
-        (["--model.team.flow.chunk_tokens=0"], "flow.chunk_tokens is 0: give at least 1"),
+        (["--model.team.flow.chunk_tokens=0"], "model.team.flow.chunk_tokens is 0: give at least 1"),
         (["--data.batch_size=0"], "data.batch_size is 0: give at least 1"),
-        (["--model.learning.lr=.nan"], "learning.lr is nan: give more than 0"),
-        (["--model.team.lora.r=0"], "lora.r is 0: give at least 1"),
+        (["--model.learning.lr=.nan"], "model.learning.lr is nan: give more than 0"),
+        (["--model.team.lora.r=0"], "model.team.lora.r is 0: give at least 1"),
         (["--seed_everything=-1"], "seed_everything is -1: give at least 0"),
     ],
 )
@@ -211,7 +211,10 @@ def test_the_program_prints_errors_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("verb", "by_position"), OWN_VERBS.items())
+@pytest.mark.parametrize(
+    ("verb", "by_position"),
+    [(verb.name, verb.by_position) for verb in VERBS.values() if not verb.is_trainer_s],
+)
 def test_the_other_verbs_tell_what_they_take(
     verb: str, by_position: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

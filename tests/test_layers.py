@@ -27,6 +27,7 @@ ORDER = (
     "results",
     "learn",
     "modules",
+    "command_line",
     "cli",
     "verbs",
     "__main__",
@@ -225,7 +226,7 @@ def test_the_command_line_imports_nothing_heavy_that_lightning_does_not() -> Non
 
 def test_light_modules_do_without_torch() -> None:
     """Flow, rollouts and pairs are tested by an engine without weights; a judge's worker starts quickly."""
-    verbs = [module for module in CORE if room(module) == "verbs"]
+    verbs = [module for module in CORE if room(module) in ("command_line", "verbs")]
     light = (*(f"flowdpo_pl.{name}" for name in WITHOUT_TORCH), *verbs)
     assert not imported_by(*light) & {"torch", "lightning", *HEAVY}
 

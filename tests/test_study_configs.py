@@ -82,8 +82,10 @@ def test_the_report_names_stages_that_there_are(path: str) -> None:
 def test_the_stages_are_in_order(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = parsed(path)
     study(settings.stages, tmp_path, dry_run=True)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(settings.stages) and all(line.startswith("new ") for line in lines)
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[:3] for line in table] == [
+        ["run", f"seed0/{name}", "new"] for name in settings.stages
+    ]
 
 
 def test_the_arms_differ_in_their_traces_alone() -> None:

@@ -67,9 +67,9 @@ class ProblemSource:
     def __post_init__(self) -> None:
         if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
             raise UserError(
-                f"part of {self.path} is {list(self.part)}: give two ascending bounds within 0 and 1"
+                f"part is {list(self.part)}: give two ascending bounds within 0 and 1 ({self.path})."
             )
-        require_within(LIMIT, {f"limit of {self.path}": self.limit})
+        require_within(LIMIT, {"limit": self.limit})
 
     def fields(self) -> list[tuple[str, str]]:
         """The columns that are read, each after the argument that names it."""

@@ -59,10 +59,7 @@ def files_of(path: str, name: str | None = None, split: str = "train") -> list[P
     if not names_a_file(path):
         return None
     file = Path(path).expanduser()
-    if not file.exists():
-        raise UserError(
-            f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
-        )
+    require_exists(path)
     files = _shards(file, name, split) if file.is_dir() else [file]
     for one in files:
         if not os.access(one, os.R_OK):
@@ -72,6 +69,18 @@ def files_of(path: str, name: str | None = None, split: str = "train") -> list[P
                 f"{one} is no kind of file that can be read: use one of {', '.join(LOCAL_ENDINGS)}"
             )
     return files
+
+
+def require_exists(path: str) -> None:
+    """Refuse a path that means a local file or folder which is not there.
+
+    Raises:
+        UserError: names the path, and where it was looked for.
+    """
+    if names_a_file(path) and not Path(path).expanduser().exists():
+        raise UserError(
+            f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
+        )
 
 
 def names_a_file(path: str) -> bool:

@@ -52,7 +52,7 @@ class RenderedEquation(Solution):
     """Places after the point that results are rounded to."""
 
     def __post_init__(self) -> None:
-        require_within(NOT_NEGATIVE, {"solution.decimals": self.decimals})
+        require_within(NOT_NEGATIVE, {"decimals": self.decimals})
 
     def __call__(self, row: Mapping[str, Any], gold: str) -> str:
         return render_equation(_text(row, self.field), gold, self.decimals)
@@ -71,7 +71,7 @@ class WorkedSolution(Solution):
         try:
             re.compile(self.remove)
         except re.error as error:
-            raise UserError(f"solution.remove {self.remove!r} is no regular expression: {error}.") from error
+            raise UserError(f"remove {self.remove!r} is no regular expression: {error}.") from error
 
     def __call__(self, row: Mapping[str, Any], gold: str) -> str:
         text = _text(row, self.field)

@@ -56,8 +56,8 @@ class SigmoidLoss(PreferenceLoss):
     """Assumed share of wrong preferences, 0 to below 0.5: at half of them nothing is preferred."""
 
     def __post_init__(self) -> None:
-        require_within(POSITIVE, {"loss.beta": self.beta})
-        require_within(Range(0, 0.5, open_high=True), {"loss.label_smoothing": self.label_smoothing})
+        require_within(POSITIVE, {"beta": self.beta})
+        require_within(Range(0, 0.5, open_high=True), {"label_smoothing": self.label_smoothing})
 
     def __call__(self, scores: PairScores) -> Tensor:
         logits = self.beta * scores.margin

@@ -36,8 +36,8 @@ class Learning:
     """Gradients of this agent are clipped to this norm; 0: never."""
 
     def __post_init__(self) -> None:
-        require_within(POSITIVE, {"learning.lr": self.lr})
-        require_within(NOT_NEGATIVE, {"learning.max_grad_norm": self.max_grad_norm})
+        require_within(POSITIVE, {"lr": self.lr})
+        require_within(NOT_NEGATIVE, {"max_grad_norm": self.max_grad_norm})
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ class SupervisedLearning:
     """Gradients are clipped to this norm; 0: never."""
 
     def __post_init__(self) -> None:
-        require_within(POSITIVE, {"learning.lr": self.lr})
-        require_within(SHARE, {"learning.warmup_ratio": self.warmup_ratio})
-        require_within(NOT_NEGATIVE, {"learning.max_grad_norm": self.max_grad_norm})
+        require_within(POSITIVE, {"lr": self.lr})
+        require_within(SHARE, {"warmup_ratio": self.warmup_ratio})
+        require_within(NOT_NEGATIVE, {"max_grad_norm": self.max_grad_norm})
 
     def lr_at(self, update: int, updates: int) -> float:
         """The rate of an update, from 0 on, of so many; no update has rate 0."""

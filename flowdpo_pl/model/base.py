@@ -48,7 +48,7 @@ class BaseModel:
 
         register()
         options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
-        if not self._is_folder():
+        if not require_model_folder(self.path):
             answered = require_on_hub("base.path", self.path, "model", self.revision)
             options["local_files_only"] = not answered
         dtype = getattr(torch, self.dtype)
@@ -67,30 +67,36 @@ class BaseModel:
             )
         except OSError as error:
             raise UserError(
-                f"base.path {self.path!r} can't be loaded: {str(error).splitlines()[0]}"
+                f"the base {self.path!r} (model.team.base.path) can't be loaded: {str(error).splitlines()[0]}"
             ) from error
         except (UserError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a class that does not know of attention functions, a config of its own
             first = (str(error).splitlines() or [""])[0]
             raise UserError(
-                f"base.path {self.path!r} is no model that can be used: {type(error).__name__}: {first}"
+                f"the base {self.path!r} (model.team.base.path) is no model that can be used: "
+                f"{type(error).__name__}: {first}"
             ) from error
         if quantized:
             compute_in(model, dtype)
         model.requires_grad_(False)
         return model.eval(), tokenizer
 
-    def _is_folder(self) -> bool:
-        """Whether `path` means a folder here, and no hub id."""
-        folder = Path(self.path).expanduser()
-        looks_local = self.path.startswith((".", "/", "~")) or self.path.count("/") > 1 or folder.exists()
-        if looks_local and not (folder / "config.json").is_file():
-            raise UserError(
-                f"base.path {self.path!r} is no model folder (it has no config.json): "
-                "give a hub id or the folder of a saved model."
-            )
-        return looks_local
+
+def require_model_folder(path: str) -> bool:
+    """Whether a base means a local folder, which must hold a model; hub ids are `name` or `owner/name`.
+
+    Raises:
+        UserError: it does, and there is no model; names the folder.
+    """
+    folder = Path(path).expanduser()
+    looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or folder.exists()
+    if looks_local and not (folder / "config.json").is_file():
+        raise UserError(
+            f"the base {path!r} is no model folder (it has no config.json): give a hub id or the folder of a "
+            "saved model (model.team.base.path, or `merge --base`)."
+        )
+    return looks_local
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -29,9 +29,9 @@ class LoraSettings:
     """`all-linear`: every linear layer but the output head; or module names; or a regular expression."""
 
     def __post_init__(self) -> None:
-        require_within(COUNT, {"lora.r": self.r})
-        require_within(POSITIVE, {"lora.alpha": self.alpha})
-        require_within(DROPOUT, {"lora.dropout": self.dropout})
+        require_within(COUNT, {"r": self.r})
+        require_within(POSITIVE, {"alpha": self.alpha})
+        require_within(DROPOUT, {"dropout": self.dropout})
 
     def peft_config(self) -> LoraConfig:
         """The same in PEFT's words, for one adapter."""

@@ -35,11 +35,12 @@ def loading_options(
     if stored not in (None, "bitsandbytes"):
         raise UserError(
             f"the weights of {config.name_or_path} are quantised by {stored}, which is not supported: "
-            "give the 16-bit model and set base.quantization to nf4 or int8."
+            "give the 16-bit model and set model.team.base.quantization to nf4 or int8."
         )
     if stored is not None and quantization is not None:
         raise UserError(
-            f"the weights of {config.name_or_path} are stored quantised already: leave base.quantization out."
+            f"the weights of {config.name_or_path} are stored quantised already: "
+            "leave model.team.base.quantization out."
         )
     if stored is None and quantization is None:
         return {}

@@ -85,8 +85,8 @@ class FlowDPOModule(AdapterModule):
         if set(frozen) == set(agents):
             raise UserError(f"model.frozen names all of {list(agents)}: leave one agent to learn.")
         require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
-        ends = {"model.max_problems": max_problems, "model.max_generated_tokens": max_generated_tokens}
-        require_within(LIMIT, ends)
+        require_within(LIMIT, {"model.max_problems": max_problems})
+        require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
         super().__init__(team, seed)
         self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in agents}
         self.learners = tuple(agent for agent in agents if agent not in frozen)

@@ -31,21 +31,21 @@ class AgentPrompt:
 
     def __post_init__(self) -> None:
         if QUESTION not in self.user:
-            raise UserError(f"prompt {self.user!r} has no {{question}}: say where the problem goes.")
+            raise UserError(f"user {self.user!r} has no {{question}}: say where the problem goes.")
         if (marks := self.user.count(PARTIAL)) > 1:
             raise UserError(
-                f"prompt {self.user!r} has {{partial}} {marks} times: the answer so far has one place."
+                f"user {self.user!r} has {{partial}} {marks} times: the answer so far has one place."
             )
         for found in _MISSPELT.findall(self.user):
             if found not in (QUESTION, PARTIAL):
-                raise UserError(f"prompt {self.user!r} has {found}: write {{question}} or {{partial}}.")
+                raise UserError(f"user {self.user!r} has {found}: write {{question}} or {{partial}}.")
         if found := _MISSPELT.search(self.system):
             raise UserError(
-                f"system message {self.system!r} has {found[0]}, which is filled in in user messages alone: "
+                f"system {self.system!r} has {found[0]}, which is filled in in user messages alone: "
                 "put it there."
             )
         if len(self.options) not in (0, 2):
-            raise UserError(f"prompt options {list(self.options)} must be two words, or none.")
+            raise UserError(f"options {list(self.options)} must be two words, or none.")
 
     @property
     def reads_partial(self) -> bool:

@@ -34,7 +34,7 @@ class NodeAlternatives(Exploration):
     the flow's possible nodes."""
 
     def __post_init__(self) -> None:
-        require_within(LIMIT, {"exploration.alternatives": self.alternatives})
+        require_within(LIMIT, {"alternatives": self.alternatives})
 
     def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
         if self.alternatives is None or self.alternatives >= max_moves:

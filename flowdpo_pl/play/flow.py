@@ -89,7 +89,7 @@ class AnswerStopFlow(Flow):
     writer: ClassVar[Agent] = ANSWER
 
     def __post_init__(self) -> None:
-        require_within(COUNT, {"flow.chunk_tokens": self.chunk_tokens, "flow.max_chunks": self.max_chunks})
+        require_within(COUNT, {"chunk_tokens": self.chunk_tokens, "max_chunks": self.max_chunks})
 
     @property
     def max_moves(self) -> int:
@@ -123,7 +123,7 @@ class SingleFlow(Flow):
     writer: ClassVar[Agent] = ANSWER
 
     def __post_init__(self) -> None:
-        require_within(COUNT, {"flow.max_tokens": self.max_tokens})
+        require_within(COUNT, {"max_tokens": self.max_tokens})
 
     @property
     def max_moves(self) -> int:

@@ -50,9 +50,8 @@ class Budget:
     """Threads of torch on a CPU; null: one a core. Tiny models are fastest on 1."""
 
     def __post_init__(self) -> None:
-        tokens = {"budget.decode_tokens": self.decode_tokens, "budget.update_tokens": self.update_tokens}
-        require_within(COUNT, tokens)
-        require_within(LIMIT, {"budget.cpu_threads": self.cpu_threads})
+        require_within(COUNT, {"decode_tokens": self.decode_tokens, "update_tokens": self.update_tokens})
+        require_within(LIMIT, {"cpu_threads": self.cpu_threads})
 
 
 @dataclass(frozen=True)

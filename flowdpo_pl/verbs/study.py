@@ -19,9 +19,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.command_line.verbs import verb_named
 from flowdpo_pl.errors import Interrupted, UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
+from flowdpo_pl.verbs.study_plan import PlannedStage, plan_lines
 from flowdpo_pl.verbs.study_report import Report, write_report
 from flowdpo_pl.verbs.study_stage import Stage
 
@@ -84,9 +86,17 @@ class Step:
             return State.CHANGED
         return State.DONE if marker["done"] else State.INTERRUPTED
 
-    def command(self) -> list[str]:
-        """The whole command; an interrupted `fit` goes on from its checkpoint."""
-        command = [*PROGRAM, self.stage.verb, *self.stage.arguments_of(self.folders, self.here, self.seed)]
+    def command(self, planned: bool = False) -> list[str]:
+        """The whole command; an interrupted `fit` goes on from its checkpoint.
+
+        Args:
+            planned: values of stages that have not run yet stay placeholders.
+
+        Raises:
+            UserError: a value of an earlier stage is not there, and none is planned.
+        """
+        arguments = self.stage.arguments_of(self.folders, self.here, self.seed, planned)
+        command = [*PROGRAM, self.stage.verb, *arguments]
         if self.stage.verb == "fit" and self.state == State.INTERRUPTED and (self.here / CHECKPOINT).exists():
             command.append(f"--ckpt_path={self.here / CHECKPOINT}")
         return command
@@ -107,7 +117,7 @@ def study(
         output: the study's folder.
         seeds: each is a run of all stages.
         report: what is reported; null: nothing.
-        dry_run: list the stages, their state and commands, and run nothing.
+        dry_run: list the stages, what would run and why, with whole commands, and run nothing.
         only: run this one stage alone, and no report.
 
     Raises:
@@ -118,9 +128,7 @@ def study(
         raise UserError(f"--only {only} is none of the stages: {', '.join(stages)}.")
     steps = [step for seed in seeds for step in _steps(stages, output / f"seed{seed}", seed)]
     if dry_run:
-        for step in steps:
-            command = f"{step.stage.verb} {' '.join(step.stage.configs)}  {step.stage.arguments}"
-            print(f"{step.state:<12} {step.here}: {command}")
+        print(*plan_lines([_planned(step, only) for step in steps]), sep="\n")
         return
     for step in steps:
         if only in (None, step.name):
@@ -131,10 +139,29 @@ def study(
         write_report(report, folders, output / "report")
 
 
+def _planned(step: Step, only: str | None) -> PlannedStage:
+    """What would become of a stage."""
+    state, left_out = step.state, only not in (None, step.name)
+    why = {
+        State.NEW: "never begun",
+        State.DONE: f"in {_duration(step.marker().get('seconds', 0))}; the same command, configs and files",
+        State.INTERRUPTED: f"begun and not done, see {step.log}",
+        State.CHANGED: f"command, configs, files or a stage it needs; the old goes to {step.here.name}.old",
+    }[state]
+    command = ["python", "-m", "flowdpo_pl", *step.command(planned=True)[len(PROGRAM) :]]
+    name = f"{step.here.parent.name}/{step.here.name}"
+    runs = state != State.DONE and not left_out
+    return PlannedStage(name, state.value, runs, "not asked for by --only" if left_out else why, command)
+
+
 def _require_order(stages: Mapping[str, Stage]) -> None:
-    """Refuse a stage that names one that does not come before it."""
+    """Refuse a stage of no verb, or one that names a stage that does not come before it."""
     before: list[str] = []
     for name, stage in stages.items():
+        try:
+            verb_named(stage.verb)
+        except UserError as error:
+            raise UserError(f"stage '{name}': {error}") from error
         if unknown := sorted(stage.needs() - set(before)):
             raise UserError(
                 f"stage '{name}' names {{{unknown[0]}}}, which is no stage before it (those are {before})."

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import yaml
 
+from flowdpo_pl.command_line.verbs import TRAINER_VERBS
 from flowdpo_pl.errors import UserError
 
 Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
@@ -31,8 +32,6 @@ _OF_THE_TRAINER: dict[str, Value] = {
     "trainer.logger.init_args.name": "",
     "trainer.logger.init_args.version": "",
 }
-# as in `cli`, which would bring torch along
-_TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Stage:
 
     def settings(self) -> dict[str, Value]:
         """All arguments, placeholders and all."""
-        return {**(_OF_THE_TRAINER if self.verb in _TRAINER_VERBS else {}), **self.arguments}
+        return {**(_OF_THE_TRAINER if self.verb in TRAINER_VERBS else {}), **self.arguments}
 
     def needs(self) -> frozenset[str]:
         """The stages that it names."""
@@ -80,14 +79,31 @@ class Stage:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
-    def arguments_of(self, folders: Mapping[str, Path], here: Path, seed: int) -> list[str]:
+    def arguments_of(
+        self, folders: Mapping[str, Path], here: Path, seed: int, planned: bool = False
+    ) -> list[str]:
         """The command line after the verb, with placeholders filled in.
 
+        Args:
+            folders: of the stages, by name.
+            here: the stage's own.
+            seed: the run's.
+            planned: leave a value that is not there yet as its placeholder.
+
         Raises:
-            UserError: a value of an earlier stage is not there.
+            UserError: a value of an earlier stage is not there, and none is planned.
         """
         named: dict[str, Path | str] = {**folders, "here": here, "seed": str(seed)}
-        overrides = {key: placeholders_filled(_as_text(v), named) for key, v in self.settings().items()}
+
+        def filled(text: str) -> str:
+            try:
+                return placeholders_filled(text, named)
+            except UserError:
+                if planned:
+                    return text
+                raise
+
+        overrides = {key: filled(_as_text(value)) for key, value in self.settings().items()}
         return [
             *(f"--config={config}" for config in self.configs),
             *(f"--{key}={value}" for key, value in overrides.items()),

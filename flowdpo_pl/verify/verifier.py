@@ -69,8 +69,8 @@ class MathVerifier:
     """
 
     def __init__(self, workers: int = 1, timeout: float = 5.0, memory_gb: float = 1.0) -> None:
-        require_within(COUNT, {"verifier.workers": workers})
-        require_within(POSITIVE, {"verifier.timeout": timeout, "verifier.memory_gb": memory_gb})
+        require_within(COUNT, {"workers": workers})
+        require_within(POSITIVE, {"timeout": timeout, "memory_gb": memory_gb})
         self._arguments = (workers, timeout, memory_gb)
         self._tally = _Tally()
         self._pool = WorkerPool(workers, WorkerLimits(timeout, memory_gb), self._tally.add)

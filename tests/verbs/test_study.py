@@ -1,9 +1,10 @@
-"""The study's runner with a tiny program in place of the real verbs."""
+"""The study's runner with a tiny program in place of the real verbs. Also tests `verbs.study_plan`."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ with open("calls.txt", "a") as calls:
     calls.write(f"{here.parent.name}/{here.name}\\n")
 (here / "options.json").write_text(json.dumps(options))
 print("working at", here.name)
-if verb == "wait":
+if verb == "merge":
     try:
         pathlib.Path("waiting").touch()
         time.sleep(60)
@@ -120,10 +121,28 @@ def test_only_one_stage_and_what_it_needs() -> None:
 
 def test_a_dry_run_lists_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     study(stages(), Path("out"), only="first")
+    capsys.readouterr()
     study(stages(), Path("out"), dry_run=True)
     assert calls() == ["seed0/first"]
-    lines = [line.split(":")[0].split() for line in capsys.readouterr().out.splitlines()[-3:]]
-    assert lines == [["done", "out/seed0/first"], ["new", "out/seed0/second"], ["new", "out/seed0/apart"]]
+    told, table, *commands = capsys.readouterr().out.split("\n\n")
+    assert told == "3 stages (1 done, 2 new); 2 would run. Nothing is run now."
+    assert [line.split()[:3] for line in table.splitlines()] == [
+        ["keep", "seed0/first", "done"],
+        ["run", "seed0/second", "new"],
+        ["run", "seed0/apart", "new"],
+    ]
+    second = shlex.split(commands[0].replace("\\\n", ""), comments=True)
+    assert second[:4] == ["python", "-m", "flowdpo_pl", "arms"]
+    assert second[4:] == ["--output=out/seed0/second", "--from=out/seed0/first/x", "--value=1"]
+
+
+def test_a_dry_run_says_why_and_leaves_what_is_not_known_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    study(stages(), Path("out"))
+    changed = {**stages(value=2), "apart": Stage("arms", arguments={"output": "{first:none.json:tokens}"})}
+    study(changed, Path("out"), dry_run=True, only="apart")
+    out = capsys.readouterr().out
+    assert "not asked for by --only" in out and "the old goes to apart.old" in out
+    assert "python -m flowdpo_pl arms '--output={first:none.json:tokens}'" in out
 
 
 def test_a_stage_may_name_earlier_ones_only() -> None:
@@ -132,12 +151,17 @@ def test_a_stage_may_name_earlier_ones_only() -> None:
         study(wrong, Path("out"))
 
 
+def test_a_wrong_verb_of_a_stage_is_named_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"stage 'first': there is no verb 'fitt': did you mean fit\?"):
+        study({"first": Stage("fitt", "a.yaml")}, Path("out"))
+
+
 def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
     program = (
         "import pathlib, sys; from flowdpo_pl.verbs import study as s;"
         "from flowdpo_pl.verbs.study_stage import Stage;"
         "s.PROGRAM = (sys.executable, 'verbs.py');"
-        "s.study({'slow': Stage('wait', arguments={'output': '{here}'})}, pathlib.Path('out'))"
+        "s.study({'slow': Stage('merge', arguments={'output': '{here}'})}, pathlib.Path('out'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)

@@ -77,7 +77,7 @@ def require_numbers(request: WriteRequest | ChooseRequest, numbers: Iterable[flo
         raise UserError(
             f"agent '{request.agent}' computes logits that are not finite on problem {request.problem_id}: "
             "its adapter or the base holds NaN, or float16 overflows: use an earlier checkpoint, or set "
-            "base.dtype bfloat16."
+            "model.team.base.dtype bfloat16."
         )
 
 

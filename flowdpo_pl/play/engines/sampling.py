@@ -28,8 +28,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.temperature != 0 and self.temperature not in (allowed := Range(_LEAST)):
-            raise UserError(f"sampling.temperature is {self.temperature}: give 0 (greedy) or {allowed}.")
-        require_within(Range(_LEAST, 1), {"sampling.top_p": self.top_p})
+            raise UserError(f"temperature is {self.temperature}: give 0 (greedy) or {allowed}.")
+        require_within(Range(_LEAST, 1), {"top_p": self.top_p})
 
 
 @dataclass(frozen=True)

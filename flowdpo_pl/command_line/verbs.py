@@ -1,0 +1,102 @@
+"""The verbs of the program: what each is for, and what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowdpo_pl.command_line.suggestions import nearest
+from flowdpo_pl.errors import UserError
+
+PROGRAM = "python -m flowdpo_pl"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb."""
+
+    name: str
+    meaning: str
+    """In a few words."""
+    module: str = ""
+    """The class that a trainer's verb runs, unless a config says else; empty: a verb of its own."""
+    by_position: bool = False
+    """What a verb of its own requires is given by position."""
+    example: str = ""
+    """A command that works, after the program's name."""
+
+    @property
+    def is_trainer_s(self) -> bool:
+        return bool(self.module)
+
+
+GROUPS: dict[str, tuple[Verb, ...]] = {
+    "train and measure": (
+        Verb(
+            "fit",
+            "train a flow online (FlowDPOModule), or one model on traces (SFTModule)",
+            "flowdpo_pl.FlowDPOModule",
+            example="fit --config configs/quickstart.yaml --model.learning.lr=1e-3",
+        ),
+        Verb(
+            "validate",
+            "play the validation problems without learning",
+            "flowdpo_pl.FlowDPOModule",
+            example="validate --config configs/quickstart.yaml "
+            "--ckpt_path=runs/quickstart/checkpoints/last.ckpt",
+        ),
+        Verb(
+            "test",
+            "measure a base, an adapter or a flow on test problems",
+            "flowdpo_pl.EvaluationModule",
+            example="test --config configs/quickstart_study/evaluate.yaml --model.samples=4",
+        ),
+        Verb("compare", "two runs of `test` on the same problems, with intervals", by_position=True),
+    ),
+    "data and traces": (
+        Verb(
+            "predict",
+            "collect a flow's or a model's right answers as traces",
+            "flowdpo_pl.EvaluationModule",
+            example="predict --config configs/quickstart_study/collect.yaml --model.source=flow",
+        ),
+        Verb("ground_truth", "write a data set's own solutions as traces"),
+        Verb("arms", "cut trace files to the same problems, for a fair comparison"),
+    ),
+    "models": (
+        Verb("merge", "add an adapter to its base, once, as a plain model folder"),
+        Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),
+    ),
+    "studies": (
+        Verb("study", "run many stages one after another, then report; `--dry_run true` lists them"),
+    ),
+}
+VERBS = {verb.name: verb for group in GROUPS.values() for verb in group}
+TRAINER_VERBS = tuple(name for name, verb in VERBS.items() if verb.is_trainer_s)
+_DOCS = """A first run:  python -m flowdpo_pl fit --config configs/quickstart.yaml
+A verb's keys:  python -m flowdpo_pl VERB --help
+The docs:       README.md; docs/runs.md, configs.md, evaluation.md, study.md, reliability.md"""
+
+
+def overview() -> str:
+    """What the program's own `--help` prints."""
+    width = max(map(len, VERBS))
+    lines = [f"usage: {PROGRAM} VERB [--config FILE] [--key=value …]", ""]
+    lines += ["Online Flow-DPO: trains a flow of language-model agents by preferences (arXiv 2410.22304)."]
+    for title, verbs in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {verb.name:<{width}}  {verb.meaning}" for verb in verbs)]
+    return "\n".join([*lines, "", _DOCS])
+
+
+def verb_named(word: str) -> Verb:
+    """The verb of this name.
+
+    Raises:
+        UserError: there is none; the nearest is named.
+    """
+    if word in VERBS:
+        return VERBS[word]
+    if word.startswith("-"):
+        raise UserError(f"'{word}' stands where the verb belongs: give one of {', '.join(VERBS)} first.")
+    near = nearest(word, VERBS)
+    meant = f"did you mean {near}?" if near else f"give one of {', '.join(VERBS)}."
+    raise UserError(f"there is no verb '{word}': {meant}")
