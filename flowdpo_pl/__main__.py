@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
-import warnings
 from argparse import ArgumentError
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError, one_sentence
+from flowdpo_pl.visible import visible
 from flowdpo_pl.yaml_keys import refuse_repeated_keys
 
 OWN_VERBS = {
@@ -27,7 +27,7 @@ what it requires is given by position."""
 
 def main() -> None:
     """Console entry point."""
-    _quiet()
+    _without_bars_in_files()
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         if verb in OWN_VERBS:
@@ -38,13 +38,13 @@ def main() -> None:
             _require_own_callbacks()
             run_trainer()
     except UserError as error:
-        sys.exit(f"flowdpo_pl: {error}")
+        sys.exit(f"flowdpo_pl: {visible(str(error))}")
     except ArgumentError as error:
-        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")
+        sys.exit(f"flowdpo_pl: {visible(one_sentence(str(error)))}")
     except ValueError as error:
         if "Does not validate against" not in str(error):
             raise
-        sys.exit(f"flowdpo_pl: {one_sentence(str(error))}")  # an argument refused by its own class
+        sys.exit(f"flowdpo_pl: {visible(one_sentence(str(error)))}")  # an argument refused by its own class
 
 
 def _run_own(verb: str, args: list[str]) -> None:
@@ -72,15 +72,10 @@ def _require_own_callbacks() -> None:
         )
 
 
-def _quiet() -> None:
-    """Silence other libraries' notes on what this project does on purpose."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a missing optional CPU kernel
-    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
-    warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data
+def _without_bars_in_files() -> None:
+    """Libraries' progress bars are for a terminal; tqdm reads this when it is first imported."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 if __name__ == "__main__":
