@@ -40,8 +40,8 @@ class PlayedModule(TrainedModule, Protocol):
         resume, `validate` counts its own stream from 0."""
 
     @property
-    def max_problems(self) -> int | None:
-        """Position at which the stream or the run ends; None if nobody knows."""
+    def problems_expected(self) -> int | None:
+        """About the position at which the stream or the run ends; None if nobody knows."""
 
     @property
     def trees(self) -> tuple[RolloutTree, ...]:
@@ -53,6 +53,10 @@ class PlayedModule(TrainedModule, Protocol):
 
 class TaughtModule(TrainedModule, Protocol):
     """One that learns one adapter from traces."""
+
+    @property
+    def total_updates(self) -> int:
+        """Optimizer steps of the whole run, known from its start on."""
 
     def save_adapter(self, folder: Path) -> None:
         """Writes the adapter in PEFT's format to `folder`, which doesn't exist yet."""
@@ -67,7 +71,7 @@ class EvaluatedModule(Protocol):
 
     @property
     def problems_expected(self) -> int | None:
-        """At most so many will come; None if nobody knows."""
+        """About so many will come; None if nobody knows."""
 
     def resume_from(self, path: Path) -> None:
         """Takes the results of an interrupted run as done."""

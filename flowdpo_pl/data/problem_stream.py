@@ -106,6 +106,13 @@ class ProblemStream:
         known = [count for count in (self._rows.total, self.source.limit) if count is not None]
         return min(known, default=None)
 
+    @property
+    def expected(self) -> int | None:
+        """About this many problems will come: of a `part`, its share of the rows; None as for `total`."""
+        low, high = self.source.part or (0.0, 1.0)
+        rows = None if self._rows.total is None else round(self._rows.total * (high - low))
+        return min((count for count in (rows, self.source.limit) if count is not None), default=None)
+
     def batches(self) -> Iterator[list[Problem]]:
         """All problems from the beginning, `batch_size` at a time, no question twice.
 

@@ -82,9 +82,8 @@ class EvaluationModule(AdapterModule):
 
     @property
     def problems_expected(self) -> int | None:
-        """At most so many will come; None if nobody knows."""
-        data = self._data
-        return data.streams[self._verb].total if data is not None and self._verb in data.streams else None
+        """About so many will come; None if nobody knows."""
+        return self._data.problems_expected(self._verb) if self._data is not None else None
 
     def resume_from(self, path: Path) -> None:
         """Take the results of an interrupted run as done.

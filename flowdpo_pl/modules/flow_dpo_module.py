@@ -109,9 +109,14 @@ class FlowDPOModule(AdapterModule):
         return self._seen["validation" if self._validating else "train"]
 
     @property
-    def max_problems(self) -> int | None:
-        """Position at which training ends; None for `validate`, which plays its whole stream."""
-        return None if self._validating else self._max_problems
+    def problems_expected(self) -> int | None:
+        """About the position at which the running verb ends; None if nobody knows."""
+        stream = "validation" if self._validating else "train"
+        known = [
+            self._data.problems_expected(stream) if self._data is not None else None,
+            None if self._validating else self._max_problems,
+        ]
+        return min((count for count in known if count is not None), default=None)
 
     @property
     def _validating(self) -> bool:

@@ -30,6 +30,12 @@ _SOURCES_OF_STAGE = {
 }
 
 _NEVER_TESTED = ("train", "predict")
+_BATCHES = {
+    "validation": "limit_val_batches",
+    "test": "limit_test_batches",
+    "predict": "limit_predict_batches",
+}
+"""What limits the trainer's batches of a source; training is limited by its module."""
 
 
 @runtime_checkable
@@ -152,6 +158,16 @@ class PromptDataModule(LightningDataModule):
         return (
             stream.unreadable_golds / stream.problems_met if stream and stream.problems_met else float("nan")
         )
+
+    def problems_expected(self, name: str) -> int | None:
+        """About how many problems of a source the running verb plays; None if nobody knows."""
+        stream = self.streams.get(name)
+        batches = getattr(self.trainer, _BATCHES[name]) if name in _BATCHES else None
+        counts = [
+            stream.expected if stream is not None else None,
+            batches * self.batch_size if isinstance(batches, int) else None,
+        ]
+        return min((count for count in counts if count is not None), default=None)
 
     # Loaders. They have no length, and Lightning neither shards nor fast-forwards them.
 

@@ -152,7 +152,7 @@ class SFTModule(AdapterModule):
     def _learn(self, traces: Sequence[Trace]) -> dict[str, float]:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        lr = self.learning.lr_at(self._updates, self._total_updates())
+        lr = self.learning.lr_at(self._updates, self.total_updates)
         for group in optimizer.param_groups:
             group["lr"] = lr
         taught = self.learner.learn(traces, self.learning, optimizer, self._updates)
@@ -175,8 +175,13 @@ class SFTModule(AdapterModule):
             "updates_set_aside": float(taught.set_aside),
         }
 
-    def _total_updates(self) -> int:
-        """Optimizer steps of the whole run."""
+    @property
+    def total_updates(self) -> int:
+        """Optimizer steps of the whole run, known from its start on.
+
+        Raises:
+            UserError: neither epochs nor steps are limited.
+        """
         trainer = self.trainer
         limits = [trainer.max_steps] if trainer.max_steps > 0 else []
         if trainer.max_epochs is not None and trainer.max_epochs > 0:

@@ -50,6 +50,10 @@ class Playing(LightningModule):
         self.trees: tuple[RolloutTree, ...] = ()
         self.seed = 7
 
+    @property
+    def problems_expected(self) -> int | None:
+        return self.max_problems
+
     def identity(self) -> dict[str, object]:
         return {"base": "none", "agents": ["answer", "stop"]}
 

@@ -49,7 +49,7 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
         def costly(self) -> int:
             raise AssertionError("evaluated")
 
-        problems_seen = max_problems = trees = seed = results = problems_expected = costly
+        problems_seen = trees = seed = results = problems_expected = total_updates = costly
         identity = save_adapters = save_adapter = resume_from = summary = costly
 
     module = Costly()
@@ -57,7 +57,7 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
 
 
 def test_a_member_may_be_none() -> None:
-    assert played(None, runs.module(max_problems=None)).max_problems is None
+    assert played(None, runs.module(max_problems=None)).seed == 0
 
 
 def every(verb: str) -> list[Callback]:
@@ -70,7 +70,7 @@ def every(verb: str) -> list[Callback]:
             callbacks.RunSummary(),
             callbacks.AdapterCheckpoint(8),
         ],
-        "sft": [callbacks.SFTCheckpoint(), callbacks.SFTSummary()],
+        "sft": [callbacks.SFTCheckpoint(), callbacks.SFTProgressBar(), callbacks.SFTSummary()],
         "test": [callbacks.EvaluationProgressBar(), callbacks.PredictionLog()],
     }
     return of_verb[verb]
