@@ -79,7 +79,7 @@ class ProgressLine(ProgressBar):
         self._speed.add(done)
         self._done = done
         self._behind = [speed, *how]
-        if self._live is None and (self._pace.due(done) or done == self._total):
+        if self._live is None and self._pace.due(done) and done != self._total:  # `stop` says the last one
             self._say()
 
     def stop(self) -> None:

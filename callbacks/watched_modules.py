@@ -55,6 +55,10 @@ class TaughtModule(TrainedModule, Protocol):
     """One that learns one adapter from traces."""
 
     @property
+    def agent(self) -> str:
+        """Whose adapter it is."""
+
+    @property
     def total_updates(self) -> int:
         """Optimizer steps of the whole run, known from its start on."""
 

@@ -23,8 +23,12 @@ class BatchNumbers:
 
     accuracy: Mapping[str, float]
     """Of all problems and of the latest ones (`ProgressiveAccuracy`)."""
-    chooser: Mapping[str, float]
-    """What agents that choose said, against what the partial answers held (`ChooserConfusion`)."""
+    chooser: Mapping[str, float] = _summed(
+        *(f"chooser/{name}" for name in ("nodes/*", "finished/*", "early", "late", "cut", "chains"))
+    )
+    """How often agents that choose said what, against what the partial answers held (`ChooserConfusion`)."""
+    chooser_rates: Mapping[str, float]
+    """The shares of these counts."""
     nodes: Mapping[str, float] = _summed("*/pairs", "*/ties/*")
     """Numbers of nodes by agent and outcome."""
     judging: Mapping[str, float] = _summed(
