@@ -10,7 +10,9 @@ from callbacks.summary_file import chooser_told, share_told, unjudged, unjudged_
 from flowdpo_pl.results.run_numbers import RunNumbers
 
 PHASES = ("play", "score", "update")
-ACCURACIES = [f"{curve}_{part}" for curve in ("progressive", "window") for part in ("accuracy", "low", "high")]
+ACCURACIES = [
+    f"{curve}_{part}" for curve in ("progressive", "window") for part in ("accuracy", "low", "high")
+]
 PRODUCTS = (
     "accuracy_curve.png",
     "samples",

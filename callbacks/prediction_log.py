@@ -74,8 +74,10 @@ def print_table(summary: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     several = "majority" in summary
-    columns = ["", "problems", "right, mean of samples" if several else "right"]
-    table = Table(*columns, *(["right, majority"] if several else []), title="test")
+    table = Table("", title="test")  # a long label is folded, no number
+    measures = ["right, mean of samples", "right, majority"] if several else ["right"]
+    for column in ("problems", *measures):
+        table.add_column(column, no_wrap=True)
     rows = {"all": summary}
     for label, values in summary["by_label"].items():
         rows |= {f"{label}: {value}": measured for value, measured in values.items()}

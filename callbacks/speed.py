@@ -36,7 +36,7 @@ class Speed:
         return (done - before) / (now - then) if now > then else math.nan
 
     def seconds_left(self, total: int) -> float:
-        """Until the count is `total`, from this moment; nan before the first step, and inf if nothing grows."""
+        """Until the count is `total`, from now on; nan before the first step, inf if nothing grows."""
         since, done = self._steps[-1]
         speed = self.a_second
         if math.isnan(speed) or total <= done:

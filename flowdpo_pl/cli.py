@@ -56,11 +56,11 @@ class FlowCLI(LightningCLI):
             for verb, left_out in LightningCLI.subcommands().items()
         }
 
-    def validate(self, *args: Any, **kwargs: Any) -> None:
-        self.trainer.validate(*args, verbose=False, **kwargs)
+    def validate(self, **kwargs: Any) -> None:
+        self.trainer.validate(**kwargs, verbose=False)
 
-    def test(self, *args: Any, **kwargs: Any) -> None:
-        self.trainer.test(*args, verbose=False, **kwargs)
+    def test(self, **kwargs: Any) -> None:
+        self.trainer.test(**kwargs, verbose=False)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""

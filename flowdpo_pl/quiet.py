@@ -1,4 +1,4 @@
-"""Notices of other libraries that a normal run would print: advertisements, and remarks on what is meant here.
+"""Notices of other libraries that a normal run would print: advertisements, remarks on what is meant so.
 
 Each is named by its logger or by how its text begins, so that whatever else these libraries say is still
 said, and to warnings a filter that the user has set applies before ours.
@@ -22,6 +22,7 @@ _LIGHTNING = (
     r"Seed set to",
     r"LOCAL_RANK:",
     r"`Trainer\.fit` stopped:",
+    r"`Trainer\(limit_\w+=1\.0\)` was configured so 100%",
     r"Restoring states from",  # "Restored all states from" follows, or "Loaded model weights from"
     r"`weights_only` was not set",
     r"Initializing distributed:",

@@ -63,7 +63,7 @@ class ChooserConfusion(Metric):
 
 
 def chooser_rates(counts: Mapping[str, float]) -> dict[str, float]:
-    """Shares from the counts of a `ChooserConfusion`, also from sums of several; NaN where nothing was counted.
+    """Shares from the counts of a `ChooserConfusion` or from sums of several; NaN where nothing was counted.
 
     `chooser/early_rate` of the nodes with none or wrong, `chooser/late_rate` of those with right,
     `chooser/cut_rate` of the chains, `chooser/finished_rate/{none,wrong,right}` of that kind's nodes.

@@ -5,9 +5,11 @@ A file of predictions holds one JSON object a line, with the fields of `Predicti
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,7 @@ def to_line(prediction: Prediction) -> str:
 
 
 def read_predictions(path: Path | str) -> list[Prediction]:
-    """All predictions of a file, in order.
+    """All predictions of a file, in order; a `.gz` is unpacked.
 
     Raises:
         UserError: the file does not exist, is empty or of another format, or holds a sample twice.
@@ -74,21 +76,30 @@ def read_predictions(path: Path | str) -> list[Prediction]:
         raise UserError(f"{path} does not exist: give the predictions.jsonl of a run of `test`.")
     predictions: list[Prediction] = []
     seen: set[tuple[str, int]] = set()
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                prediction = prediction_of(json.loads(line, object_pairs_hook=each_key_once))
-            except (ValueError, TypeError, AttributeError) as error:
-                raise UserError(
-                    f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
-                ) from error
-            if (key := (prediction.problem_id, prediction.sample)) in seen:
-                raise UserError(f"{path}, line {number} repeats sample {key[1]} of problem {key[0]}.")
-            seen.add(key)
-            predictions.append(prediction)
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            prediction = prediction_of(json.loads(line, object_pairs_hook=each_key_once))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
+            ) from error
+        if (key := (prediction.problem_id, prediction.sample)) in seen:
+            raise UserError(f"{path}, line {number} repeats sample {key[1]} of problem {key[0]}.")
+        seen.add(key)
+        predictions.append(prediction)
     if not predictions:
         raise UserError(f"{path} is empty: give the predictions.jsonl of a run of `test`.")
     return predictions
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file, unpacked if its name ends with `.gz`."""
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    try:
+        with opened as lines:
+            yield from lines
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise UserError(f"{path} can't be read ({error}): give a predictions.jsonl of `test`.") from error
 
 
 def by_problem(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:

@@ -1,4 +1,4 @@
-"""The line at several widths of a terminal; pace, end and switching off are in the tests of its three kinds."""
+"""The line at several widths; pace, end and switching off are also in the tests of its three kinds."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def shown(
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 @pytest.mark.parametrize(("done", "total"), [(102_400, 395_000), (32, 1536)])
-def test_bar_time_and_speeds_stay(
-    width: int, done: int, total: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bar_time_and_speeds_stay(width: int, done: int, total: int, monkeypatch: pytest.MonkeyPatch) -> None:
     running, over = shown(monkeypatch, width, total, done)
     assert len(running) < width and "\n" not in running
     assert re.match(rf"fit {done}/{total} ━*─+ ", running)

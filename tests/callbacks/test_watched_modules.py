@@ -50,7 +50,7 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
             raise AssertionError("evaluated")
 
         problems_seen = trees = seed = results = problems_expected = total_updates = costly
-        identity = save_adapters = save_adapter = resume_from = summary = costly
+        agent = identity = save_adapters = save_adapter = resume_from = summary = costly
 
     module = Costly()
     assert follow(None, module) is module
