@@ -36,6 +36,7 @@ from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.visible import visible_line
 
 
 class FlowDPOModule(AdapterModule):
@@ -324,8 +325,8 @@ class FlowDPOModule(AdapterModule):
         ids = sorted({pair.problem.id for pair in pairs}) or sorted(problem.id for problem in batch)
         self.set_aside.append({"agent": agent, "problems_seen": self._seen["train"], "problems": ids})
         rank_zero_warn(
-            f"the loss of agent '{agent}' was not finite on problems {', '.join(ids)}: they are set aside, "
-            "nothing was learnt from them and training goes on."
+            f"the loss of agent '{agent}' was not finite on problems {visible_line(', '.join(ids))}: "
+            "they are set aside, nothing was learnt from them and training goes on."
         )
 
 

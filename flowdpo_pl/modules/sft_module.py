@@ -23,6 +23,7 @@ from flowdpo_pl.modules.trace_data_module import TraceDataModule
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.traces import Trace
+from flowdpo_pl.visible import visible_line
 
 
 class SFTModule(AdapterModule):
@@ -157,9 +158,10 @@ class SFTModule(AdapterModule):
             group["lr"] = lr
         taught = self.learner.learn(traces, self.learning, optimizer, self._updates)
         if taught.set_aside:
+            ids = ", ".join(trace.problem_id for trace in traces)
             rank_zero_warn(
-                f"the loss was not finite on traces of {', '.join(trace.problem_id for trace in traces)}: "
-                "nothing was learnt from them and training goes on."
+                f"the loss was not finite on traces of {visible_line(ids)}: nothing was learnt from them "
+                "and training goes on."
             )
         self._updates += 1
         return {

@@ -56,7 +56,12 @@ def arms(
         partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     for line in told(fair, overlap):
         print(line)
+    for name in written:
+        print(output / f"{name}.jsonl")
     print(output / "arms.json")
+    print(
+        f"next: python -m flowdpo_pl fit --config SFT.yaml --data.train='[{output / f'{unfiltered}.jsonl'}]'"
+    )
 
 
 def report(

@@ -26,6 +26,7 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.verbs.stage_run import run_logged
 from flowdpo_pl.verbs.study_report import Report, write_report
 from flowdpo_pl.verbs.study_stage import Stage
+from flowdpo_pl.visible import visible_line
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl")
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -186,13 +187,18 @@ def _run(step: Step) -> None:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[line]}"),
+        TextColumn("{task.fields[line]}", markup=False),
     )
     done = False
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(step.title, total=None, line="")
-            run_logged(command, step.log, step.title, lambda line: progress.update(task, line=line[:100]))
+            run_logged(
+                command,
+                step.log,
+                step.title,
+                lambda line: progress.update(task, line=visible_line(line[:100])),
+            )
         done = True
     finally:
         step.mark(done, before + time.monotonic() - start, command)
