@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -59,9 +60,8 @@ def arms(
     for name in written:
         print(output / f"{name}.jsonl")
     print(output / "arms.json")
-    print(
-        f"next: python -m flowdpo_pl fit --config SFT.yaml --data.train='[{output / f'{unfiltered}.jsonl'}]'"
-    )
+    first = shlex.quote(f"[{output / f'{unfiltered}.jsonl'}]")
+    print(f"next: python -m flowdpo_pl fit --config SFT.yaml --data.train={first}, and so for each arm")
 
 
 def report(

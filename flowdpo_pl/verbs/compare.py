@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flowdpo_pl.results.paired import Comparison, paired
-from flowdpo_pl.results.test_folder import Tested, read_test
+from flowdpo_pl.results.tested import Tested, read_test
 from flowdpo_pl.visible import visible_line
 
 

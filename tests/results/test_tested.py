@@ -11,7 +11,7 @@ import pytest
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.predictions import Prediction, to_line
-from flowdpo_pl.results.test_folder import read_test
+from flowdpo_pl.results.tested import read_test
 
 MADE_BY: dict[str, Any] = {
     "base": {"path": "here", "fingerprint": "f", "dtype": "float32", "compare_weights": True},
