@@ -9,10 +9,10 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.errors import UserError
@@ -94,9 +94,9 @@ def read_predictions(path: Path | str) -> list[Prediction]:
 
 def _lines(path: Path) -> Iterator[str]:
     """The lines of a text file, unpacked if its name ends with `.gz`."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    opened: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened as lines:
+        with opened(path, "rt", encoding="utf-8") as lines:
             yield from lines
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"{path} can't be read ({error}): give a predictions.jsonl of `test`.") from error

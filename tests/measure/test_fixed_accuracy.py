@@ -1,4 +1,4 @@
-"""Over all problems it is the interval of `test`; the running values are those of the metric that it extends."""
+"""Over all problems it is the interval of `test`; running values are those of the metric it extends."""
 
 from __future__ import annotations
 

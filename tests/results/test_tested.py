@@ -62,7 +62,7 @@ def test_without_a_summary_nobody_knows(tmp_path: Path) -> None:
 
 
 def test_what_is_no_test_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no predictions.jsonl, nor does its test/"):
+    with pytest.raises(UserError, match=r"holds no predictions\.jsonl, nor does its test/"):
         read_test(tmp_path)
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "predictions.unfinished.jsonl").touch()
