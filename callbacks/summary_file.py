@@ -56,7 +56,7 @@ def unjudged_shares(sums: BatchValues, latest: BatchValues) -> dict[str, float |
 
 def unjudged(summary: Mapping[str, Any]) -> str:
     """These shares in words, for the table at a run's end."""
-    words = ("golds", "answers", "of them time-outs")
+    words = ("unreadable golds", "judging errors", "of them time-outs")
     shares = (_percent(summary.get(name)) for name in UNJUDGED)
     return ", ".join(f"{what} {share}" for what, share in zip(words, shares, strict=True))
 

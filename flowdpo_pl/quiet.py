@@ -55,7 +55,7 @@ class _Unsaid(logging.Filter):
 
     def __init__(self, beginnings: tuple[str, ...]) -> None:
         super().__init__()
-        self._begins = re.compile("|".join(beginnings))
+        self._begins = re.compile(rf"(\[rank: \d+\] )?({'|'.join(beginnings)})")
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not self._begins.match(record.getMessage())

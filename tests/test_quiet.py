@@ -38,7 +38,7 @@ def test_a_trainer_of_one_s_own_is_quiet_too_and_real_warnings_stay(tmp_path: Pa
         check=True,
     )
     lines = (done.stdout + done.stderr).splitlines()
-    assert lines[0] == "a word of ours"
+    assert lines[0] == "a word of ours", lines
     assert len(lines) == 2 and lines[1].endswith("a real warning")
 
 

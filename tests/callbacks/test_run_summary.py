@@ -1,3 +1,5 @@
+"""Also tests `callbacks.fit_report` and `callbacks.validate_report`: what the file and the table hold."""
+
 import json
 import os
 import shlex
