@@ -8,6 +8,7 @@ from callbacks.prediction_log import PredictionLog
 from callbacks.run_summary import RunSummary
 from callbacks.sample_flows import SampleFlows
 from callbacks.sft_checkpoint import SFTCheckpoint
+from callbacks.sft_progress_bar import SFTProgressBar
 from callbacks.sft_summary import SFTSummary
 from callbacks.trace_log import TraceLog
 from callbacks.tree_log import TreeLog
@@ -20,6 +21,7 @@ __all__ = [
     "PredictionLog",
     "RunSummary",
     "SFTCheckpoint",
+    "SFTProgressBar",
     "SFTSummary",
     "SampleFlows",
     "TraceLog",

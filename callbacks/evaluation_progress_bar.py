@@ -6,12 +6,14 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.problem_bar import ProblemBar
+from callbacks.pace import Pace
+from callbacks.progress_line import ProgressLine
+from callbacks.speed import Speed, amount
 from callbacks.watched_modules import evaluated
 
 
-class EvaluationProgressBar(ProblemBar):
-    """Problems, share of right ones, generated tokens; other verbs are left alone.
+class EvaluationProgressBar(ProgressLine):
+    """Problems, time left, problems and tokens a second, share of right ones; other verbs are left alone.
 
     On a terminal a bar; elsewhere (a log file) a plain line every `every_n_problems`.
 
@@ -19,16 +21,19 @@ class EvaluationProgressBar(ProblemBar):
         every_n_problems: Problems between two lines where there is no terminal.
     """
 
+    def __init__(self, every_n_problems: int = 160) -> None:
+        super().__init__(Pace(every_n_problems), "problems")
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage in ("test", "predict"):
             self._module = evaluated(self, pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.start("test", self._module.results.problems, self._module.problems_expected)
+        self._start("test")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.start("predict", self._module.results.problems, self._module.problems_expected)
+        self._start("predict")
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self._show_results()
@@ -45,9 +50,19 @@ class EvaluationProgressBar(ProblemBar):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.stop()
 
+    def _start(self, verb: str) -> None:
+        results = self._module.results
+        self._tokens = Speed(results.generated_tokens)
+        self.start(verb, results.problems, self._module.problems_expected)
+
     def _show_results(self) -> None:
         results = self._module.results
-        expected = self._module.problems_expected
+        tokens = results.generated_tokens
+        self._tokens.add(tokens)
         self.show(
-            results.problems, expected, f"right {results.accuracy:.1%} | {results.generated_tokens:,} tokens"
+            results.problems,
+            self._module.problems_expected,
+            f"{amount(self._tokens.a_second)} tokens/s",
+            f"right {results.accuracy:.1%}",
+            f"{tokens:,} tokens",
         )

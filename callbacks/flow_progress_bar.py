@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from callbacks.batch_values import BatchValues, pairs_by_agent, tokens_per_second
+from callbacks.pace import Pace
 from callbacks.play_callback import PlayCallback
-from callbacks.problem_bar import ProblemBar
+from callbacks.progress_line import ProgressLine
 from callbacks.watched_modules import PlayedModule
 
 
-class FlowProgressBar(PlayCallback, ProblemBar):
-    """Problems, accuracy over all and over the window, pairs by agent, tokens a second of play.
+class FlowProgressBar(PlayCallback, ProgressLine):
+    """Problems, time left, problems and tokens a second (these of play), accuracy of the latest problems and
+    over all, pairs by agent.
 
     On a terminal a bar; elsewhere (a log file) a plain line every `every_n_problems`.
 
@@ -22,7 +24,7 @@ class FlowProgressBar(PlayCallback, ProblemBar):
     writes = False
 
     def __init__(self, every_n_problems: int = 160) -> None:
-        super().__init__(every_n_problems)
+        super().__init__(Pace(every_n_problems), "problems")
         self._pairs: dict[str, int] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -39,13 +41,26 @@ class FlowProgressBar(PlayCallback, ProblemBar):
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         for agent, number in pairs_by_agent(values).items():
             self._pairs[agent] = self._pairs.get(agent, 0) + number
-        pairs = ", ".join(f"{agent} {number}" for agent, number in self._pairs.items())
         self.show(
             module.problems_seen,
             module.problems_expected,
-            f"right {values['progressive_accuracy']:.1%}, latest {values['window_accuracy']:.1%} | "
-            f"pairs {pairs} | {tokens_per_second(values):.0f} tokens/s",
+            f"{tokens_per_second(values):,.0f} tokens/s",
+            *self._accuracies(values),
+            *self._mined(),
         )
 
     def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:
         self.stop()
+
+    def _accuracies(self, values: BatchValues) -> list[str]:
+        if self.verb == "validate":  # a flow that stays as it is has no latest accuracy
+            return [f"right {values['progressive_accuracy']:.1%}"]
+        return [
+            f"right {values['window_accuracy']:.1%}",
+            f"over all {values['progressive_accuracy']:.1%}",
+        ]
+
+    def _mined(self) -> list[str]:
+        """Nothing for `validate`, which mines none."""
+        pairs = ", ".join(f"{agent} {number:,}" for agent, number in self._pairs.items())
+        return [f"pairs {pairs}"] if self.verb == "fit" else []

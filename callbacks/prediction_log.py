@@ -9,10 +9,12 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
 from callbacks.evaluation_log import EvaluationLog
-from callbacks.summary_file import ending, unjudged, versions, write_summary
+from callbacks.products import print_products, quoted
+from callbacks.summary_file import chooser_told, ending, share_told, unjudged, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
+from flowdpo_pl.visible import visible_line
 
 
 class PredictionLog(EvaluationLog):
@@ -60,8 +62,11 @@ class PredictionLog(EvaluationLog):
         write_summary(self.folder, summary)
         self.path.unlink()
         print_table(summary)
-        for name in ("predictions.jsonl", "summary.json"):
-            print(self.folder / name)
+        print_products(
+            self.folder,
+            ("predictions.jsonl", "summary.json"),
+            f"compare {quoted(self.folder)} OTHER/test",
+        )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._following:
@@ -73,23 +78,30 @@ def print_table(summary: Mapping[str, Any]) -> None:
     """Prints the accuracies, over all and by label, with their intervals."""
     import rich
     from rich.table import Table
+    from rich.text import Text
 
     several = "majority" in summary
-    columns = ["", "problems", "right, mean of samples" if several else "right"]
-    table = Table(*columns, *(["right, majority"] if several else []), title="test")
+    table = Table("", title="test")  # a long label is folded, no number
+    measures = ["right, mean of samples", "right, majority"] if several else ["right"]
+    for column in ("problems", *measures):
+        table.add_column(column, no_wrap=True)
     rows = {"all": summary}
     for label, values in summary["by_label"].items():
         rows |= {f"{label}: {value}": measured for value, measured in values.items()}
     for name, measured in rows.items():
         majority = [_share(measured["majority"])] if "majority" in measured else []
-        table.add_row(name, f"{measured['problems']:,}", _share(measured), *majority)
+        # Text, not markup: a label is the data's.
+        table.add_row(Text(visible_line(name)), f"{measured['problems']:,}", _share(measured), *majority)
     console = rich.get_console()
     console.print(table)
-    console.print(f"not judged: {unjudged(summary)}")
-    console.print(f"ended by: {summary['ended_by']}")
+    told = {"chooser": chooser_told(summary["chooser"]), "not judged": unjudged(summary)}
+    told["ended by"] = summary["ended_by"]
+    for name, text in told.items():
+        if text:
+            console.print(f"{name}: {text}", highlight=False)
 
 
 def _share(measured: Mapping[str, Any]) -> str:
     if measured["accuracy"] is None:
         return "none"
-    return f"{measured['accuracy']:.1%} ({measured['low']:.1%} to {measured['high']:.1%})"
+    return share_told(measured["accuracy"], measured["low"], measured["high"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from callbacks.batch_values import BatchValues
@@ -10,13 +11,14 @@ from callbacks.play_callback import PlayCallback
 from callbacks.watched_modules import PlayedModule
 from flowdpo_pl.errors import COUNT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file
-from flowdpo_pl.types import RolloutTree
+from flowdpo_pl.types import Move, RolloutTree
+from flowdpo_pl.visible import visible, visible_line
 
 
 class SampleFlows(PlayCallback):
     """Prints a table of sample flows and keeps it as `samples/problems_000160.md` in the run folder.
 
-    A sample is a main chain: the question, each chunk with the choice that followed it, and the final
+    A sample is a main chain: the question, who wrote each chunk and what was chosen after it, and the final
     answer beside the gold one.
 
     Args:
@@ -49,19 +51,16 @@ def print_samples(trees: Sequence[RolloutTree], problems_seen: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        "question", "flow", "answer", "gold", title=f"Sample flows after {problems_seen:,} problems"
-    )
+    table = Table("who", "what", "then", title=f"Sample flows after {problems_seen:,} problems")
     for tree in trees:
-        flow = Text()
-        for move in tree.main.moves:
-            flow.append(
-                move.text if move.option is None else f" [{move.text}] ",
-                "" if move.option is None else "cyan",
-            )
-        answer = Text(_answer(tree), "green" if tree.main.correct else "red")
-        # Text, not markup: a question may hold [brackets].
-        table.add_row(Text(tree.problem.question), flow, answer, Text(tree.problem.gold), end_section=True)
+        # Text, not markup: a question may hold [brackets]; made visible: or steer the terminal.
+        table.add_row("problem", Text(visible(tree.problem.question), "bold"), "")
+        for who, said, chosen in _turns(tree.main.moves):
+            table.add_row(Text(visible_line(who)), Text(visible(said)), Text(visible_line(chosen), "cyan"))
+        verdict = "right" if tree.main.correct else "wrong"
+        answer = Text(visible_line(f"{_answer(tree)}, gold {tree.problem.gold}"))
+        style = "green" if tree.main.correct else "red"
+        table.add_row(Text("judged", style), answer, Text(verdict, style), end_section=True)
     rich.get_console().print(table)
 
 
@@ -69,18 +68,49 @@ def samples_as_markdown(trees: Sequence[RolloutTree], problems_seen: int) -> str
     """The main chains as a page of Markdown."""
     parts = [f"# Sample flows after {problems_seen:,} problems"]
     for tree in trees:
-        parts += [f"## Problem {tree.problem.id}", _fenced(tree.problem.question)]
+        parts += [f"## Problem {_code(tree.problem.id)}", _fenced(tree.problem.question)]
         for move in tree.main.moves:
-            parts.append(_fenced(move.text) if move.option is None else f"{move.agent}: **{move.text}**")
-        parts.append(f"Answer: `{_answer(tree)}`, gold: `{tree.problem.gold}`")
+            if move.option is None:
+                parts += [f"**{move.agent}** writes:", _fenced(move.text)]
+            else:
+                parts.append(f"**{move.agent}** chooses {_code(move.text)}")
+        verdict = "right" if tree.main.correct else "wrong"
+        parts.append(f"Answer: {_code(_answer(tree))} ({verdict}), gold: {_code(tree.problem.gold)}")
     return "\n\n".join(parts) + "\n"
+
+
+def _turns(moves: Sequence[Move]) -> list[tuple[str, str, str]]:
+    """Who wrote what, and what was chosen then, by whom: `stop: No`."""
+    turns: list[tuple[str, str, str]] = []
+    for move in moves:
+        if move.option is None:
+            turns.append((move.agent, move.text, ""))
+            continue
+        who, said, before = turns.pop() if turns else ("", "", "")
+        choice = f"{move.agent}: {move.text}"
+        turns.append((who, said, f"{before}, {choice}" if before else choice))
+    return turns
 
 
 def _answer(tree: RolloutTree) -> str:
     verdict = tree.main.verdict
-    found = verdict.error if verdict.extracted is None else verdict.extracted
-    return f"{found or 'none'} ({'right' if tree.main.correct else 'wrong'})"
+    return (verdict.error if verdict.extracted is None else verdict.extracted) or "none"
 
 
 def _fenced(text: str) -> str:
-    return f"~~~~text\n{text}\n~~~~"
+    """A block of code; the fence is longer than any row of tildes in the text."""
+    fence = "~" * max(4, 1 + _longest("~", text))
+    return f"{fence}text\n{visible(text)}\n{fence}"
+
+
+def _code(text: str) -> str:
+    """Text in a line, as code."""
+    shown = visible_line(text)
+    ticks = "`" * (1 + _longest("`", shown))
+    space = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
+    return f"{ticks}{space}{shown}{space}{ticks}"
+
+
+def _longest(mark: str, text: str) -> int:
+    """Length of the longest row of this mark in the text."""
+    return max(map(len, re.findall(f"{re.escape(mark)}+", text)), default=0)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.play_callback import keeps_files, run_folder
-from callbacks.summary_file import ending, training_facts, write_summary
+from callbacks.products import print_products, quoted
+from callbacks.summary_file import ending, print_rows, training_facts, unknown_as_null, write_summary
 from callbacks.watched_modules import CountedData, taught
 
+PRODUCTS = ("adapter", "summary.json", "metrics.csv", "checkpoints/last.ckpt")
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
 
 
 class SFTSummary(Callback):
-    """Writes `summary.json` to the run folder when the run ends, also by an exception.
+    """Writes `summary.json` to the run folder when the run ends, also by an exception, and prints it briefly.
 
     Keys: `verb`, `ended` (`finished` or the exception's name), `ended_by` (`max_epochs`,
     `max_steps`, `max_time` or the exception's name), `updates`, `epochs`, `data` (traces used and
@@ -74,8 +77,20 @@ class SFTSummary(Callback):
         self._started = False  # an exception in here must not call it again
         summary = self.summary(trainer, stopped_by)
         write_summary(self._folder, summary)
-        how = f"{summary['verb']}: {summary['ended']}, ended by {summary['ended_by']}"
-        trainer.print(f"{how}; {self._folder / 'summary.json'}")
+        known = unknown_as_null(summary)
+        print_rows(f"fit: {summary['ended']}", {"ended by": summary["ended_by"], **sft_rows(known)})
+        print_products(self._folder, PRODUCTS, self._following_command(stopped_by))
+
+    def _following_command(self, stopped_by: BaseException | None) -> str | None:
+        """Measure the adapter, or go on with the run; where it has left what that takes."""
+        config, checkpoint = self._folder / "config.yaml", self._folder / "checkpoints" / "last.ckpt"
+        if stopped_by is None:
+            adapter = quoted(self._folder / "adapter")
+            agent = self._module.agent
+            return f"test --config EVALUATION.yaml --model.team.start.adapters.{agent}={adapter}"
+        if config.exists() and checkpoint.exists():
+            return f"fit --config {quoted(config)} --ckpt_path {quoted(checkpoint)}"
+        return None
 
     def summary(self, trainer: Trainer, stopped_by: BaseException | None) -> dict[str, Any]:
         """What `summary.json` holds, with NaN for what is unknown."""
@@ -94,3 +109,18 @@ class SFTSummary(Callback):
             "tokens_per_second": self._sums["tokens"] / max(self._sums["seconds"], 1e-9),
             **training_facts(self._module, self._peak_memory_bytes),
         }
+
+
+def sft_rows(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers that one looks at first, for a table."""
+    rows = {"optimizer steps": f"{summary['updates']:,} in {summary['epochs']} epochs"}
+    for name, counts in (summary["data"] or {}).items():
+        told = ", ".join(f"{number:,} {why}" for why, number in counts.items() if number)
+        rows["traces" if name == "train" else f"traces, {name}"] = told
+    for name, key in (("loss, last epoch", "loss"), ("loss, validation", "validation_loss")):
+        if summary[key] is not None:
+            rows[name] = f"{summary[key]:.3f} nats a token"
+    if summary["updates_set_aside"]:
+        rows["steps set aside"] = f"{summary['updates_set_aside']:,.0f}"
+    rows["tokens"] = f"{summary['tokens']:,.0f}, {summary['tokens_per_second']:,.0f} a second"
+    return {name: text for name, text in rows.items() if text}

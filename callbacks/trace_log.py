@@ -9,7 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.batch_log import append_lines
 from callbacks.evaluation_log import EvaluationLog
-from callbacks.summary_file import ending, unjudged, versions, write_summary
+from callbacks.products import print_products, quoted
+from callbacks.summary_file import ending, print_rows, unjudged, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.traces import read_traces, to_line, write_parquet
@@ -45,29 +46,31 @@ class TraceLog(EvaluationLog):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._following:
-            self._end(None)
             if self._parquet:
                 with whole_file(self.folder / "traces.parquet") as partial:
                     write_parquet(read_traces(self.path), partial)
+            self._end(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._following:
             self._end(exception)
 
     def _end(self, stopped_by: BaseException | None) -> None:
-        import rich
-        from rich.table import Table
-
         self._following = False
         measured = self._module.summary()
         summary = {"verb": self.verb, **measured, **ending(measured["ended_by"], stopped_by)}
         write_summary(self.folder, {**summary, "versions": versions()})
-        table = Table(title=f"predict: {summary['ended']}", show_header=False)
-        table.add_row("ended by", summary["ended_by"])
-        for name in ("problems", "accepted", "attempts", "generated_tokens"):
-            table.add_row(name.replace("_", " "), f"{summary[name]:,}")
+        rows = {"ended by": summary["ended_by"]} | {
+            name.replace("_", " "): f"{summary[name]:,}"
+            for name in ("problems", "accepted", "attempts", "generated_tokens")
+        }
         if summary["acceptance"] is not None:
-            table.add_row("acceptance", f"{summary['acceptance']:.1%}")
-        table.add_row("not judged", unjudged(summary))
-        rich.get_console().print(table)
-        print(self.path)
+            rows["acceptance"] = f"{summary['acceptance']:.1%}"
+        print_rows(f"predict: {summary['ended']}", {**rows, "not judged": unjudged(summary)})
+        print_products(
+            self.folder,
+            ("traces.jsonl", "traces.parquet", "summary.json"),
+            f"fit --config SFT.yaml --data.train={quoted(f'[{self.path}]')}" if stopped_by is None else None,
+        )
+        if stopped_by is not None:
+            print("the same command goes on from it")

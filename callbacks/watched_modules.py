@@ -62,6 +62,14 @@ class PlayedModule(TrainedModule, Protocol):
 class TaughtModule(TrainedModule, Protocol):
     """One that learns one adapter from traces."""
 
+    @property
+    def agent(self) -> str:
+        """Whose adapter it is."""
+
+    @property
+    def total_updates(self) -> int:
+        """Optimizer steps of the whole run, known from its start on."""
+
     def save_adapter(self, folder: Path) -> None:
         """Writes the adapter in PEFT's format to `folder`, which doesn't exist yet."""
 
@@ -75,7 +83,7 @@ class EvaluatedModule(Protocol):
 
     @property
     def problems_expected(self) -> int | None:
-        """At most so many will come; None if nobody knows."""
+        """About so many will come; None if nobody knows."""
 
     def resume_from(self, path: Path) -> None:
         """Takes the results of an interrupted run as done."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from flowdpo_pl.quiet import quiet
+
+quiet()
+
 __version__ = "0.1.0"
 
 _HOMES = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import signal
 import sys
-import warnings
 from argparse import ArgumentError
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,23 +15,24 @@ from flowdpo_pl.command_line.own_verbs import run_own
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
+from flowdpo_pl.visible import visible
 
 
 def main() -> None:
     """Console entry point."""
-    _quiet()
+    _without_bars_in_files()
     try:
         _run(sys.argv[1:])
     except UserError as error:
-        sys.exit(f"flowdpo_pl: {error}")
+        sys.exit(f"flowdpo_pl: {visible(str(error))}")
     except KeyboardInterrupt:
         raise Interrupted(signal.SIGINT) from None
     except ArgumentError as error:
-        sys.exit(f"flowdpo_pl: {_told(error)}")
+        sys.exit(f"flowdpo_pl: {visible(_told(error))}")
     except ValueError as error:
         if "Does not validate against" not in str(error):
             raise
-        sys.exit(f"flowdpo_pl: {_told(error)}")  # an argument refused by its own class
+        sys.exit(f"flowdpo_pl: {visible(_told(error))}")  # an argument refused by its own class
 
 
 def _told(error: Exception) -> str:
@@ -70,16 +70,10 @@ def _require_own_callbacks() -> None:
         )
 
 
-def _quiet() -> None:
-    """Silence other libraries' notes on what this project does on purpose."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a missing optional CPU kernel
-    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=r".*module\(s\) in eval mode.*")  # the base is frozen
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # ours are
-    warnings.filterwarnings("ignore", message=".*`list` across ranks is zero.*")  # no validation data
+def _without_bars_in_files() -> None:
+    """Libraries' progress bars are for a terminal; tqdm reads this when it is first imported."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 if __name__ == "__main__":

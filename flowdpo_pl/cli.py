@@ -65,6 +65,20 @@ class FlowCLI(LightningCLI):
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's verbs but for its own table of results: callbacks print what is measured, readably."""
+        return {
+            verb: left_out | {"verbose"} if verb in ("validate", "test") else left_out
+            for verb, left_out in LightningCLI.subcommands().items()
+        }
+
+    def validate(self, **kwargs: Any) -> None:
+        self.trainer.validate(**kwargs, verbose=False)
+
+    def test(self, **kwargs: Any) -> None:
+        self.trainer.test(**kwargs, verbose=False)
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Lightning reads the checkpoint right after parsing, so it is checked here."""
         super().parse_arguments(parser, args)

@@ -16,7 +16,7 @@ import pytest
 import flowdpo_pl
 
 ROOT = Path(__file__).parents[1]
-FACE = ("types", "errors", "draws", "distributed", "yaml_keys")
+FACE = ("types", "errors", "draws", "distributed", "yaml_keys", "quiet", "visible")
 """Files directly in `flowdpo_pl` that every folder may import."""
 ORDER = (
     "model",
@@ -34,7 +34,7 @@ ORDER = (
 )
 """Folders of `flowdpo_pl`, and its two files for the command line: each imports only the face and what stands
 before it."""
-FOR_CALLBACKS = {"types", "errors", "results"}
+FOR_CALLBACKS = {"types", "errors", "visible", "results"}
 """What `callbacks` may import of `flowdpo_pl`."""
 WITH_LIGHTNING = {"modules", "cli"}
 HEAVY = {

@@ -82,7 +82,7 @@ class ProblemStream:
         self._rows_read = 0
         self._given = 0
         self._outside = 0  # rows of other parts in this pass
-        self._dropped_before = 0  # rows without a problem in the last whole pass
+        self._dropped_before = 0  # rows without a problem, as far as is known before a pass
         self._readable: dict[str, bool] = {}  # by gold answer: parsing takes milliseconds
         self._check_columns()
         self._places: dict[str, float] = {}
@@ -90,6 +90,8 @@ class ProblemStream:
             if not isinstance(self._rows, IndexedRows):
                 report(f"{self._name} is read through once to find its part")
             self._places = places_of(self._readable_problems())
+            if isinstance(self._rows, IndexedRows):
+                self._dropped_before = sum(not self._holds(problem) for problem in self._readable_problems())
         if (refuse or held_out) and isinstance(self._rows, IndexedRows):
             self._check_rows()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -47,22 +48,35 @@ class ChooserConfusion(Metric):
         self.chains = self.chains + len(chains)
 
     def compute(self) -> dict[str, Tensor]:
-        """Counts (int64) and rates (float32; NaN where nothing was counted) as scalar tensors.
+        """Counts (int64) and rates (float32) as scalar tensors.
 
-        Counts: `chooser/nodes/{none,wrong,right}`, `chooser/early`, `chooser/late`, `chooser/cut`. Rates:
-        `chooser/early_rate` of the nodes with none or wrong, `chooser/late_rate` of those with right,
-        `chooser/cut_rate` of the chains, `chooser/finished_rate/{none,wrong,right}` of that kind's nodes.
+        Counts: `chooser/nodes/{none,wrong,right}`, `chooser/finished/{none,wrong,right}` (of these nodes),
+        `chooser/early`, `chooser/late`, `chooser/cut`, `chooser/chains`. Rates: those of `chooser_rates`.
         """
         nodes, finished = self.choices.sum(dim=1), self.choices[:, 1]
-        early, late = finished[:2].sum(), self.choices[2, 0]
-        values = {f"chooser/nodes/{kind}": nodes[row] for row, kind in enumerate(PARTIAL_ANSWERS)}
-        values |= {"chooser/early": early, "chooser/late": late, "chooser/cut": self.cut}
-        values |= {
-            "chooser/early_rate": early / nodes[:2].sum(),
-            "chooser/late_rate": late / nodes[2],
-            "chooser/cut_rate": self.cut / self.chains,
-        }
-        return values | {
-            f"chooser/finished_rate/{kind}": finished[row] / nodes[row]
-            for row, kind in enumerate(PARTIAL_ANSWERS)
-        }
+        counts = {f"chooser/nodes/{kind}": nodes[row] for row, kind in enumerate(PARTIAL_ANSWERS)}
+        counts |= {f"chooser/finished/{kind}": finished[row] for row, kind in enumerate(PARTIAL_ANSWERS)}
+        counts |= {"chooser/early": finished[:2].sum(), "chooser/late": self.choices[2, 0]}
+        counts |= {"chooser/cut": self.cut, "chooser/chains": self.chains}
+        rates = chooser_rates({name: float(count) for name, count in counts.items()})
+        return counts | {name: torch.tensor(rate, device=self.cut.device) for name, rate in rates.items()}
+
+
+def chooser_rates(counts: Mapping[str, float]) -> dict[str, float]:
+    """Shares from the counts of a `ChooserConfusion` or from sums of several; NaN where nothing was counted.
+
+    `chooser/early_rate` of the nodes with none or wrong, `chooser/late_rate` of those with right,
+    `chooser/cut_rate` of the chains, `chooser/finished_rate/{none,wrong,right}` of that kind's nodes.
+    """
+
+    def share(part: str, *of: str) -> float:
+        whole = sum(counts[f"chooser/{name}"] for name in of)
+        return counts[f"chooser/{part}"] / whole if whole else math.nan
+
+    rates = {
+        "early_rate": share("early", "nodes/none", "nodes/wrong"),
+        "late_rate": share("late", "nodes/right"),
+        "cut_rate": share("cut", "chains"),
+        **{f"finished_rate/{kind}": share(f"finished/{kind}", f"nodes/{kind}") for kind in PARTIAL_ANSWERS},
+    }
+    return {f"chooser/{name}": rate for name, rate in rates.items()}

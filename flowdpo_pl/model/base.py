@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.hub import require_on_hub
 from flowdpo_pl.model.quantization import Quantization, compute_in, loading_options
+from flowdpo_pl.quiet import bars_on_a_terminal
 
 if TYPE_CHECKING:
     import torch
@@ -57,14 +58,15 @@ class BaseModel:
             quantized = loading_options(
                 self.quantization, AutoConfig.from_pretrained(self.path, **options), dtype
             )
-            model = AutoModelForCausalLM.from_pretrained(
-                self.path,
-                dtype=dtype,
-                attn_implementation=ATTENTION,
-                use_safetensors=True,
-                **quantized,
-                **options,
-            )
+            with bars_on_a_terminal():
+                model = AutoModelForCausalLM.from_pretrained(
+                    self.path,
+                    dtype=dtype,
+                    attn_implementation=ATTENTION,
+                    use_safetensors=True,
+                    **quantized,
+                    **options,
+                )
         except OSError as error:
             raise UserError(
                 f"the base {self.path!r} (model.team.base.path) can't be loaded: {str(error).splitlines()[0]}"

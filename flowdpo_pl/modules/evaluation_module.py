@@ -195,7 +195,8 @@ class EvaluationModule(AdapterModule):
     def on_predict_epoch_end(self) -> None:
         assert isinstance(self.results, CollectedTraces)
         shares = {**self.results.judging(), "unreadable_gold_rate": self._unreadable_gold_rate}
-        rank_zero_info(f"predict: {', '.join(f'{name} {value:.3g}' for name, value in shares.items())}")
+        if any(value > 0 for value in shares.values()):
+            rank_zero_info(f"predict: {', '.join(f'{name} {value:.3g}' for name, value in shares.items())}")
         self.results.first_chunk.require_judged(self._chunk_size, ended=True)
 
     @property

@@ -20,8 +20,9 @@ from flowdpo_pl.distributed import gathered, interleaved, summed
 from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
-from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
+from flowdpo_pl.measure.chooser_confusion import ChooserConfusion, chooser_rates
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
+from flowdpo_pl.measure.fixed_accuracy import FixedAccuracy
 from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
@@ -37,6 +38,7 @@ from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.visible import visible_line
 
 
 class FlowDPOModule(AdapterModule):
@@ -100,11 +102,12 @@ class FlowDPOModule(AdapterModule):
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
         self.accuracy = ProgressiveAccuracy(window)
-        self.validation_accuracy = ProgressiveAccuracy(window)
+        self.validation_accuracy = FixedAccuracy(window)
         self.chooser_confusion = ChooserConfusion()
         self._seen = {"train": 0, "validation": 0}
         self._first_chunk = {"train": FirstChunk(), "validation": FirstChunk()}
-        self._judging = Counter[str]()  # of the running validation
+        self._judging = Counter[str]()  # of the running validation, like the next
+        self._choices: dict[str, float] = {}
         self._generated_tokens = 0
         self._updates = 0
 
@@ -122,8 +125,14 @@ class FlowDPOModule(AdapterModule):
     def problems_expected(self) -> int | None:
         """Position at which the running verb ends at the latest; None if nobody knows."""
         in_data = self._data.problems_expected(self._source) if self._data is not None else None
-        limits = [in_data, None if self._validating else self._max_problems]
+        limits = [in_data, self._most_validated if self._validating else self._max_problems]
         return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def _most_validated(self) -> int | None:
+        """Problems in as many batches as the trainer validates on at most."""
+        batches, data = self.trainer.limit_val_batches, self._data
+        return batches * data.batch_size if data is not None and isinstance(batches, int) else None
 
     @property
     def ended_by(self) -> str:
@@ -240,7 +249,6 @@ class FlowDPOModule(AdapterModule):
         self.at_boundary = True
         play = self._rollouts_of(number).play(batch, self.exploration)
         self.at_boundary = False
-        self.chooser_confusion.reset()
         played = self._played(play, self.accuracy, "train", number)
         self._generated_tokens += int(played.generated_tokens)
         pairs = mine(play.trees)
@@ -276,8 +284,8 @@ class FlowDPOModule(AdapterModule):
         self._seen["validation"] = 0
         self._first_chunk["validation"] = FirstChunk()
         self._judging.clear()
+        self._choices.clear()
         self.validation_accuracy.reset()
-        self.chooser_confusion.reset()
 
     def validation_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch)
@@ -287,11 +295,13 @@ class FlowDPOModule(AdapterModule):
         self._first_chunk["validation"].require_judged(self._chunk_size)
 
     def on_validation_epoch_end(self) -> None:
-        measured = {**self.validation_accuracy.compute(), **self.chooser_confusion.compute()}
-        self.log_dict({f"validation/{name}": value.float() for name, value in measured.items()})
+        accuracy = self.validation_accuracy.compute()
+        measured = {name: float(accuracy[name]) for name in ("problems", "accuracy", "low", "high")}
+        if self._choices:
+            measured |= self._choices | chooser_rates(self._choices)
         if self._judging:
-            unjudged = self._unjudged(self._judging, "validation")
-            self.log_dict({f"validation/{name}": value for name, value in unjudged.items()})
+            measured |= self._unjudged(self._judging, "validation")
+        self.log_dict({f"validation/{name}": value for name, value in measured.items()})
         self._first_chunk["validation"].require_judged(self._chunk_size, ended=True)
 
     # The parts of a step.
@@ -328,12 +338,17 @@ class FlowDPOModule(AdapterModule):
         judge, text_of = partial(partial_answer, self.verifier), self.players.prompts.text
         closes = self.team.flow.closes
         questions = [chooser_questions(tree, closes, judge, text_of) for tree in play.trees]
+        self.chooser_confusion.reset()
         self.chooser_confusion.update(questions)
         judged = interleaved(gathered([judgements(tree) for tree in play.trees]))
         answers = [answer for of_tree in judged for answer in of_tree]
         self._first_chunk[stream].add(answers)
         judging = judging_counts(answer.error for answer in answers)
         self._judging.update(judging)
+        choices = {name: float(value) for name, value in self.chooser_confusion.compute().items()}
+        counted = {name: value for name, value in choices.items() if is_summed(name)}
+        for name, value in counted.items():
+            self._choices[name] = self._choices.get(name, 0.0) + value
         statistics = tree_statistics(play.trees, self.team.flow.agents)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
         totals = summed(list(nodes.values()), self.device)
@@ -342,7 +357,8 @@ class FlowDPOModule(AdapterModule):
             accuracy={name: float(value) for name, value in accuracy.compute().items()},
             again={} if number == 1 else {"again/accuracy": sum(outcomes) / len(outcomes)},
             data_pass=float(number),
-            chooser={name: float(value) for name, value in self.chooser_confusion.compute().items()},
+            chooser=counted,
+            chooser_rates=chooser_rates(choices),
             nodes=dict(zip(nodes, totals, strict=True)),
             judging={name: float(number) for name, number in judging.items()},
             unjudged=self._unjudged(judging, stream),
@@ -377,8 +393,8 @@ class FlowDPOModule(AdapterModule):
         ids = sorted({pair.problem.id for pair in pairs}) or sorted(problem.id for problem in batch)
         self.set_aside.append({"agent": agent, "problems_seen": self._seen["train"], "problems": ids})
         rank_zero_warn(
-            f"the loss of agent '{agent}' was not finite on problems {', '.join(ids)}: they are set aside, "
-            "nothing was learnt from them and training goes on."
+            f"the loss of agent '{agent}' was not finite on problems {visible_line(', '.join(ids))}: "
+            "they are set aside, nothing was learnt from them and training goes on."
         )
 
 

@@ -24,6 +24,7 @@ from flowdpo_pl.modules.trace_data_module import TraceDataModule
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.traces import Trace
+from flowdpo_pl.visible import visible_line
 
 
 class SFTModule(AdapterModule):
@@ -164,14 +165,15 @@ class SFTModule(AdapterModule):
     def _learn(self, traces: Sequence[Trace]) -> dict[str, float]:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        lr = self.learning.lr_at(self._updates, self._total_updates())
+        lr = self.learning.lr_at(self._updates, self.total_updates)
         for group in optimizer.param_groups:
             group["lr"] = lr
         taught = self.learner.learn(traces, self.learning, optimizer, self._updates)
         if taught.set_aside:
+            ids = ", ".join(trace.problem_id for trace in traces)
             rank_zero_warn(
-                f"the loss was not finite on traces of {', '.join(trace.problem_id for trace in traces)}: "
-                "nothing was learnt from them and training goes on."
+                f"the loss was not finite on traces of {visible_line(ids)}: nothing was learnt from them "
+                "and training goes on."
             )
         self._updates += 1
         return {
@@ -187,8 +189,13 @@ class SFTModule(AdapterModule):
             "updates_set_aside": float(taught.set_aside),
         }
 
-    def _total_updates(self) -> int:
-        """Optimizer steps of the whole run."""
+    @property
+    def total_updates(self) -> int:
+        """Optimizer steps of the whole run, known from its start on.
+
+        Raises:
+            UserError: neither epochs nor steps are limited.
+        """
         trainer = self.trainer
         limits = [trainer.max_steps] if trainer.max_steps > 0 else []
         if trainer.max_epochs is not None and trainer.max_epochs > 0:

@@ -111,13 +111,15 @@ class TraceDataModule(LightningDataModule, NamesFiles):
             self.counts[name] = Counter()
             correct[name] = [trace for file in files for trace in self._correct(name, Path(file))]
         _require_disjoint(correct["train"], correct["validation"])
-        for name, traces in correct.items():
+        for name, files in self.files.items():
+            traces = correct[name]
             self._traces[name] = self._short(name, traces, module)[: self.limit if name == "train" else None]
             self.counts[name]["used"] = len(self._traces[name])
             if isinstance(module, NotesTraces):
                 self.counts[name].update(filter(None, map(module.note_on, self._traces[name])))
-            told = ", ".join(f"{number} {why}" for why, number in self.counts[name].items())
-            rank_zero_info(f"data.{name}: {told}")
+            if files:
+                told = ", ".join(f"{number} {why}" for why, number in self.counts[name].items() if number)
+                rank_zero_info(f"data.{name}: {told}")
 
     def _files_read(self) -> dict[str, list[str]]:
         """Those that the run will read: of a `fit` that does not validate, the training's alone."""

@@ -27,8 +27,12 @@ class BatchNumbers:
     """Of this batch's problems where they were learnt from in an earlier pass; empty in the first one."""
     data_pass: float = 1.0
     """Of the batch's problems, from 1."""
-    chooser: Mapping[str, float]
-    """What agents that choose said, against what the partial answers held (`ChooserConfusion`)."""
+    chooser: Mapping[str, float] = _summed(
+        *(f"chooser/{name}" for name in ("nodes/*", "finished/*", "early", "late", "cut", "chains"))
+    )
+    """How often agents that choose said what, against what the partial answers held (`ChooserConfusion`)."""
+    chooser_rates: Mapping[str, float]
+    """The shares of these counts."""
     nodes: Mapping[str, float] = _summed("*/pairs", "*/ties/*")
     """Numbers of nodes by agent and outcome."""
     judging: Mapping[str, float] = _summed(

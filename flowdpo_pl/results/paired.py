@@ -37,6 +37,8 @@ class Comparison:
     b_better: int
     p: float
     """Exact, two-sided: McNemar's test (with several samples the sign test, which it is a case of)."""
+    same_answers: bool
+    """Whether the common problems have the same texts with the same verdicts in both: then p is 1."""
 
 
 def paired(
@@ -78,6 +80,7 @@ def paired(
         a_better=better[0],
         b_better=better[1],
         p=sign_test(*better),
+        same_answers=all(_answers(runs[0][name]) == _answers(runs[1][name]) for name in common),
     )
 
 
@@ -141,6 +144,10 @@ def bootstrap(differences: NDArray[np.float64], seed: int, resamples: int) -> tu
     ]
     low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
     return float(low), float(high)
+
+
+def _answers(samples: Sequence[Prediction]) -> list[tuple[str, bool]]:
+    return [(sample.text, sample.correct) for sample in samples]
 
 
 def _right(samples: Sequence[Prediction]) -> float:

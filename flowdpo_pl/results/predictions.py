@@ -65,7 +65,7 @@ def to_line(prediction: Prediction) -> str:
 
 
 def read_predictions(path: Path | str) -> list[Prediction]:
-    """All predictions of a file, in order.
+    """All predictions of a file, in order; a `.gz` is unpacked.
 
     Raises:
         UserError: the file does not exist, is empty or of another format, or holds a sample twice.

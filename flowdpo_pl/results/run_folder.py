@@ -242,9 +242,10 @@ class WritesToFolder(Protocol):
     """A logger with a folder of its own, as Lightning's CSVLogger and TensorBoardLogger have."""
 
     @property
-    def log_dir(self) -> str: ...
+    def log_dir(self) -> str | None: ...
 
 
 def run_folder_of(loggers: Iterable[object], otherwise: str) -> Path:
     """The folder of the first logger that has one, or else `otherwise`."""
-    return Path(next((logger.log_dir for logger in loggers if isinstance(logger, WritesToFolder)), otherwise))
+    folders = (logger.log_dir for logger in loggers if isinstance(logger, WritesToFolder))
+    return Path(next(filter(None, folders), otherwise))

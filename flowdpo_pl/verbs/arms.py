@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +57,11 @@ def arms(
         partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     for line in told(fair, overlap):
         print(line)
+    for name in written:
+        print(output / f"{name}.jsonl")
     print(output / "arms.json")
+    first = shlex.quote(f"[{output / f'{unfiltered}.jsonl'}]")
+    print(f"next: python -m flowdpo_pl fit --config SFT.yaml --data.train={first}, and so for each arm")
 
 
 def report(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.quiet import bars_on_a_terminal
 from flowdpo_pl.results.atomic_writes import whole_folder
 
 
@@ -31,9 +32,10 @@ def convert(gguf: Path, out: Path, dtype: Literal["bfloat16", "float16", "float3
         raise UserError(f"{out} exists already: remove it or choose another folder.")
     with tempfile.TemporaryDirectory() as scratch:
         source = gguf if gguf.suffix == ".gguf" else _unpacked(gguf, Path(scratch))
-        with whole_folder(out) as partial:
+        with whole_folder(out) as partial, bars_on_a_terminal():
             _write(source, partial, dtype)
     print(f"wrote {out}")
+    print(f"next: name it in a config, or --model.team.base.path={out}")
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:

@@ -59,7 +59,10 @@ def ground_truth(
     ):
         with whole_file(output / name) as partial:
             partial.write_text("".join(lines), encoding="utf-8")
-    print(f"{output / 'traces.jsonl'}: {len(traces)} traces, {len(left_out)} problems left out")
+    print(f"{len(traces):,} traces, {len(left_out):,} problems left out")
+    print(output / "traces.jsonl")
+    if left_out:
+        print(output / "left_out.jsonl")
 
 
 def _judged(stream: ProblemStream, solution: Solution, verifier: MathVerifier) -> Iterator[Trace | LeftOut]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.quiet import bars_on_a_terminal
 from flowdpo_pl.results.atomic_writes import whole_folder
 
 _ADAPTER = "merged"  # what the one adapter is called while it is loaded
@@ -53,7 +54,7 @@ def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> Non
             f"merged weights give other logits than PEFT does with the adapter in {adapter}, by "
             f"{change.max():.2e} where rounding makes {rounding:.2e}: merge this adapter with PEFT."
         )
-    with whole_folder(output) as folder:
+    with whole_folder(output) as folder, bars_on_a_terminal():
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     print(
@@ -61,6 +62,7 @@ def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> Non
         f"logits changed by {change.max():.2e} at most and {change.mean():.2e} on average from PEFT's own "
         f"(they are {expected.abs().mean():.2e} on average)"
     )
+    print(f"next: name it in a config, or --model.team.base.path={output}")
 
 
 def _dtype(base: str, revision: str) -> Any:

@@ -26,6 +26,7 @@ from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_plan import PlannedStage, plan_lines
 from flowdpo_pl.verbs.study_report import Report, write_report
 from flowdpo_pl.verbs.study_stage import Stage
+from flowdpo_pl.visible import visible_line
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl")
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -210,7 +211,7 @@ def _run(step: Step) -> None:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[line]}"),
+        TextColumn("{task.fields[line]}", markup=False),
     )
     done = False
     try:
@@ -219,7 +220,7 @@ def _run(step: Step) -> None:
             Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
         ):
             task = progress.add_task(step.title, total=None, line="")
-            show = lambda line: progress.update(task, line=line[:100])  # noqa: E731
+            show = lambda line: progress.update(task, line=visible_line(line[:100]))  # noqa: E731
             run_logged(command, step.log, step.title, show, signals)
         _require_finished(step)
         done = True

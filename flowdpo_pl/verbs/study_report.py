@@ -16,6 +16,7 @@ from flowdpo_pl.results.paired import paired
 from flowdpo_pl.results.predictions import Prediction, accuracies, read_predictions
 from flowdpo_pl.verbs.report_tables import Measured, arms_table, seeds_table, table
 from flowdpo_pl.verbs.study_stage import placeholders_filled
+from flowdpo_pl.visible import visible
 
 Folders: TypeAlias = Mapping[int, Mapping[str, Path]]
 """Each stage's folder, by seed and stage."""
@@ -67,7 +68,9 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
     page = "\n\n".join([*sections, f"### seconds\n\n{_times_table(folders)}", *report.notes])
     with whole_file(output / "report.md") as partial:
         partial.write_text(page + "\n", encoding="utf-8")
-    print(f"{page}\n\n{output}")
+    print(f"{visible(page)}\n")
+    for name in ("report.md", "tables.csv", *(("curves.png",) if curves else ())):
+        print(output / name)
 
 
 def measured(report: Report, folders: Folders) -> tuple[list[Measured], list[Measured]]:

@@ -12,7 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader, IterableDataset
 
-from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
+from flowdpo_pl.measure.chooser_confusion import chooser_rates
+from flowdpo_pl.measure.fixed_accuracy import FixedAccuracy
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.types import RolloutTree
 from tests.example_trees import random_tree
@@ -54,7 +55,7 @@ class Playing(LightningModule):
         self.while_played = while_played
         torch.manual_seed(3)
         self.adapters = torch.nn.ModuleDict({agent: torch.nn.Linear(3, 3) for agent in ("answer", "stop")})
-        self.accuracy = ProgressiveAccuracy(window=WINDOW)
+        self.accuracy = FixedAccuracy(window=WINDOW)  # has what either verb measures
         self.problems_seen = 0
         self.at_boundary = False
         self.trees: tuple[RolloutTree, ...] = ()
@@ -118,8 +119,23 @@ class Playing(LightningModule):
             "seconds/score": 0.25,
             "seconds/update": 0.125,
             "peak_memory_bytes": 1000 + self.problems_seen,
-            "chooser/early_rate": float("nan"),
+            **self.chosen(),
+            "answer/margin": self.problems_seen / 10,
+            "stop/margin": float("nan"),
         }
+
+    def chosen(self) -> dict[str, float]:
+        """What Stop said in this batch: never asked of a right answer."""
+        counts = {
+            "nodes/none": 3,
+            "nodes/wrong": 1,
+            "nodes/right": 0,
+            "finished/none": 2,
+            "finished/wrong": 0,
+        }
+        counts |= {"finished/right": 0, "early": 2, "late": 0, "cut": 1, "chains": 4}
+        named = {f"chooser/{name}": float(count) for name, count in counts.items()}
+        return named | chooser_rates(named)
 
     def save_adapters(self, directory: Path) -> None:
         for agent, layer in self.adapters.items():

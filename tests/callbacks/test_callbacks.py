@@ -48,7 +48,7 @@ def test_a_checkpoint_with_all_their_states_loads_safely(tmp_path: Path) -> None
 
 
 def test_all_are_exported_by_name() -> None:
-    of_sft = {"SFTCheckpoint", "SFTSummary"}
+    of_sft = {"SFTCheckpoint", "SFTProgressBar", "SFTSummary"}
     named = {type(callback).__name__ for callback in every_callback()}
     assert named | of_sft | OF_EVALUATION == set(callbacks.__all__)
 

@@ -83,14 +83,17 @@ def test_the_table_has_a_row_a_label_and_the_majority_where_there_are_samples(
     assert "majority" not in printed and f"{tmp_path / 'predictions.jsonl'}\n" in printed
     share = {"problems": 1200, "accuracy": 0.25, "low": 0.2, "high": 0.3}
     nothing = {"problems": 0, "accuracy": None, "low": None, "high": None}
+    labels = {"level": {"9": nothing, "[red]\x1b[2J": share}}
     print_table(
         {
             **share,
             "ended_by": "data",
             "majority": {**share, "accuracy": 0.5},
-            "by_label": {"level": {"9": nothing}},
+            "by_label": labels,
+            "chooser": {},
         }
     )
     printed = capsys.readouterr().out
     assert "majority" in printed and "1,200" in printed and "25.0% (20.0% to 30.0%)" in printed
     assert "50.0%" in printed and "none" in printed
+    assert "[red]\\x1b[2J" in printed and "\x1b" not in printed, "a label steers nothing"

@@ -1,5 +1,9 @@
+"""Also tests `callbacks.fit_report` and `callbacks.validate_report`: what the file and the table hold."""
+
 import json
 import os
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 
 from callbacks import AccuracyCurve, AdapterCheckpoint, RunSummary
+from flowdpo_pl.measure.intervals import wilson
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, trainer, validate
 from tests.example_trees import random_tree
@@ -42,14 +47,43 @@ def test_the_whole_run_is_in_it(tmp_path: Path) -> None:
     assert found["peak_memory_bytes"] == 1016
     assert found["seed"] == 7 and found["identity"]["base"] == "none"
     assert {"python", "torch", "lightning", "transformers", "peft", "flowdpo_pl"} <= set(found["versions"])
-    assert found["latest"]["chooser/early_rate"] is None, "unknown numbers are null"
+    assert found["latest"]["chooser/late_rate"] is None, "unknown numbers are null"
+    assert found["chooser"]["early"] == 8 and found["chooser"]["early_rate"] == 8 / 16
+    assert found["chooser"]["late_rate"] is None and found["chooser"]["cut_rate"] == 4 / 16
+    pairs = [
+        tree_statistics([random_tree(number) for number in range(start, start + 4)], ("answer",))[
+            "answer/pairs"
+        ]
+        for start in range(0, 16, 4)
+    ]
+    mean = sum(n * margin for n, margin in zip(pairs, (0.4, 0.8, 1.2, 1.6), strict=True)) / sum(pairs)
+    assert found["margins"] == {"answer": pytest.approx(mean)}, "of the run's pairs; stop has learnt nothing"
+    assert found["latest"]["answer/margin"] == 1.6
+    over = {name for names in found["over"] for name in names.split(", ")}
+    numbers = {name for name, value in found.items() if isinstance(value, (int, float, dict))}
+    facts = {"problems_seen", "seed", "versions", "identity", "over", "peak_memory_bytes"}
+    derived = {"generated_tokens_per_second", *(n for n in numbers if n.endswith(("_low", "_high")))}
+    assert numbers - facts - derived <= over, "it says what each number is over"
     assert "chunks_per_answer" in found["latest"] and "answer/pairs" not in found["latest"]
 
 
-def test_validate_has_its_own(tmp_path: Path) -> None:
-    validate(tmp_path, RunSummary())
+def test_validate_has_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = validate(tmp_path, RunSummary())
     found = summary(tmp_path)
     assert (found["verb"], found["problems_seen"], found["generated_tokens"]) == ("validate", 16, 400)
+    expected = module.accuracy.compute()
+    assert [found[name] for name in ("accuracy", "low", "high")] == [
+        expected[name].item() for name in ("accuracy", "low", "high")
+    ]
+    right = round(16 * found["accuracy"])
+    of_test = wilson(right, 16)
+    assert (found["low"], found["high"]) == pytest.approx((of_test.low, of_test.high)), "as of `test`"
+    of_training = {"pairs", "ties", "margins", "latest", "progressive_accuracy", "window_accuracy"}
+    assert not of_training & found.keys()
+    assert set(found["seconds"]) == {"play", "total"}
+    printed = capsys.readouterr().out
+    assert "right" in printed and "chooser" in printed
+    assert not any(word in printed for word in ("pairs", "ties", "margin", "score", "update", "latest"))
 
 
 def test_validating_a_checkpoint_does_not_count_what_its_fit_did(tmp_path: Path) -> None:
@@ -94,8 +128,41 @@ def test_it_prints_where_the_products_are(tmp_path: Path, capsys: pytest.Capture
     fit(tmp_path, RunSummary(), AccuracyCurve(), AdapterCheckpoint(), enable_checkpointing=True)
     printed = capsys.readouterr().out
     assert "right, all problems" in printed
-    for product in ("summary.json", "accuracy_curve.csv", "adapters", "checkpoints"):
+    for product in ("summary.json", "accuracy_curve.csv", "adapters/last", "checkpoints/last.ckpt"):
         assert f"{tmp_path / product}\n" in printed
+    assert "next:" not in printed, "without a config.yaml there is no command to go on with"
+
+
+@pytest.mark.parametrize(("stopped", "verb"), [(False, "validate"), (True, "fit")])
+def test_it_prints_the_command_that_follows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stopped: bool, verb: str
+) -> None:
+    folder = tmp_path / "a run"
+    folder.mkdir()
+    (folder / "config.yaml").touch()
+    module = Playing(before_batch=stop_at(12 if stopped else -1))
+    with suppress(Stopped):
+        fit(folder, AdapterCheckpoint(4), RunSummary(), module=module, enable_checkpointing=True)
+    lines = capsys.readouterr().out.splitlines()
+    (command,) = (line.partition(" -m flowdpo_pl ")[2] for line in lines if line.startswith("next: python"))
+    checkpoint = str(folder / "checkpoints" / "last.ckpt")
+    assert shlex.split(command) == [
+        verb,
+        "--config",
+        str(folder / "config.yaml"),
+        "--ckpt_path",
+        checkpoint,
+    ]
+
+
+def test_the_table_fits_eighty_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, RunSummary())
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert all(len(line) <= 80 for line in table)
+    rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in table}
+    assert rows["chooser"] == "early 50.0%, late unknown, cut 25.0%"
+    assert {"ties, both right", "ties, both wrong", "margin, mean of pairs"} <= rows.keys()
+    assert rows["margin, last batch"] == "answer +1.60"
 
 
 def test_it_lies_in_the_loggers_folder_if_there_is_one(tmp_path: Path) -> None:

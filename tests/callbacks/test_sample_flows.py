@@ -31,11 +31,12 @@ def test_a_page_holds_the_flow_as_it_was_said() -> None:
     page = samples_as_markdown([TREE], 160)
     parts = (
         "question [x]",
+        "**answer** writes:",
         "two [and] ",
-        "stop: **No**",
+        "**stop** chooses `No`",
         "two is ~~~ 4",
-        "stop: **Yes**",
-        "`4 (right)`, gold: `4`",
+        "**stop** chooses `Yes`",
+        "`4` (right), gold: `4`",
     )
     positions = [page.index(part) for part in parts]
     assert positions == sorted(positions)
@@ -44,4 +45,28 @@ def test_a_page_holds_the_flow_as_it_was_said() -> None:
 def test_brackets_are_printed_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     print_samples([TREE], 160)
     printed = capsys.readouterr().out
-    assert "[and]" in printed and "[Yes]" in printed and "[x]" in printed
+    assert "[and]" in printed and "stop: Yes" in printed and "[x]" in printed
+
+
+def test_it_says_who_wrote_and_who_chose_in_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_samples([TREE], 160)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert rows[1:] == [
+        ["answer", "two [and]", "stop: No"],
+        ["answer", "two is ~~~ 4", "stop: Yes"],
+        ["judged", "4, gold 4", "right"],
+    ]
+
+
+def test_no_text_steers_the_terminal_or_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2J\x1b]0;title\x07\r\u202e [bold]~~~~~~\n```"
+    tree = main_only(True, written(evil), choice(YES), gold="`4`", name=evil)
+    print_samples([tree], 160)
+    page = samples_as_markdown([tree], 160)
+    for shown in (capsys.readouterr().out, page):
+        assert not {"\x1b", "\x07", "\r", "\u202e"} & set(shown)
+        assert "\\x1b[2J" in shown and "[bold]" in shown
+    assert "\n~~~~~~~text\n" in page, "a longer fence than any in the text"
+    assert "gold: `` `4` ``" in page

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch.utils.data import DataLoader
 
@@ -40,6 +41,12 @@ class Taught(LightningModule):
         self.automatic_optimization = False
         self.epochs, self.stop_at, self.seed, self.step = epochs, stop_at, 7, 0
         self.at_boundary = False
+
+    agent = "answer"
+
+    @property
+    def total_updates(self) -> int:
+        return sum(values is not None for epoch in self.epochs for values in epoch)
 
     def identity(self) -> dict[str, object]:
         return {"base": "none"}
@@ -79,6 +86,18 @@ def test_sums_are_of_the_run_and_the_loss_of_the_last_epoch_a_token(tmp_path: Pa
     assert found["updates_set_aside"] == 1.0
     assert found["peak_memory_bytes"] == 996, "the most of all, in the first step that learnt"
     assert (found["seed"], found["identity"]) == (7, {"base": "none"})
+
+
+def test_it_prints_the_numbers_the_files_and_what_follows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary(tmp_path, Taught([STEPS]))
+    printed = capsys.readouterr().out
+    assert "fit: finished" in printed and "1.250 nats a token" in printed and "steps set aside" in printed
+    assert f"{tmp_path / 'summary.json'}\n" in printed
+    following = printed.splitlines()[-1]
+    assert following.startswith("next: python -m flowdpo_pl test ")
+    assert following.endswith(f"--model.team.start.adapters.answer={tmp_path / 'adapter'}")
 
 
 def test_what_is_unknown_is_null(tmp_path: Path) -> None:

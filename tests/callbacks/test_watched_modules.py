@@ -49,8 +49,8 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
         def costly(self) -> int:
             raise AssertionError("evaluated")
 
-        problems_seen = trees = seed = at_boundary = results = problems_expected = ended_by = costly
-        identity = save_adapters = save_adapter = resume_from = summary = costly
+        problems_seen = trees = seed = at_boundary = results = problems_expected = total_updates = costly
+        ended_by = agent = identity = save_adapters = save_adapter = resume_from = summary = costly
 
     module = Costly()
     assert follow(None, module) is module
@@ -70,7 +70,7 @@ def every(verb: str) -> list[Callback]:
             callbacks.RunSummary(),
             callbacks.AdapterCheckpoint(8),
         ],
-        "sft": [callbacks.SFTCheckpoint(), callbacks.SFTSummary()],
+        "sft": [callbacks.SFTCheckpoint(), callbacks.SFTProgressBar(), callbacks.SFTSummary()],
         "test": [callbacks.EvaluationProgressBar(), callbacks.PredictionLog()],
     }
     return of_verb[verb]

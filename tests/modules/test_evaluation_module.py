@@ -102,10 +102,14 @@ def test_a_test_plays_what_validate_plays(
     run = judged(tmp_path, start=Start(adapters), sampling=sampling)
     assert [p.text for p in run.results.predictions] == [tree.main.answer for tree in trees.trees]
     assert [p.correct for p in run.results.predictions] == [tree.main.correct for tree in trees.trees]
-    assert run.summary()["chooser"]["cut"] == int(trainer.callback_metrics["validation/chooser/cut"])
-    assert run.summary()["accuracy"] == pytest.approx(
-        float(trainer.callback_metrics["validation/progressive_accuracy"])
-    )
+    of_validate = {
+        name.removeprefix("validation/"): float(value) for name, value in trainer.callback_metrics.items()
+    }
+    of_test = run.summary()
+    for name in ("accuracy", "low", "high"):
+        assert of_test[name] == pytest.approx(of_validate[name]), "one interval for one fixed flow"
+    for name, value in of_test["chooser"].items():
+        assert value == pytest.approx(of_validate[f"chooser/{name}"], nan_ok=True)
 
 
 def test_agents_without_an_adapter_play_the_base(tmp_path: Path, adapters: dict[str, str]) -> None:

@@ -161,7 +161,10 @@ def test_validation_plays_without_learning(tmp_path: Path) -> None:
     run = module()
     before = weights(run)
     measured = trainer(tmp_path, limit_val_batches=1.0).validate(run, data(), verbose=False)[0]
-    assert measured["validation/problems"] == 16 and 0 <= measured["validation/progressive_accuracy"] <= 1
+    assert measured["validation/problems"] == 16
+    interval = [measured[f"validation/{name}"] for name in ("low", "accuracy", "high")]
+    assert interval == sorted(interval) and interval[0] >= 0 and interval[2] <= 1
+    assert measured["validation/chooser/chains"] == 16, "of all batches"
     assert all(torch.equal(value, before[name]) for name, value in weights(run).items())
     again = trainer(tmp_path, limit_val_batches=1.0).validate(module(), data(), verbose=False)[0]
     assert again == pytest.approx(measured, nan_ok=True)

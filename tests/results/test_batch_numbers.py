@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from flowdpo_pl.measure.chooser_questions import PARTIAL_ANSWERS
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from tests.runs import Recorder, data, module, trainer
 
 NUMBERS = BatchNumbers(
     accuracy={"progressive_accuracy": 0.5, "problems": 40.0},
-    chooser={"chooser/early": 1.0},
+    chooser={"chooser/early": 1.0, "chooser/nodes/none": 3.0, "chooser/chains": 8.0},
+    chooser_rates={"chooser/early_rate": 0.3, "chooser/finished_rate/none": 0.3},
     nodes={"reader/pairs": 3.0, "reader/ties/both_right": 2.0},
     judging={"judged_answers": 20.0, "judging_errors": 1.0, "judging_timeouts": 1.0},
     unjudged={"judging_error_rate": 0.05, "timeout_rate": 0.05, "unreadable_gold_rate": 0.0},
@@ -64,4 +66,6 @@ def test_of_a_real_batch_just_these_add_up(tmp_path: Path) -> None:
         *(f"{agent}/{outcome}" for agent in agents for outcome in outcomes),
         *("seconds/play", "seconds/score", "seconds/update", "generated_tokens"),
         *("judged_answers", "judging_errors", "judging_timeouts"),
+        *(f"chooser/{name}/{held}" for name in ("nodes", "finished") for held in PARTIAL_ANSWERS),
+        *(f"chooser/{name}" for name in ("early", "late", "cut", "chains")),
     }

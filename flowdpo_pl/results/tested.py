@@ -1,0 +1,65 @@
+"""A finished `test` on disk: its predictions, and how they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.predictions import Prediction, read_predictions
+
+_NAMES = ("predictions.jsonl", "predictions.jsonl.gz")
+_OF_BASE = ("fingerprint", "dtype", "quantization")
+"""What answers depend on; the same weights may lie in several places."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The predictions of a `test`."""
+
+    path: Path
+    """Of the file of predictions."""
+    predictions: list[Prediction]
+    made_by: Mapping[str, Any] | None
+    """As in the `summary.json` beside it, without what answers don't depend on; None where there is none."""
+
+    @property
+    def verifier(self) -> str | None:
+        """Who judged; None if nobody knows."""
+        return None if self.made_by is None else self.made_by.get("verifier")
+
+
+def read_test(where: Path) -> Tested:
+    """A test by its file of predictions, by its folder, or by the run's folder that holds `test/`.
+
+    Raises:
+        UserError: there is none, or it has not ended; the file or the summary beside it is of another form.
+    """
+    path = _predictions_of(where) if where.is_dir() else where
+    return Tested(path, read_predictions(path), _made_by(path.parent / "summary.json"))
+
+
+def _predictions_of(folder: Path) -> Path:
+    folders = (folder, folder / "test")
+    for found in (place / name for place in folders for name in _NAMES):
+        if found.is_file():
+            return found
+    for unfinished in (place / "predictions.unfinished.jsonl" for place in folders):
+        if unfinished.is_file():
+            raise UserError(f"the test in {unfinished.parent} has not ended: run its command again.")
+    raise UserError(f"{folder} holds no {_NAMES[0]}, nor does its test/: give the folder of a run of `test`.")
+
+
+def _made_by(summary: Path) -> dict[str, Any] | None:
+    if not summary.is_file():
+        return None
+    try:
+        made_by = dict(json.loads(summary.read_text(encoding="utf-8")).get("made_by") or {})
+        base = made_by.get("base") or {}
+        told = {"base": {name: base.get(name) for name in _OF_BASE}} if base else {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{summary} is no summary of a `test` ({error}): mend it or move it away.") from error
+    return made_by | told or None
