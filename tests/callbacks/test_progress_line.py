@@ -30,7 +30,7 @@ def shown(
     monkeypatch.setattr("callbacks.progress_line.Speed", partial(Speed, clock=clock))
     line = ProgressLine(Pace(160), "problems")
     line.start("fit", 0, total)
-    line.show(done, "2,777 tokens/s", *HOW)
+    line.show(done, total, "2,777 tokens/s", *HOW)
     with page.capture() as running:
         page.print(line)
     line.stop()
@@ -80,7 +80,7 @@ def test_a_log_file_has_everything(
     line = ProgressLine(Pace(8), "problems")
     line.start("fit", 0, 16)
     for done in (4, 8, 12):
-        line.show(done, "2,777 tokens/s", *HOW)
+        line.show(done, 16, "2,777 tokens/s", *HOW)
     line.stop()
     line.stop()
     printed = capsys.readouterr().out.splitlines()

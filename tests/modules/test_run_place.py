@@ -1,0 +1,143 @@
+"""Where a verb writes, by the loggers that its config names, and which checkpoint it means."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonargparse import Namespace
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.modules.run_place import METRICS_TABLE, checkpoint_of, place, require_newest
+
+CSV = "lightning.pytorch.loggers.CSVLogger"
+TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
+WANDB = "lightning.pytorch.loggers.WandbLogger"
+
+
+def logger(path: str = METRICS_TABLE, **arguments: Any) -> Namespace:
+    return Namespace(class_path=path, init_args=Namespace(**arguments))
+
+
+def config(loggers: Any, root: str | None = None) -> Namespace:
+    return Namespace(
+        trainer=Namespace(logger=loggers, default_root_dir=root),
+        model=Namespace(class_path="a", init_args=Namespace(path="{save_dir}/x")),
+        data=Namespace(class_path="a"),
+    )
+
+
+def placed(verb: str, loggers: Any, root: str | None = None) -> tuple[str | None, list[str | None], str]:
+    """The run's folder, the versions of its loggers, and the trainer's root."""
+    made = config(loggers, root)
+    run = place(verb, made)
+    listed = made.trainer.logger if isinstance(made.trainer.logger, list) else [made.trainer.logger]
+    versions = [one.init_args.get("version") for one in listed if isinstance(one, Namespace)]
+    return None if run is None else str(run), versions, made.trainer.default_root_dir
+
+
+def test_the_run_s_folder_is_the_first_logger_s() -> None:
+    first, second = logger(save_dir="s", name="a", version=""), logger(save_dir="t", name="b", version="")
+    assert placed("fit", [first, second]) == ("s/a", ["", ""], "s/a")
+
+
+@pytest.mark.parametrize("version", ["", "v", 3])
+def test_other_verbs_write_below_it_whatever_the_loggers(version: str | int) -> None:
+    def both() -> list[Namespace]:
+        kinds = (METRICS_TABLE, TENSORBOARD)
+        return [logger(kind, save_dir="s", name="a", version=version) for kind in kinds]
+
+    part = {"": "", "v": "/v", 3: "/version_3"}[version]
+    run, versions, _ = placed("validate", both())
+    assert run == f"s/a{part}" == placed("fit", both())[0]
+    assert versions == [f"{part.lstrip('/')}/validate".lstrip("/")] * 2
+
+
+def test_loggers_that_number_their_folders_get_a_verb_s_own() -> None:
+    assert placed("fit", logger(TENSORBOARD, save_dir="s", name="a", version=None))[:2] == (None, [None])
+    assert placed("test", logger(TENSORBOARD, save_dir="s", name="a", version=None))[1] == ["test"]
+
+
+def test_without_a_logger_with_a_folder_it_is_the_trainer_s_root() -> None:
+    assert placed("fit", False) == ("runs", [], "runs")
+    assert placed("validate", False) == ("runs", [], "runs/validate")
+    assert placed("validate", False, root="mine") == ("mine", [], "mine/validate")
+    run, versions, root = placed("test", logger(WANDB, save_dir="s", name="a", version="id"))
+    assert (run, versions, root) == ("s/a", ["id"], "s/a/test"), "its version is the run's id at W&B"
+
+
+def test_lightning_s_table_is_ours_which_outlives_a_resume() -> None:
+    made = config([logger(CSV, save_dir="s", name="a", version="")])
+    place("fit", made)
+    assert [one.class_path for one in made.trainer.logger] == [METRICS_TABLE]
+    assert made.model.init_args.path == "s/x"
+    for given in (None, True):
+        made = config(given)
+        assert place("fit", made) == Path("runs") and made.trainer.logger.class_path == METRICS_TABLE
+
+
+def checkpoint(path: Path, batches: int = 1) -> Path:
+    progress = {"total": {"completed": batches}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"loops": {"fit_loop": {"epoch_loop.batch_progress": progress}}}, path)
+    return path
+
+
+def test_last_and_best_are_this_run_s(tmp_path: Path) -> None:
+    for word in ("last", "best"):
+        with pytest.raises(UserError, match=rf"--ckpt_path={word}: .*{word}\.ckpt does not exist"):
+            checkpoint_of(word, tmp_path)
+        path = checkpoint(tmp_path / "checkpoints" / f"{word}.ckpt")
+        assert checkpoint_of(word, tmp_path) == path
+        with pytest.raises(UserError, match="of which run"):
+            checkpoint_of(word, None)
+
+
+def test_a_run_s_folder_or_that_of_its_checkpoints_is_its_last_one(tmp_path: Path) -> None:
+    last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    for given in (tmp_path, tmp_path / "checkpoints", last):
+        assert checkpoint_of(str(given), None) == last
+
+
+@pytest.mark.parametrize("word", ["hpc", "registry", "registry:model:version:3"])
+def test_other_words_of_lightning_are_refused(word: str) -> None:
+    with pytest.raises(UserError, match="give last, best or a file"):
+        checkpoint_of(word, Path("run"))
+
+
+@pytest.mark.parametrize("place", ["", "adapters", "adapters/last", "adapters/last/answer"])
+def test_adapters_are_no_checkpoint(place: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / "adapters" / "last" / "answer").mkdir(parents=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / "run" / "adapters" / "last" / "answer" / name).touch()
+    given = tmp_path / "run" / place
+    expected = "model.team.start.adapters" if place else "without checkpoints"
+    with pytest.raises(UserError, match=expected):
+        checkpoint_of(str(given), None)
+    with pytest.raises(UserError, match="is an adapter, no checkpoint"):
+        checkpoint_of(str(tmp_path / "run/adapters/last/answer/adapter_model.safetensors"), None)
+
+
+def test_what_is_no_file_or_no_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "half.ckpt").write_bytes(b"PK")
+    assert not zipfile.is_zipfile(tmp_path / "half.ckpt")
+    for given, told in (("none.ckpt", "does not exist"), ("empty", "without"), ("half.ckpt", "truncated")):
+        with pytest.raises(UserError, match=told):
+            checkpoint_of(str(tmp_path / given), None)
+
+
+def test_a_run_goes_on_in_its_folder_from_its_newest_checkpoint_only(tmp_path: Path) -> None:
+    earlier = checkpoint(tmp_path / "checkpoints" / "problems_000032.ckpt", 1)
+    checkpoint(tmp_path / "checkpoints" / "last.ckpt", 2)
+    newest = checkpoint(tmp_path / "checkpoints" / "problems_000064.ckpt", 2)
+    elsewhere = checkpoint(tmp_path / "other" / "checkpoints" / "last.ckpt", 1)
+    assert not require_newest(None, tmp_path, False)
+    assert not require_newest(str(elsewhere), tmp_path, False)
+    assert require_newest(str(newest), tmp_path, False)
+    assert require_newest(str(earlier), tmp_path, True)
+    with pytest.raises(UserError, match=r"is after 1 batches, and the run in .* has gone on to 2"):
+        require_newest(str(earlier), tmp_path, False)
