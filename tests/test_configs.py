@@ -150,7 +150,7 @@ def test_overlays_fit_behind_their_configs(overlay: str, name: str, parsed: Call
         }
         assert test["gold"]["class_path"] == "flowdpo_pl.Boxed"
         assert together["trainer"]["logger"]["init_args"]["name"] == "sft"
-        assert together["trainer"]["logger"]["init_args"]["version"] == "math"
+        assert together["trainer"]["logger"]["init_args"]["version"] == "math/test"
     else:
         assert both.trainer.strategy.__class__.__name__ == "AdapterStrategy"
 

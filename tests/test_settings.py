@@ -41,7 +41,7 @@ ALLOWED = {
     ("RenderedEquation", "decimals"): [0],  # whole numbers
 }
 """Which of these numbers mean something, by class and setting."""
-NOT_OURS = {"AdapterStrategy"}
+NOT_OURS = {"AdapterStrategy", "MetricsTable"}
 """Arguments of Lightning's own, which it checks."""
 
 

@@ -59,7 +59,7 @@ class MetricsTable(CSVLogger):
             return
         rows = _rows(self.file)
         try:
-            kept = [row for row in rows if None not in row and float(row[STEP] or "nan") <= position]
+            kept = [row for row in rows if None not in row and float(row[STEP]) <= position]
         except (KeyError, ValueError) as error:
             raise UserError(f"{self.file} is not of this run ({error!r}): move it away to go on.") from error
         self._rewrite(_header(self.file), kept)

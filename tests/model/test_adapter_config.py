@@ -147,9 +147,9 @@ def test_a_later_peft_s_default_is_plain_lora(tmp_path: Path, monkeypatch: pytes
         ({"target_modules": None}, "does not say target_modules"),
         ({"r": None}, "does not say r"),
         ({"r": "8"}, "can't be used"),
-        ({"r": 0}, r"can't be used: lora\.r is 0: give at least 1"),
-        ({"lora_alpha": -8}, r"can't be used: lora\.alpha is -8: give more than 0"),
-        ({"lora_dropout": 1.0}, r"can't be used: lora\.dropout is 1\.0"),
+        ({"r": 0}, r"can't be used: r is 0: give at least 1"),
+        ({"lora_alpha": -8}, r"can't be used: alpha is -8: give more than 0"),
+        ({"lora_dropout": 1.0}, r"can't be used: dropout is 1\.0"),
     ],
 )
 def test_configs_of_no_plain_lora_are_one_sentence(

@@ -38,6 +38,9 @@ SMOLLM2 = ROOT / "models" / "smollm2"
 class Coin(CoinJudge):
     """Judges at once, too."""
 
+    def identity(self) -> dict[str, object]:
+        return {"class": "Coin"}
+
     def __call__(self, prediction: str, gold: str) -> Verdict:
         return self.submit(prediction, gold).result()
 
@@ -273,7 +276,9 @@ def test_weights_that_are_stored_quantised_are_taken_as_they_are(
     again, _ = BaseModel(str(tmp_path), dtype="float32").load()
     layer = again.get_submodule("model.layers.0.mlp.up_proj")
     assert layer.weight.dtype == torch.uint8 and layer.compute_dtype == torch.float32
-    with pytest.raises(UserError, match=r"stored quantised already: leave base\.quantization out"):
+    with pytest.raises(
+        UserError, match=r"stored quantised already: leave model\.team\.base\.quantization out"
+    ):
         BaseModel(str(tmp_path), quantization="nf4").load()
 
 

@@ -43,7 +43,7 @@ def test_the_team_is_loaded_once_and_not_by_making_the_module() -> None:
 
 def test_an_error_while_loading_is_its_own() -> None:
     module = AdapterModule(replace(TEAM, base=BaseModel("./no/such/model")), seed=0)
-    with pytest.raises(UserError, match=r"base\.path '\./no/such/model' is no model folder"):
+    with pytest.raises(UserError, match=r"the base '\./no/such/model' is no model folder"):
         module.configure_model()
 
 

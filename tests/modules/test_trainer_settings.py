@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
-from flowdpo_pl import AdapterStrategy
+from flowdpo_pl import AdapterStrategy, cli
 from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.trainer_settings import RULES, UNFIT, require_served
@@ -130,6 +130,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Namespace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+        patch.setattr(cli, "require_data_files", lambda *_: None)  # a study makes them
         for kind, (verb, _) in CONFIGS.items():
             parsed[kind] = main(command(kind, tmp_path_factory.mktemp(kind))).config[verb]
     return parsed

@@ -107,5 +107,5 @@ def test_the_second_sample_has_draws_of_its_own() -> None:
 
 
 def test_no_alternatives_at_all_is_refused() -> None:
-    with pytest.raises(UserError, match=r"exploration\.alternatives is 0"):
+    with pytest.raises(UserError, match=r"alternatives is 0"):
         NodeAlternatives(alternatives=0)

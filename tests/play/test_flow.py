@@ -46,9 +46,9 @@ def test_a_single_agent_writes_once() -> None:
 
 
 def test_flows_without_room_are_refused_by_name() -> None:
-    with pytest.raises(UserError, match=r"flow\.chunk_tokens is 0: give at least 1"):
+    with pytest.raises(UserError, match=r"chunk_tokens is 0: give at least 1"):
         AnswerStopFlow(chunk_tokens=0)
-    with pytest.raises(UserError, match=r"flow\.max_chunks is -1: give at least 1"):
+    with pytest.raises(UserError, match=r"max_chunks is -1: give at least 1"):
         AnswerStopFlow(max_chunks=-1)
-    with pytest.raises(UserError, match=r"flow\.max_tokens is 0: give at least 1"):
+    with pytest.raises(UserError, match=r"max_tokens is 0: give at least 1"):
         SingleFlow(max_tokens=0)

@@ -99,5 +99,5 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 
 
 def test_a_pattern_that_cannot_be_read_is_refused_at_once() -> None:
-    with pytest.raises(UserError, match=r"solution\.remove '<<\[' is no regular expression"):
+    with pytest.raises(UserError, match=r"remove '<<\[' is no regular expression"):
         WorkedSolution(remove="<<[")
