@@ -92,6 +92,7 @@ class FlowCLI(LightningCLI):
         run = place(verb, config)
         require_served(verb, config)
         if config.get("ckpt_path") is not None:
+            _require_takes_checkpoint(module)
             config.ckpt_path = str(checkpoint_of(config.ckpt_path, run))
         require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
 
@@ -141,6 +142,13 @@ def _limit_validation(verb: str, module: type[LightningModule], trainer: Namespa
             trainer.limit_val_batches = 0
         if verb == "validate" and trainer.limit_val_batches == 0:  # as in the config that a `fit` has saved
             trainer.limit_val_batches = 1.0
+
+
+def _require_takes_checkpoint(module: type[LightningModule]) -> None:
+    from flowdpo_pl.modules.evaluation_module import NO_CHECKPOINT, EvaluationModule
+
+    if issubclass(module, EvaluationModule):
+        raise UserError(NO_CHECKPOINT)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,11 @@ from flowdpo_pl.results.judged_answers import JudgedAnswers
 from flowdpo_pl.types import Problem
 from flowdpo_pl.verify.verifier import MathVerifier
 
+NO_CHECKPOINT = (
+    "EvaluationModule takes adapters, not a checkpoint: leave --ckpt_path out and set "
+    "model.team.start.adapters, by agent, to the run's folders such as adapters/last/AGENT."
+)
+
 
 class EvaluationModule(AdapterModule):
     """Plays main chains only. `test` judges `samples` answers a problem; `predict` tries until one is right.
@@ -158,11 +163,7 @@ class EvaluationModule(AdapterModule):
             self.results = JudgedAnswers(self._samples)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        writer = self.team.flow.writer
-        raise UserError(
-            "EvaluationModule takes adapters, not a checkpoint: leave --ckpt_path out and set "
-            f"model.team.start.adapters, by agent, to the run's folders such as adapters/last/{writer}."
-        )
+        raise UserError(NO_CHECKPOINT)
 
     def on_test_start(self) -> None:
         self._tell_outlook()

@@ -31,6 +31,9 @@ def place(verb: str, config: Namespace) -> Path | None:
 
     The run's folder is that of the first logger that has one. Other verbs write into a folder of their name
     below it. None where the logger will number its folders itself.
+
+    Raises:
+        UserError: two loggers write the same file.
     """
     trainer = config.trainer
     if trainer.logger in (None, True):
@@ -51,10 +54,24 @@ def place(verb: str, config: Namespace) -> Path | None:
             own.version = str(Path(_version(own), verb))
         if not with_folder:
             trainer.default_root_dir = str(run / verb if run is not None else Path(saved_in, verb))
+    _require_apart([logger for logger in loggers if logger.class_path in _WITH_FOLDER])
     for part in (config.model, config.data):
         if "init_args" in part:  # a class of someone's own may take none
             part.init_args = _filled(part.init_args, "{save_dir}", saved_in)
     return run
+
+
+def _require_apart(loggers: list[Namespace]) -> None:
+    """
+    Raises:
+        UserError: two loggers of a kind would write the same file.
+    """
+    places = [(logger.class_path, _folder_of(logger.init_args)) for logger in loggers]
+    for kind, folder in places:
+        if folder is not None and places.count((kind, folder)) > 1:
+            raise UserError(
+                f"trainer.logger names two of {kind} that write into {folder}: leave one of them."
+            )
 
 
 def _arguments(loggers: list[Namespace]) -> list[Namespace]:

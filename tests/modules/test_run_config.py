@@ -125,7 +125,7 @@ def test_a_development_run_writes_nothing(tmp_path: Path) -> None:
         [
             "--trainer.logger+=CSVLogger",
             "--trainer.logger.save_dir={folder}",
-            "--trainer.logger.name=quickstart",
+            "--trainer.logger.name=second",
         ],
     ],
     ids=["the default", "none", "a version", "lightning's", "two"],

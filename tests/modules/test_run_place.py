@@ -56,6 +56,12 @@ def test_other_verbs_write_below_it_whatever_the_loggers(version: str | int) -> 
     assert versions == [f"{part.lstrip('/')}/validate".lstrip("/")] * 2
 
 
+def test_two_loggers_of_one_file_are_refused() -> None:
+    twice = [logger(save_dir="s", name="a", version=""), logger(CSV, save_dir="s", name="a", version="")]
+    with pytest.raises(UserError, match="that write into s/a"):
+        placed("fit", twice)
+
+
 def test_loggers_that_number_their_folders_get_a_verb_s_own() -> None:
     assert placed("fit", logger(TENSORBOARD, save_dir="s", name="a", version=None))[:2] == (None, [None])
     assert placed("test", logger(TENSORBOARD, save_dir="s", name="a", version=None))[1] == ["test"]
