@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,11 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from flowdpo_pl.distributed import summed
-from flowdpo_pl.errors import LIMIT, UserError, require_within
+from flowdpo_pl.errors import LIMIT, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
+from flowdpo_pl.learn.update_steps import update_steps
+from flowdpo_pl.learn.who_learns import learners, learning_by_agent
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.fixed_accuracy import FixedAccuracy
 from flowdpo_pl.measure.memory import peak_memory_bytes
@@ -26,7 +25,7 @@ from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import Limits, require_data_s_end, stopped_by_trainer
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
+from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, require_alternatives
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
@@ -76,16 +75,13 @@ class FlowDPOModule(AdapterModule):
             window: problems in the windowed accuracy.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
-        agents = team.flow.agents
-        team.flow.require_known("model.agent_learning", agent_learning or {})
-        team.flow.require_known("model.frozen", frozen)
-        if set(frozen) == set(agents):
-            raise UserError(f"model.frozen names all of {list(agents)}: leave one agent to learn.")
+        by_agent = learning_by_agent(team.flow, learning, agent_learning or {})
+        learns = learners(team.flow, frozen)
         require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
         limits = Limits(max_problems, max_generated_tokens)
         super().__init__(team, seed)
-        self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in agents}
-        self.learners = tuple(agent for agent in agents if agent not in frozen)
+        self.learning = by_agent
+        self.learners = learns
         """The agents that learn."""
         self.pairs_per_update = pairs_per_update
         self.sampling = sampling
@@ -188,12 +184,8 @@ class FlowDPOModule(AdapterModule):
     # What Lightning asks for.
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and self.sampling.temperature == 0:
-            raise UserError(
-                "model.sampling.temperature is 0, where no move has an alternative and nothing is learnt: "
-                "give `fit` more than 0."
-            )
         if stage == "fit":
+            require_alternatives(self.sampling.temperature)
             require_data_s_end(self.trainer)
 
     def on_train_start(self) -> None:
@@ -215,25 +207,15 @@ class FlowDPOModule(AdapterModule):
 
     def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         given = self._given("train")
-        number = given.data.pass_number if given.data is not None else 1
         self.at_boundary = True
-        play = self._rollouts_of(number).play(batch, self.exploration)
+        play = self._rollouts_of(given.pass_number).play(batch, self.exploration)
         self.at_boundary = False
         self.trees = play.trees
-        played = self._train.add(play, self.players, given.unreadable_gold_rate, number)
+        played = self._train.add(play, self.players, given.unreadable_gold_rate, given.pass_number)
         self._generated_tokens += int(played.generated_tokens)
         pairs = mine(play.trees)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
-        values = replace(
-            played,
-            learning={f"{agent}/{name}": learnt[agent][name] for agent in learnt for name in learnt[agent]},
-            seconds={
-                "seconds/play": play.seconds,
-                "seconds/score": sum(numbers["score_seconds"] for numbers in learnt.values()),
-                "seconds/update": sum(numbers["update_seconds"] for numbers in learnt.values()),
-            },
-            peak_memory_bytes=peak_memory_bytes(self.device),
-        ).flat()
+        values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
         if given.data is not None:
             given.data.mark_consumed(list(batch))
         if self._limit_reached:
@@ -282,11 +264,8 @@ class FlowDPOModule(AdapterModule):
         """Update one agent from its pairs, in one optimizer step or in several of `pairs_per_update`."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        everywhere = int(summed([len(pairs)], self.device)[0])
-        steps = max(1, math.ceil(everywhere / self.pairs_per_update)) if self.pairs_per_update else 1
         learnt = []
-        for step in range(steps):
-            part = pairs[len(pairs) * step // steps : len(pairs) * (step + 1) // steps]
+        for part in update_steps(pairs, self.pairs_per_update, self.device):
             learnt.append(self.learner.learn(agent, part, self.learning[agent], optimizer, self._updates))
             self._updates += 1
             if learnt[-1].set_aside:

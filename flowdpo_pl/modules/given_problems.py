@@ -35,6 +35,11 @@ class GivenProblems:
         return batches * self.data.batch_size
 
     @property
+    def pass_number(self) -> int:
+        """The pass, from 1, of the training batch that is to be consumed next."""
+        return self.data.pass_number if self.data is not None else 1
+
+    @property
     def ended(self) -> bool:
         """Whether all were given, and learnt from where they are to be; loaders alone have always ended."""
         return self.data is None or self.data.ended(self.source)
