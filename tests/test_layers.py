@@ -196,10 +196,15 @@ def test_callbacks_know_types_and_lightning_only(module: str) -> None:
     assert {found.name.split(".")[0] for found in imports(module) if found.at_start} <= allowed
 
 
+def room_of_callbacks(module: str) -> str:
+    """The folder of `callbacks` that a module is in or stands for; of one beside them, its own name."""
+    return module.removeprefix("callbacks").lstrip(".").partition(".")[0]
+
+
 @pytest.mark.parametrize("module", [name for name in CALLBACKS if name.count(".") == 2])
 def test_a_room_of_callbacks_imports_only_those_before_it(module: str) -> None:
-    before = ROOMS_OF_CALLBACKS[: ROOMS_OF_CALLBACKS.index(module.split(".")[1]) + 1]
-    assert {name.split(".")[1] for name in own_imports(module) & CALLBACKS.keys()} <= set(before)
+    before = ROOMS_OF_CALLBACKS[: ROOMS_OF_CALLBACKS.index(room_of_callbacks(module)) + 1]
+    assert {room_of_callbacks(name) for name in own_imports(module) & CALLBACKS.keys()} <= set(before)
 
 
 @pytest.mark.parametrize("number", range(len(ROOMS_OF_CALLBACKS)))
@@ -212,10 +217,8 @@ def test_a_room_of_callbacks_says_what_it_may_import(number: int) -> None:
 def test_beside_the_rooms_are_only_callbacks_that_a_config_names() -> None:
     exported = importlib.import_module("callbacks")
     homes = {getattr(exported, name).__module__ for name in exported.__all__}
-    inner = {
-        name for name in CALLBACKS if name.split(".")[1:2] not in [[room] for room in ROOMS_OF_CALLBACKS]
-    }
-    assert inner == {"callbacks", *homes}
+    beside = {name for name in CALLBACKS if room_of_callbacks(name) not in ROOMS_OF_CALLBACKS}
+    assert beside == {"callbacks", *homes}
 
 
 @pytest.mark.parametrize("module", OURS)
