@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callbacks.batch_log import append_lines, cut_to
-from callbacks.batch_values import BatchValues, pairs_by_agent
-from callbacks.pace import Pace
-from callbacks.play_callback import PlayCallback
-from callbacks.watched_modules import PlayedModule
+from callbacks.files.batch_log import append_lines, cut_to
+from callbacks.watching.batch_values import BatchValues, pairs_by_agent
+from callbacks.watching.pace import Pace
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.results.curves import CURVES, draw_curves, read_curve
 
 _ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))

@@ -11,10 +11,10 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.batch_values import BatchValues
-from callbacks.pace import Pace
-from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
-from callbacks.watched_modules import TrainedModule, played
+from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.pace import Pace
+from callbacks.watching.watched_modules import TrainedModule, played
 from flowdpo_pl.errors import LIMIT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file, whole_folder
 

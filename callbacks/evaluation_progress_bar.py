@@ -6,10 +6,10 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.pace import Pace
-from callbacks.progress_line import ProgressLine
-from callbacks.speed import Speed, amount
-from callbacks.watched_modules import evaluated
+from callbacks.screen.progress_line import ProgressLine
+from callbacks.screen.speed import Speed, amount
+from callbacks.watching.pace import Pace
+from callbacks.watching.watched_modules import evaluated
 
 
 class EvaluationProgressBar(ProgressLine):

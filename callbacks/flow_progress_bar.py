@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from callbacks.batch_values import BatchValues, pairs_by_agent, tokens_per_second
-from callbacks.pace import Pace
-from callbacks.play_callback import PlayCallback
-from callbacks.progress_line import ProgressLine
-from callbacks.watched_modules import PlayedModule
+from callbacks.screen.progress_line import ProgressLine
+from callbacks.watching.batch_values import BatchValues, pairs_by_agent, tokens_per_second
+from callbacks.watching.pace import Pace
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 
 
 class FlowProgressBar(PlayCallback, ProgressLine):

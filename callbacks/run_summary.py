@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from callbacks import fit_report, validate_report
-from callbacks.batch_values import BatchValues
-from callbacks.play_callback import PlayCallback
-from callbacks.products import print_products, quoted
-from callbacks.summary_file import ending, print_rows, training_facts, unknown_as_null, write_summary
-from callbacks.watched_modules import PlayedModule
+from callbacks.screen.products import print_products, quoted
+from callbacks.screen.table import print_rows
+from callbacks.summary import fit_report, validate_report
+from callbacks.summary.summary_file import ending, training_facts, unknown_as_null, write_summary
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.results.run_numbers import RunNumbers
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from callbacks.batch_values import BatchValues
-from callbacks.pace import Pace
-from callbacks.play_callback import PlayCallback
-from callbacks.watched_modules import PlayedModule
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.pace import Pace
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.errors import COUNT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.types import Move, RolloutTree

@@ -7,9 +7,9 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.pace import Pace
-from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
-from callbacks.watched_modules import TrainedModule, taught
+from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.watching.pace import Pace
+from callbacks.watching.watched_modules import TrainedModule, taught
 from flowdpo_pl.results.atomic_writes import whole_folder
 
 

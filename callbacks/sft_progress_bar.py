@@ -6,9 +6,9 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.pace import Pace
-from callbacks.progress_line import ProgressLine
-from callbacks.watched_modules import taught
+from callbacks.screen.progress_line import ProgressLine
+from callbacks.watching.pace import Pace
+from callbacks.watching.watched_modules import taught
 
 
 class SFTProgressBar(ProgressLine):

@@ -8,10 +8,11 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.play_callback import keeps_files, run_folder
-from callbacks.products import print_products, quoted
-from callbacks.summary_file import ending, print_rows, training_facts, unknown_as_null, write_summary
-from callbacks.watched_modules import CountedData, taught
+from callbacks.screen.products import print_products, quoted
+from callbacks.screen.table import print_rows
+from callbacks.summary.summary_file import ending, training_facts, unknown_as_null, write_summary
+from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.watched_modules import CountedData, taught
 
 PRODUCTS = ("adapter", "summary.json", "metrics.csv", "checkpoints/last.ckpt")
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")

@@ -7,10 +7,12 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.batch_log import append_lines
-from callbacks.evaluation_log import EvaluationLog
-from callbacks.products import print_products, quoted
-from callbacks.summary_file import ending, print_rows, unjudged, versions, write_summary
+from callbacks.files.batch_log import append_lines
+from callbacks.files.evaluation_log import EvaluationLog
+from callbacks.screen.products import print_products, quoted
+from callbacks.screen.table import print_rows
+from callbacks.summary.shares import unjudged
+from callbacks.summary.summary_file import ending, versions, write_summary
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.traces import read_traces, to_line, write_parquet

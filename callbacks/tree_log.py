@@ -6,10 +6,10 @@ import json
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.batch_log import append_lines, cut_to
-from callbacks.batch_values import BatchValues
-from callbacks.play_callback import PlayCallback
-from callbacks.watched_modules import PlayedModule
+from callbacks.files.batch_log import append_lines, cut_to
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.results.tree_io import tree_to_dict
 
 

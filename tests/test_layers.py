@@ -36,6 +36,8 @@ ORDER = (
 before it."""
 FOR_CALLBACKS = {"types", "errors", "visible", "results"}
 """What `callbacks` may import of `flowdpo_pl`."""
+ROOMS_OF_CALLBACKS = ("watching", "files", "screen", "summary")
+"""Folders of `callbacks`, in the order of imports; the callbacks themselves come after them."""
 WITH_LIGHTNING = {"modules", "cli"}
 HEAVY = {
     *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
@@ -194,6 +196,31 @@ def test_callbacks_know_types_and_lightning_only(module: str) -> None:
     assert {found.name.split(".")[0] for found in imports(module) if found.at_start} <= allowed
 
 
+def room_of_callbacks(module: str) -> str:
+    """The folder of `callbacks` that a module is in or stands for; of one beside them, its own name."""
+    return module.removeprefix("callbacks").lstrip(".").partition(".")[0]
+
+
+@pytest.mark.parametrize("module", [name for name in CALLBACKS if name.count(".") == 2])
+def test_a_room_of_callbacks_imports_only_those_before_it(module: str) -> None:
+    before = ROOMS_OF_CALLBACKS[: ROOMS_OF_CALLBACKS.index(room_of_callbacks(module)) + 1]
+    assert {room_of_callbacks(name) for name in own_imports(module) & CALLBACKS.keys()} <= set(before)
+
+
+@pytest.mark.parametrize("number", range(len(ROOMS_OF_CALLBACKS)))
+def test_a_room_of_callbacks_says_what_it_may_import(number: int) -> None:
+    source = CALLBACKS[f"callbacks.{ROOMS_OF_CALLBACKS[number]}"].read_text(encoding="utf-8")
+    before = ", ".join(ROOMS_OF_CALLBACKS[:number]) or "nothing else of `callbacks`"
+    assert (ast.get_docstring(ast.parse(source)) or "").endswith(f"\n\nMay import: {before}.")
+
+
+def test_beside_the_rooms_are_only_callbacks_that_a_config_names() -> None:
+    exported = importlib.import_module("callbacks")
+    homes = {getattr(exported, name).__module__ for name in exported.__all__}
+    beside = {name for name in CALLBACKS if room_of_callbacks(name) not in ROOMS_OF_CALLBACKS}
+    assert beside == {"callbacks", *homes}
+
+
 @pytest.mark.parametrize("module", OURS)
 def test_heavy_libraries_are_imported_where_they_are_needed(module: str) -> None:
     """`--help` imports these files."""
@@ -250,11 +277,11 @@ def also_tested(docstring: str) -> set[str]:
 
 
 def test_the_sentence_on_further_tests_is_read_whole() -> None:
-    sentence = "Also tests `data.cursor`: it resumes; and\n`data.rows` and `callbacks.pace`."
+    sentence = "Also tests `data.cursor`: it resumes; and\n`data.rows` and `callbacks.watching.pace`."
     assert also_tested(f"Rows.\n\n{sentence} Not `data.gold`.") == {
         "data.cursor",
         "data.rows",
-        "callbacks.pace",
+        "callbacks.watching.pace",
     }
 
 

@@ -73,6 +73,17 @@ def test_the_readme_maps_every_module_below_its_folder() -> None:
             assert set(inner) <= set(words) and words, f"name {path} in the README's map"
 
 
+def test_the_readme_maps_every_file_in_the_rooms_of_callbacks() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = readme.partition("\ncallbacks/ ")[2].partition("\nconfigs/ ")[0]
+    lines = dict(re.findall(r"^  (\w+)/ (.*(?:\n {4}.*)*)", told, re.MULTILINE))
+    rooms = {path.parent.name for path in (ROOT / "callbacks").glob("*/*.py")}
+    assert lines.keys() == rooms
+    for room, line in lines.items():
+        files = {path.stem for path in (ROOT / "callbacks" / room).glob("*.py")} - {"__init__"}
+        assert files <= set(re.findall(r"\w+", line)), f"name them in the README's map of callbacks/{room}"
+
+
 def test_no_tracked_file_names_a_place_on_one_machine() -> None:
     home = re.compile(rb"(?<![\w./~-])/(?:home|root|Users|mnt|work)/\w")
     registry = re.compile(rb"--(?:extra-)?index-url|https?://\S*/simple\b")

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.modules.adapter_module import AdapterModule
-from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import outlook
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.main_chains import MainChains
@@ -92,29 +92,26 @@ class EvaluationModule(AdapterModule):
     @property
     def problems_expected(self) -> int | None:
         """At most so many will come; None if nobody knows."""
-        in_data = self._data.problems_expected(self._verb) if self._data is not None else None
-        limits = [in_data, *self._trainer_limit.values()]
-        return min((limit for limit in limits if limit is not None), default=None)
+        return fewest(self._given.expected, *self._trainer_limit.values())
 
     @property
     def ended_by(self) -> str:
         """What has ended the verb: a setting's name, or `data`."""
         if isinstance(self.results, CollectedTraces) and self.results.out_of_tokens:
             return "max_generated_tokens"
-        if self._data is None or self._data.ended(self._verb):
+        if self._given.ended:
             return "data"
         return f"limit_{self._verb}_batches"
 
     @property
     def _trainer_limit(self) -> dict[str, int]:
         """Problems in as many batches as the trainer takes at most, by the setting's key."""
-        batches = getattr(self.trainer, f"limit_{self._verb}_batches")
-        if self._data is None or not isinstance(batches, int):
-            return {}
-        return {f"trainer.limit_{self._verb}_batches": batches * self._data.batch_size}
+        setting = f"limit_{self._verb}_batches"
+        problems = self._given.within(getattr(self.trainer, setting))
+        return {} if problems is None else {f"trainer.{setting}": problems}
 
     def _tell_outlook(self) -> None:
-        in_data = self._data.problems_expected(self._verb) if self._data is not None else None
+        in_data = self._given.expected
         counts_tokens = self._verb == "predict" and self._max_generated_tokens is not None
         others = ["model.max_generated_tokens"] if counts_tokens else []
         source = f"data.{self._verb}"
@@ -132,8 +129,8 @@ class EvaluationModule(AdapterModule):
         """The result so far as plain values: what the callbacks write to `summary.json`."""
         return {
             **self.results.summary(),
-            "skipped": dict(self._data.skipped) if self._data is not None else {},
-            "unreadable_gold_rate": self._unreadable_gold_rate,
+            "skipped": dict(self._given.data.skipped) if self._given.data is not None else {},
+            "unreadable_gold_rate": self._given.unreadable_gold_rate,
             "generated_tokens": self.results.generated_tokens,
             "seconds": self.results.seconds,
             "ended_by": self.ended_by,
@@ -178,38 +175,31 @@ class EvaluationModule(AdapterModule):
     # The hooks of callbacks come before those of the module: what is answered is on disk by then.
 
     def on_test_batch_end(self, *_: Any) -> None:
-        self.results.first_chunk.require_judged(self._chunk_size)
+        self._require_judged()
 
     def on_test_epoch_end(self) -> None:
         assert isinstance(self.results, JudgedAnswers)
-        measured = {**self.results.measured(), "unreadable_gold_rate": self._unreadable_gold_rate}
+        measured = {**self.results.measured(), "unreadable_gold_rate": self._given.unreadable_gold_rate}
         self.log_dict({f"test/{name}": value for name, value in measured.items()})
-        self.results.first_chunk.require_judged(self._chunk_size, ended=True)
+        self._require_judged(ended=True)
 
     def predict_step(self, batch: Sequence[Problem], batch_idx: int) -> list[str]:
         """Ids of the problems that have a trace now (Lightning takes no frozen dataclasses)."""
         return self.results.step(batch, self.chains)
 
     def on_predict_batch_end(self, *_: Any) -> None:
-        self.results.first_chunk.require_judged(self._chunk_size)
+        self._require_judged()
 
     def on_predict_epoch_end(self) -> None:
         assert isinstance(self.results, CollectedTraces)
-        shares = {**self.results.judging(), "unreadable_gold_rate": self._unreadable_gold_rate}
+        shares = {**self.results.judging(), "unreadable_gold_rate": self._given.unreadable_gold_rate}
         if any(value > 0 for value in shares.values()):
             rank_zero_info(f"predict: {', '.join(f'{name} {value:.3g}' for name, value in shares.items())}")
-        self.results.first_chunk.require_judged(self._chunk_size, ended=True)
+        self._require_judged(ended=True)
+
+    def _require_judged(self, ended: bool = False) -> None:
+        self.results.first_chunk.require_judged(self._given.first_chunk(otherwise=160), ended)
 
     @property
-    def _chunk_size(self) -> int:
-        """Problems after which it is looked at how many answers could be judged."""
-        return self._data.chunk_size if self._data is not None else 160
-
-    @property
-    def _unreadable_gold_rate(self) -> float:
-        return self._data.unreadable_gold_rate(self._verb) if self._data is not None else float("nan")
-
-    @property
-    def _data(self) -> PromptDataModule | None:
-        data = getattr(self.trainer, "datamodule", None)
-        return data if isinstance(data, PromptDataModule) else None
+    def _given(self) -> GivenProblems:
+        return GivenProblems.of(self.trainer, self._verb)

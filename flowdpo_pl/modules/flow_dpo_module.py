@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +12,24 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from flowdpo_pl.data.questions import question_key
-from flowdpo_pl.distributed import gathered, interleaved, summed
-from flowdpo_pl.errors import LIMIT, UserError, require_within
+from flowdpo_pl.errors import LIMIT, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
-from flowdpo_pl.measure.chooser_confusion import ChooserConfusion, chooser_rates
-from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
+from flowdpo_pl.learn.update_steps import update_steps
+from flowdpo_pl.learn.who_learns import learners, learning_by_agent
+from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.fixed_accuracy import FixedAccuracy
-from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
-from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.modules.adapter_module import AdapterModule
-from flowdpo_pl.modules.prompt_data_module import PromptDataModule
-from flowdpo_pl.modules.run_length import has_timer, outlook, require_data_s_end, stopped_by_trainer
+from flowdpo_pl.modules.given_problems import GivenProblems, fewest
+from flowdpo_pl.modules.run_length import Limits, require_data_s_end, stopped_by_trainer
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
-from flowdpo_pl.play.rollouts import Play, Rollouts
+from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, require_alternatives
+from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.play.team import Team
-from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
+from flowdpo_pl.results.stream_numbers import StreamNumbers
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
 from flowdpo_pl.visible import visible_line
@@ -81,82 +75,63 @@ class FlowDPOModule(AdapterModule):
             window: problems in the windowed accuracy.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
-        agents = team.flow.agents
-        team.flow.require_known("model.agent_learning", agent_learning or {})
-        team.flow.require_known("model.frozen", frozen)
-        if set(frozen) == set(agents):
-            raise UserError(f"model.frozen names all of {list(agents)}: leave one agent to learn.")
+        by_agent = learning_by_agent(team.flow, learning, agent_learning or {})
+        learns = learners(team.flow, frozen)
         require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
-        require_within(LIMIT, {"model.max_problems": max_problems})
-        require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
+        limits = Limits(max_problems, max_generated_tokens)
         super().__init__(team, seed)
-        self.learning: dict[Agent, Learning] = {a: (agent_learning or {}).get(a, learning) for a in agents}
-        self.learners = tuple(agent for agent in agents if agent not in frozen)
+        self.learning = by_agent
+        self.learners = learns
         """The agents that learn."""
         self.pairs_per_update = pairs_per_update
         self.sampling = sampling
         self.exploration = exploration
         self.verifier = verifier or MathVerifier()
-        self._max_problems = max_problems
-        self.max_generated_tokens = max_generated_tokens
+        self._limits = limits
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
         self.accuracy = ProgressiveAccuracy(window)
         self.validation_accuracy = FixedAccuracy(window)
         self.chooser_confusion = ChooserConfusion()
-        self._seen = {"train": 0, "validation": 0}
-        self._first_chunk = {"train": FirstChunk(), "validation": FirstChunk()}
-        self._judging = Counter[str]()  # of the running validation, like the next
-        self._choices: dict[str, float] = {}
+        self._train = StreamNumbers(self.accuracy, self.chooser_confusion, self.verifier)
+        self._validation = StreamNumbers(self.validation_accuracy, self.chooser_confusion, self.verifier)
         self._generated_tokens = 0
         self._updates = 0
 
     @property
     def problems_seen(self) -> int:
         """Position in the stream of the running verb, over all ranks."""
-        return self._seen[self._source]
+        return (self._validation if self._validating else self._train).seen
 
     @property
     def position(self) -> int:
         """Problems learnt from."""
-        return self._seen["train"]
+        return self._train.seen
 
     @property
     def problems_expected(self) -> int | None:
         """Position at which the running verb ends at the latest; None if nobody knows."""
-        in_data = self._data.problems_expected(self._source) if self._data is not None else None
-        limits = [in_data, self._most_validated if self._validating else self._max_problems]
-        return min((limit for limit in limits if limit is not None), default=None)
-
-    @property
-    def _most_validated(self) -> int | None:
-        """Problems in as many batches as the trainer validates on at most."""
-        batches, data = self.trainer.limit_val_batches, self._data
-        return batches * data.batch_size if data is not None and isinstance(batches, int) else None
+        if self._validating:
+            given = self._given("validation")
+            return fewest(given.expected, given.within(self.trainer.limit_val_batches))
+        return fewest(self._given("train").expected, self._limits.max_problems)
 
     @property
     def ended_by(self) -> str:
         """What has ended the running verb: a setting's name, or `data`."""
-        reached = [] if self._validating else [name for name, spent, most in self._limits if spent >= most]
-        if reached:
-            return reached[0]
-        if self._data is None or self._data.ended(self._source):
-            return "data"
-        return "limit_val_batches" if self._validating else stopped_by_trainer(self.trainer)
+        if self._validating:
+            return "data" if self._given("validation").ended else "limit_val_batches"
+        if reached := self._limit_reached:
+            return reached
+        return "data" if self._given("train").ended else stopped_by_trainer(self.trainer)
 
     @property
-    def _limits(self) -> list[tuple[str, int, int]]:
-        """The module's own limits of a training, each with what is spent of it."""
-        limits = (
-            ("max_problems", self._seen["train"], self._max_problems),
-            ("max_generated_tokens", self._generated_tokens, self.max_generated_tokens),
-        )
-        return [(name, spent, most) for name, spent, most in limits if most is not None]
+    def _limit_reached(self) -> str | None:
+        """The module's own limit that has ended training, if one has."""
+        return self._limits.reached(self._train.seen, self._generated_tokens)
 
-    @property
-    def _source(self) -> str:
-        """What the running verb plays."""
-        return "validation" if self._validating else "train"
+    def _given(self, source: str) -> GivenProblems:
+        return GivenProblems.of(self._trainer, source)
 
     @property
     def _validating(self) -> bool:
@@ -188,7 +163,7 @@ class FlowDPOModule(AdapterModule):
 
     def saved(self) -> dict[str, Any]:
         return {
-            "problems_seen": self._seen["train"],
+            "problems_seen": self._train.seen,
             "generated_tokens": self._generated_tokens,
             "updates": self._updates,
             "accuracy": self.accuracy.state_dict(),
@@ -200,7 +175,7 @@ class FlowDPOModule(AdapterModule):
         if not self._validating:  # which may judge as it likes
             then, now = ({"model.verifier": judge} for judge in (saved["verifier"], self.verifier.identity()))
             require_same("the checkpoint", then, now, MEND_CHECKPOINT)
-        self._seen["train"] = saved["problems_seen"]
+        self._train.seen = saved["problems_seen"]
         self._generated_tokens = saved["generated_tokens"]
         self._updates = saved["updates"]
         self.accuracy.load_state_dict(saved["accuracy"])
@@ -209,25 +184,16 @@ class FlowDPOModule(AdapterModule):
     # What Lightning asks for.
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and self.sampling.temperature == 0:
-            raise UserError(
-                "model.sampling.temperature is 0, where no move has an alternative and nothing is learnt: "
-                "give `fit` more than 0."
-            )
         if stage == "fit":
+            require_alternatives(self.sampling.temperature)
             require_data_s_end(self.trainer)
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        if self._data is None:
-            return
-        limits = {} if self._max_problems is None else {"model.max_problems": self._max_problems}
-        tokens = [] if self.max_generated_tokens is None else ["model.max_generated_tokens"]
-        time = ["trainer.max_time"] if has_timer(self.trainer) else []
-        passes = f"{self._data.passes} passes over " if self._data.passes > 1 else ""
-        in_data = self._data.problems_expected("train")
-        seen = self._seen["train"]
-        rank_zero_info(outlook("fit", seen, f"{passes}data.train", in_data, limits, [*tokens, *time]))
+        given = self._given("train")
+        if given.data is not None:
+            seen, passes = self._train.seen, given.data.passes
+            rank_zero_info(self._limits.outlook(self.trainer, seen, passes, given.expected))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(
@@ -237,35 +203,22 @@ class FlowDPOModule(AdapterModule):
 
     def on_train_batch_start(self, batch: Sequence[Problem], batch_idx: int) -> int | None:
         """-1 ends the epoch: a resumed run may have seen all its problems already."""
-        return -1 if self._done else None
-
-    @property
-    def _done(self) -> bool:
-        """Whether training has had its problems or its tokens."""
-        return any(spent >= most for _, spent, most in self._limits)
+        return -1 if self._limit_reached else None
 
     def training_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
-        number = self._data.pass_number if self._data is not None else 1
+        given = self._given("train")
         self.at_boundary = True
-        play = self._rollouts_of(number).play(batch, self.exploration)
+        play = self._rollouts_of(given.pass_number).play(batch, self.exploration)
         self.at_boundary = False
-        played = self._played(play, self.accuracy, "train", number)
+        self.trees = play.trees
+        played = self._train.add(play, self.players, given.unreadable_gold_rate, given.pass_number)
         self._generated_tokens += int(played.generated_tokens)
         pairs = mine(play.trees)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
-        values = replace(
-            played,
-            learning={f"{agent}/{name}": learnt[agent][name] for agent in learnt for name in learnt[agent]},
-            seconds={
-                "seconds/play": play.seconds,
-                "seconds/score": sum(numbers["score_seconds"] for numbers in learnt.values()),
-                "seconds/update": sum(numbers["update_seconds"] for numbers in learnt.values()),
-            },
-            peak_memory_bytes=peak_memory_bytes(self.device),
-        ).flat()
-        if self._data is not None:
-            self._data.mark_consumed(list(batch))
-        if self._done:
+        values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
+        if given.data is not None:
+            given.data.mark_consumed(list(batch))
+        if self._limit_reached:
             self.trainer.should_stop = True
         self.log_dict(values, logger=False, batch_size=max(1, len(batch)))
         self.log_row(values)
@@ -274,103 +227,36 @@ class FlowDPOModule(AdapterModule):
     # The hooks of callbacks come before those of the module: what is played is on disk by then.
 
     def on_train_batch_end(self, *_: Any) -> None:
-        self._first_chunk["train"].require_judged(self._chunk_size)
+        self._require_judged(self._train, "train")
 
     def on_train_epoch_end(self) -> None:
-        self._first_chunk["train"].require_judged(self._chunk_size, ended=True)
+        self._require_judged(self._train, "train", ended=True)
         self.trainer.should_stop = True  # no problem is seen twice: the stream is the whole run
 
     def on_validation_epoch_start(self) -> None:
-        self._seen["validation"] = 0
-        self._first_chunk["validation"] = FirstChunk()
-        self._judging.clear()
-        self._choices.clear()
-        self.validation_accuracy.reset()
+        self._validation.restart()
 
     def validation_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch)
-        return self._played(play, self.validation_accuracy, "validation").flat()
+        self.trees = play.trees
+        golds = self._given("validation").unreadable_gold_rate
+        return self._validation.add(play, self.players, golds).flat()
 
     def on_validation_batch_end(self, *_: Any) -> None:
-        self._first_chunk["validation"].require_judged(self._chunk_size)
+        self._require_judged(self._validation, "validation")
 
     def on_validation_epoch_end(self) -> None:
         accuracy = self.validation_accuracy.compute()
         measured = {name: float(accuracy[name]) for name in ("problems", "accuracy", "low", "high")}
-        if self._choices:
-            measured |= self._choices | chooser_rates(self._choices)
-        if self._judging:
-            measured |= self._unjudged(self._judging, "validation")
+        measured |= self._validation.over_all(self._given("validation").unreadable_gold_rate)
         self.log_dict({f"validation/{name}": value for name, value in measured.items()})
-        self._first_chunk["validation"].require_judged(self._chunk_size, ended=True)
+        self._require_judged(self._validation, "validation", ended=True)
 
     # The parts of a step.
 
-    @property
-    def _data(self) -> PromptDataModule | None:
-        data = getattr(self._trainer, "datamodule", None)
-        return data if isinstance(data, PromptDataModule) else None
-
-    @property
-    def _chunk_size(self) -> int:
-        """Problems after which it is looked at how many answers could be judged."""
-        return self._data.chunk_size if self._data is not None else self.accuracy.window
-
-    def _unjudged(self, judging: Mapping[str, int], stream: str) -> dict[str, float]:
-        """The shares of answers without a verdict, and of problems without a gold answer."""
-        golds = self._data.unreadable_gold_rate(stream) if self._data is not None else float("nan")
-        return {**judging_rates(**judging), "unreadable_gold_rate": golds}
-
-    def _played(
-        self, play: Play, accuracy: ProgressiveAccuracy, stream: str, number: int = 1
-    ) -> BatchNumbers:
-        """Count a play; the batch's numbers as far as playing goes, and the running accuracy.
-
-        The running accuracy is of problems that no update has seen: of pass 1, whatever the `number`.
-        """
-        self.trees = play.trees
-        outcomes = interleaved(gathered([tree.main.correct for tree in play.trees]))
-        seeds = interleaved(gathered([_seed(tree.problem) for tree in play.trees]))
-        groups = torch.tensor([seeds.index(seed) for seed in seeds])
-        if number == 1:
-            accuracy.update(torch.tensor(outcomes), groups)
-        self._seen[stream] += len(outcomes)
-        judge, text_of = partial(partial_answer, self.verifier), self.players.prompts.text
-        closes = self.team.flow.closes
-        questions = [chooser_questions(tree, closes, judge, text_of) for tree in play.trees]
-        self.chooser_confusion.reset()
-        self.chooser_confusion.update(questions)
-        judged = interleaved(gathered([judgements(tree) for tree in play.trees]))
-        answers = [answer for of_tree in judged for answer in of_tree]
-        self._first_chunk[stream].add(answers)
-        judging = judging_counts(answer.error for answer in answers)
-        self._judging.update(judging)
-        choices = {name: float(value) for name, value in self.chooser_confusion.compute().items()}
-        counted = {name: value for name, value in choices.items() if is_summed(name)}
-        for name, value in counted.items():
-            self._choices[name] = self._choices.get(name, 0.0) + value
-        statistics = tree_statistics(play.trees, self.team.flow.agents)
-        nodes = {name: value for name, value in statistics.items() if is_summed(name)}
-        totals = summed(list(nodes.values()), self.device)
-        tokens, trees = summed([play.generated_tokens, len(play.trees)], self.device)
-        return BatchNumbers(
-            accuracy={name: float(value) for name, value in accuracy.compute().items()},
-            again={} if number == 1 else {"again/accuracy": sum(outcomes) / len(outcomes)},
-            data_pass=float(number),
-            chooser=counted,
-            chooser_rates=chooser_rates(choices),
-            nodes=dict(zip(nodes, totals, strict=True)),
-            judging={name: float(number) for name, number in judging.items()},
-            unjudged=self._unjudged(judging, stream),
-            trees={name: value for name, value in statistics.items() if name not in nodes},
-            problems=trees,
-            problems_seen=float(self._seen[stream]),
-            generated_tokens=tokens,
-            generated_tokens_per_second=tokens / play.seconds if play.seconds else 0.0,
-            choice_mass=play.choice_mass,
-            seconds={"seconds/play": play.seconds, "seconds/score": 0.0, "seconds/update": 0.0},
-            peak_memory_bytes=peak_memory_bytes(self.device),
-        )
+    def _require_judged(self, numbers: StreamNumbers, source: str, ended: bool = False) -> None:
+        chunk = self._given(source).first_chunk(otherwise=self.accuracy.window)
+        numbers.first_chunk.require_judged(chunk, ended)
 
     def _learn(
         self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]
@@ -378,11 +264,8 @@ class FlowDPOModule(AdapterModule):
         """Update one agent from its pairs, in one optimizer step or in several of `pairs_per_update`."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        everywhere = int(summed([len(pairs)], self.device)[0])
-        steps = max(1, math.ceil(everywhere / self.pairs_per_update)) if self.pairs_per_update else 1
         learnt = []
-        for step in range(steps):
-            part = pairs[len(pairs) * step // steps : len(pairs) * (step + 1) // steps]
+        for part in update_steps(pairs, self.pairs_per_update, self.device):
             learnt.append(self.learner.learn(agent, part, self.learning[agent], optimizer, self._updates))
             self._updates += 1
             if learnt[-1].set_aside:
@@ -391,13 +274,8 @@ class FlowDPOModule(AdapterModule):
 
     def _set_aside(self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]) -> None:
         ids = sorted({pair.problem.id for pair in pairs}) or sorted(problem.id for problem in batch)
-        self.set_aside.append({"agent": agent, "problems_seen": self._seen["train"], "problems": ids})
+        self.set_aside.append({"agent": agent, "problems_seen": self._train.seen, "problems": ids})
         rank_zero_warn(
             f"the loss of agent '{agent}' was not finite on problems {visible_line(', '.join(ids))}: "
             "they are set aside, nothing was learnt from them and training goes on."
         )
-
-
-def _seed(problem: Problem) -> str:
-    """What the problem shares with the rewrites of its question."""
-    return question_key(problem.seed_question) if problem.seed_question else problem.id

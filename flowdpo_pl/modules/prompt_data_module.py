@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from flowdpo_pl.data.cursor import Cursor, share
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.problem_stream import ProblemStream
-from flowdpo_pl.data.rows import files_of, names_a_file
+from flowdpo_pl.data.rows import files_of
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
+from flowdpo_pl.modules.batch_loader import Batch, batch_loader
 from flowdpo_pl.modules.data_files import NamesFiles
+from flowdpo_pl.modules.sources_read import NEVER_TESTED, OWN_SOURCE, sources_read
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Problem
-
-Batch: TypeAlias = list[Problem]
-
-_OWN_SOURCE = {"fit": "train", "validate": "validation", "test": "test", "predict": "predict"}
-"""What each verb plays."""
-_NEVER_TESTED = ("train", "predict")
 
 
 @runtime_checkable
@@ -106,8 +102,8 @@ class PromptDataModule(LightningDataModule, NamesFiles):
 
     @classmethod
     def require_files(cls, verb: str, arguments: Mapping[str, Any], validates: bool) -> None:
-        given = {name: arguments.get(name) for name in _OWN_SOURCE.values()}
-        for name in _sources_read(verb, given, validates):
+        given = {name: arguments.get(name) for name in OWN_SOURCE.values()}
+        for name in sources_read(verb, given, validates):
             source = given[name]
             if source is not None:
                 files_of(source["path"], source.get("name"), source.get("split") or "train")
@@ -123,7 +119,7 @@ class PromptDataModule(LightningDataModule, NamesFiles):
             self.admits = module.admit
         names = tuple(self.sources)
         if stage is not None:
-            names = _sources_read(TrainerFn(stage).value, self.sources, self._validates)
+            names = sources_read(TrainerFn(stage).value, self.sources, self._validates)
         opened: dict[str, ProblemStream] = {}
         held_out: set[str] = set()
         if (test := self.sources["test"]) is not None and "test" in names:
@@ -131,8 +127,8 @@ class PromptDataModule(LightningDataModule, NamesFiles):
             held_out = opened["test"].questions()
         for name in names:
             if name != "test" and (source := self.sources[name]) is not None:
-                opened[name] = self._open(name, source, held_out if name in _NEVER_TESTED else None)
-        played = names if stage is None else (_OWN_SOURCE[stage], "validation" if stage == "fit" else "")
+                opened[name] = self._open(name, source, held_out if name in NEVER_TESTED else None)
+        played = names if stage is None else (OWN_SOURCE[stage], "validation" if stage == "fit" else "")
         self.streams |= {name: stream for name, stream in opened.items() if name in played}
 
     @property
@@ -199,7 +195,7 @@ class PromptDataModule(LightningDataModule, NamesFiles):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         self._check_identity()
-        return _loader(self._training_shares)
+        return batch_loader(self._training_shares)
 
     def _training_shares(self) -> Iterator[Batch]:
         """What was consumed is compared first: where that differs, it says more than a digest of all rows."""
@@ -232,7 +228,7 @@ class PromptDataModule(LightningDataModule, NamesFiles):
         return self._evaluation_loader("predict")
 
     def _evaluation_loader(self, name: str) -> DataLoader[Batch]:
-        return _loader(lambda: self._shares(name))
+        return batch_loader(lambda: self._shares(name))
 
     def _shares(self, name: str) -> Iterator[Batch]:
         self._read_whole.discard(name)
@@ -280,51 +276,3 @@ class PromptDataModule(LightningDataModule, NamesFiles):
     def _check_identity(self) -> None:
         if self._restored:
             require_same("the checkpoint", self._restored["identity"], self._identity(), MEND_CHECKPOINT)
-
-
-def _sources_read(verb: str, given: Mapping[str, Any], validates: bool) -> tuple[str, ...]:
-    """The sources that a verb opens: its own, and those that have to be kept apart from it.
-
-    Args:
-        verb: of the trainer.
-        given: the sources by name, None where there is none; those with a `path` that names a file are local.
-        validates: whether a `fit` will validate.
-
-    Raises:
-        UserError: the verb's own source is not given.
-    """
-    own = _OWN_SOURCE[verb]
-    if given[own] is None:
-        raise UserError(f"{verb} needs data.{own}: set data.{own}.path to a hub id or a file")
-    if verb == "test":
-        local = [
-            name for name in _NEVER_TESTED if given[name] is not None and names_a_file(_path(given[name]))
-        ]
-        return (own, *local)
-    validation = ("validation",) if verb == "fit" and validates else ()
-    return (own, *validation, *(("test",) if own in _NEVER_TESTED else ()))
-
-
-def _path(source: Any) -> str:
-    """Of a source, or of what a config says of it."""
-    path: str = source.path if isinstance(source, ProblemSource) else source["path"]
-    return path
-
-
-class _Batches(IterableDataset[Batch]):
-    """An iterable over batches that are already cut; each iteration asks anew."""
-
-    def __init__(self, batches: Callable[[], Iterator[Batch]]) -> None:
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self._batches()
-
-
-def _loader(batches: Callable[[], Iterator[Batch]]) -> DataLoader[Batch]:
-    # No worker processes: a read-ahead in another process could not be told what was consumed.
-    return DataLoader(_Batches(batches), batch_size=None, num_workers=0, collate_fn=_unchanged)
-
-
-def _unchanged(batch: Batch) -> Batch:
-    return batch

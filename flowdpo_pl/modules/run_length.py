@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Timer
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import LIMIT, UserError, require_within
+
+
+@dataclass(frozen=True)
+class Limits:
+    """After how much a module ends a training by itself; None: it doesn't.
+
+    Raises:
+        UserError: a limit is no positive number.
+    """
+
+    max_problems: int | None
+    max_generated_tokens: int | None
+
+    def __post_init__(self) -> None:
+        require_within(LIMIT, {"model.max_problems": self.max_problems})
+        require_within(LIMIT, {"model.max_generated_tokens": self.max_generated_tokens})
+
+    def reached(self, problems: int, generated_tokens: int) -> str | None:
+        """The setting that has ended a training which has had so much; None if none has."""
+        spent = {"max_problems": problems, "max_generated_tokens": generated_tokens}
+        limits = {name: getattr(self, name) for name in spent}
+        return next((name for name, most in limits.items() if most is not None and spent[name] >= most), None)
+
+    def outlook(self, trainer: Trainer, seen: int, passes: int, in_data: int | None) -> str:
+        """What a `fit` says of its length when it starts; see `outlook`."""
+        limits = {} if self.max_problems is None else {"model.max_problems": self.max_problems}
+        tokens = [] if self.max_generated_tokens is None else ["model.max_generated_tokens"]
+        time = ["trainer.max_time"] if has_timer(trainer) else []
+        several = f"{passes} passes over " if passes > 1 else ""
+        return outlook("fit", seen, f"{several}data.train", in_data, limits, [*tokens, *time])
 
 
 def require_data_s_end(trainer: Trainer) -> None:

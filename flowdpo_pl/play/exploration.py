@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import LIMIT, require_within
+from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.types import Problem
 
 
@@ -53,3 +53,15 @@ class WholeTrajectories(Exploration):
     """
 
     further_paths: ClassVar[int] = 1
+
+
+def require_alternatives(temperature: float) -> None:
+    """
+    Raises:
+        UserError: at this temperature of play no move has an alternative, so that `fit` would learn nothing.
+    """
+    if temperature == 0:
+        raise UserError(
+            "model.sampling.temperature is 0, where no move has an alternative and nothing is learnt: "
+            "give `fit` more than 0."
+        )

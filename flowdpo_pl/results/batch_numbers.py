@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -53,6 +53,27 @@ class BatchNumbers:
     seconds: Mapping[str, float] = _summed("seconds/*")
     """Wall clock by phase: play, score, update."""
     peak_memory_bytes: float
+
+    def with_learning(
+        self, learnt: Mapping[str, Mapping[str, float]], peak_memory_bytes: float
+    ) -> BatchNumbers:
+        """The same batch after the updates.
+
+        Args:
+            learnt: what each agent's update measured, by agent and name; `score_seconds` and
+                `update_seconds` among them.
+            peak_memory_bytes: so far.
+        """
+        return replace(
+            self,
+            learning={f"{agent}/{name}": value for agent in learnt for name, value in learnt[agent].items()},
+            seconds={
+                "seconds/play": self.seconds["seconds/play"],
+                "seconds/score": sum(numbers["score_seconds"] for numbers in learnt.values()),
+                "seconds/update": sum(numbers["update_seconds"] for numbers in learnt.values()),
+            },
+            peak_memory_bytes=peak_memory_bytes,
+        )
 
     def flat(self) -> dict[str, float]:
         """All numbers by their names in logs: what Lightning takes."""

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 
 import callbacks
-from callbacks.play_callback import PlayCallback
+from callbacks.watching.play_callback import PlayCallback
 from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import Playing, fit, trainer
 

@@ -1,5 +1,7 @@
-"""Real models are tested in tests/modules/test_evaluation_module.py. Also tests `callbacks.evaluation_log`:
-set-up, and going on from what an interrupted run has left."""
+"""Real models are tested in tests/modules/test_evaluation_module.py.
+
+Also tests `callbacks.files.evaluation_log`: set-up, and going on from what an interrupted run has left.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Also tests `callbacks.fit_report` and `callbacks.validate_report`: what the file and the table hold."""
+"""What the file and the table hold.
+
+Also tests `callbacks.summary.fit_report` and `callbacks.summary.validate_report`.
+"""
 
 import json
 import os

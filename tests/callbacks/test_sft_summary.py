@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch.utils.data import DataLoader
 
 from callbacks import SFTSummary
-from callbacks.summary_file import unknown_as_null
+from callbacks.summary.summary_file import unknown_as_null
 from tests.callbacks.playing import Stopped
 from tests.runs import trainer
 

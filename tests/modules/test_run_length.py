@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from callbacks import AdapterCheckpoint
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.modules.run_length import outlook
+from flowdpo_pl.modules.run_length import Limits, outlook
 from flowdpo_pl.verify.verifier import MarkedAnswerVerifier, MathVerifier
 from tests.runs import ROOT, Recorder, data, module, trainer, weights
 
@@ -148,3 +148,13 @@ def test_a_run_goes_on_under_the_same_judge_alone(tmp_path: Path) -> None:
 def test_what_is_to_come_is_told_in_one_line(in_data: int | None, limits: dict[str, int], told: str) -> None:
     line = outlook("fit", 40, "data.train", in_data, limits, ["model.max_generated_tokens"])
     assert told in line and "\n" not in line
+
+
+def test_a_limit_is_reached_where_as_much_was_spent_and_problems_come_first() -> None:
+    assert Limits(None, None).reached(10**6, 10**9) is None
+    assert [Limits(8, 100).reached(*spent) for spent in ((7, 99), (8, 0), (0, 100), (8, 100))] == [
+        None,
+        "max_problems",
+        "max_generated_tokens",
+        "max_problems",
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callbacks import AdapterCheckpoint, PredictionLog, RunSummary, TraceLog
-from callbacks.summary_file import UNJUDGED
+from callbacks.summary.shares import UNJUDGED
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.evaluation_module import EvaluationModule

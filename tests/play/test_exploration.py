@@ -11,7 +11,7 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
-from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories
+from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories, require_alternatives
 from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
@@ -109,3 +109,9 @@ def test_the_second_sample_has_draws_of_its_own() -> None:
 def test_no_alternatives_at_all_is_refused() -> None:
     with pytest.raises(UserError, match=r"alternatives is 0"):
         NodeAlternatives(alternatives=0)
+
+
+def test_at_temperature_0_nothing_else_can_be_tried() -> None:
+    require_alternatives(0.1)
+    with pytest.raises(UserError, match=r"model\.sampling\.temperature is 0"):
+        require_alternatives(0)

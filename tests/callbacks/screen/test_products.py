@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.products import print_products, quoted
+from callbacks.screen.products import print_products, quoted
 
 
 def test_what_is_there_is_named_and_then_the_command(

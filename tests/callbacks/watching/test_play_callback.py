@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from callbacks.batch_values import BatchValues
-from callbacks.play_callback import PlayCallback, run_folder
-from callbacks.watched_modules import PlayedModule
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, trainer, validate
 
@@ -100,10 +99,3 @@ def test_verbs_that_are_not_watched_ask_nothing_of_the_module(tmp_path: Path, ve
     heard.setup(trainer(tmp_path), torch.nn.Module(), verb)  # type: ignore[arg-type]
     with pytest.raises(UserError):
         heard.setup(trainer(tmp_path), torch.nn.Module(), "fit")  # type: ignore[arg-type]
-
-
-def test_the_run_folder_is_the_logger_s_if_there_is_one(tmp_path: Path) -> None:
-    runner = trainer(tmp_path)
-    assert run_folder(runner) == tmp_path
-    runner.loggers = [CSVLogger(tmp_path, name="log", version="one")]
-    assert run_folder(runner) == tmp_path / "log" / "one"

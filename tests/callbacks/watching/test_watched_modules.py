@@ -10,7 +10,7 @@ import pytest
 from lightning.pytorch import Callback
 
 import callbacks
-from callbacks.watched_modules import evaluated, played, taught
+from callbacks.watching.watched_modules import evaluated, played, taught
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule

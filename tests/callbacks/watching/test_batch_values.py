@@ -1,4 +1,4 @@
-from callbacks.batch_values import pairs_by_agent, ties_by_agent, tokens_per_second
+from callbacks.watching.batch_values import pairs_by_agent, ties_by_agent, tokens_per_second
 
 VALUES = {
     "reader/pairs": 3.0,

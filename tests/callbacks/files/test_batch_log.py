@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.batch_log import append_lines, cut_to, cut_torn_line, take_up
+from callbacks.files.batch_log import append_lines, cut_to, cut_torn_line, take_up
 from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import trainer
 

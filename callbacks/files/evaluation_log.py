@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.batch_log import take_up
-from callbacks.own_files import OwnFiles
-from callbacks.play_callback import keeps_files, run_folder
-from callbacks.watched_modules import EvaluatedModule, evaluated
+from callbacks.files.batch_log import take_up
+from callbacks.watching.own_files import OwnFiles
+from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.watched_modules import EvaluatedModule, evaluated
 
 
 class EvaluationLog(Callback, OwnFiles):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from callbacks.batch_values import BatchValues, tokens_per_second
-from callbacks.summary_file import chooser_told, share_told, unjudged, unjudged_shares
+from callbacks.summary.shares import chooser_told, share_told, unjudged, unjudged_shares
+from callbacks.watching.batch_values import BatchValues, tokens_per_second
 from flowdpo_pl.results.run_numbers import RunNumbers
 
 PRODUCTS = ("accuracy_curve.png", "samples", "summary.json", "accuracy_curve.csv", "trees.jsonl")

@@ -9,10 +9,10 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from callbacks.interruption import Interruption
-from callbacks.pace import Pace
-from callbacks.play_callback import keeps_files, run_folder
-from callbacks.watched_modules import TrainedModule
+from callbacks.files.interruption import Interruption
+from callbacks.watching.pace import Pace
+from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.watched_modules import TrainedModule
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from callbacks.batch_values import BatchValues
-from callbacks.own_files import OwnFiles
-from callbacks.watched_modules import PlayedModule, played
-from flowdpo_pl.results.run_folder import run_folder_of
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.own_files import OwnFiles
+from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.watched_modules import PlayedModule, played
 
 
 class PlayCallback(Callback, OwnFiles):
@@ -102,13 +102,3 @@ class PlayCallback(Callback, OwnFiles):
         if self._following:
             self._following = False  # an exception in play_ended must not call it again
             self.play_ended(self._module, stopped_by)
-
-
-def run_folder(trainer: Trainer) -> Path:
-    """The folder of the first logger that has one, or the trainer's root. For every rank: it broadcasts."""
-    return Path(trainer.strategy.broadcast(str(run_folder_of(trainer.loggers, trainer.default_root_dir))))
-
-
-def keeps_files(trainer: Trainer) -> bool:
-    """Whether the run writes anything: `trainer.fast_dev_run` only tries whether it runs."""
-    return not trainer.fast_dev_run  # type: ignore[attr-defined]

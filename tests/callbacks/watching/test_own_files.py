@@ -9,10 +9,10 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks import AccuracyCurve, AdapterCheckpoint, PredictionLog, SampleFlows, TreeLog
-from callbacks.batch_values import BatchValues
-from callbacks.own_files import OwnFiles
-from callbacks.play_callback import PlayCallback
-from callbacks.watched_modules import PlayedModule
+from callbacks.watching.batch_values import BatchValues
+from callbacks.watching.own_files import OwnFiles
+from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import fit, validate
 

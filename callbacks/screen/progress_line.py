@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import ProgressBar
 
-from callbacks.pace import Pace
-from callbacks.speed import Speed, amount, duration
+from callbacks.screen.speed import Speed, amount, duration
+from callbacks.watching.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -1,6 +1,6 @@
 import pytest
 
-from callbacks.pace import Pace
+from callbacks.watching.pace import Pace
 from flowdpo_pl.errors import UserError
 
 

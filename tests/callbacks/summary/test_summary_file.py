@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from callbacks import summary_file
-from callbacks.summary_file import ending, training_facts, unknown_as_null, versions, write_summary
+from callbacks.summary import summary_file
+from callbacks.summary.summary_file import ending, training_facts, unknown_as_null, versions, write_summary
 from tests.callbacks.playing import Playing
 
 

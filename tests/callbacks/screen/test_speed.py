@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from callbacks.speed import FEWEST, Speed, amount, duration
+from callbacks.screen.speed import FEWEST, Speed, amount, duration
 
 
 class Clock:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from callbacks.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
-from callbacks.summary_file import chooser_told, share_told, unjudged, unjudged_shares
+from callbacks.summary.shares import chooser_told, share_told, unjudged, unjudged_shares
+from callbacks.watching.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
 from flowdpo_pl.results.run_numbers import RunNumbers
 
 PHASES = ("play", "score", "update")

@@ -1,6 +1,6 @@
 """The pace, what exceptions and signals save, and that nothing is half written.
 
-Also tests `callbacks.interruption`.
+Also tests `callbacks.files.interruption`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.pace import Pace
-from callbacks.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.watching.pace import Pace
 from flowdpo_pl.errors import Interrupted
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, trainer
 

@@ -10,9 +10,9 @@ import pytest
 import rich
 from rich.console import Console
 
-from callbacks.pace import Pace
-from callbacks.progress_line import ProgressLine
-from callbacks.speed import Speed
+from callbacks.screen.progress_line import ProgressLine
+from callbacks.screen.speed import Speed
+from callbacks.watching.pace import Pace
 
 HOW = ("right 58.7%", "over all 45.9%", "pairs answer 1,203, stop 1,140")
 
@@ -27,7 +27,7 @@ def shown(
     seconds = iter([0.0])
     clock = partial(next, seconds, done / 9.3)
     monkeypatch.setattr(rich, "get_console", lambda: console)
-    monkeypatch.setattr("callbacks.progress_line.Speed", partial(Speed, clock=clock))
+    monkeypatch.setattr("callbacks.screen.progress_line.Speed", partial(Speed, clock=clock))
     line = ProgressLine(Pace(160), "problems")
     line.start("fit", 0, total)
     line.show(done, total, "2,777 tokens/s", *HOW)

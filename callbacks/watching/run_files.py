@@ -1,0 +1,19 @@
+"""Whether a run writes files, and in which folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from flowdpo_pl.results.run_folder import run_folder_of
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """The folder of the first logger that has one, or the trainer's root. For every rank: it broadcasts."""
+    return Path(trainer.strategy.broadcast(str(run_folder_of(trainer.loggers, trainer.default_root_dir))))
+
+
+def keeps_files(trainer: Trainer) -> bool:
+    """Whether the run writes anything: `trainer.fast_dev_run` only tries whether it runs."""
+    return not trainer.fast_dev_run  # type: ignore[attr-defined]

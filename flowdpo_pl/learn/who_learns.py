@@ -1,0 +1,34 @@
+"""Which of a flow's agents learn, and how each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.play.flow import Flow
+from flowdpo_pl.types import Agent
+
+
+def learning_by_agent(
+    flow: Flow, learning: Learning, agent_learning: Mapping[str, Learning]
+) -> dict[Agent, Learning]:
+    """`learning` for each of the flow's agents that has no own.
+
+    Raises:
+        UserError: `model.agent_learning` names an agent that the flow doesn't have.
+    """
+    flow.require_known("model.agent_learning", agent_learning)
+    return {agent: agent_learning.get(agent, learning) for agent in flow.agents}
+
+
+def learners(flow: Flow, frozen: Sequence[str]) -> tuple[Agent, ...]:
+    """The agents that aren't frozen.
+
+    Raises:
+        UserError: `model.frozen` names an agent that the flow doesn't have, or all that it has.
+    """
+    flow.require_known("model.frozen", frozen)
+    if set(frozen) == set(flow.agents):
+        raise UserError(f"model.frozen names all of {list(flow.agents)}: leave one agent to learn.")
+    return tuple(agent for agent in flow.agents if agent not in frozen)
