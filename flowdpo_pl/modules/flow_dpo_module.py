@@ -78,6 +78,8 @@ class FlowDPOModule(AdapterModule):
         by_agent = learning_by_agent(team.flow, learning, agent_learning or {})
         learns = learners(team.flow, frozen)
         require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
+        require_within(LIMIT, {"model.max_problems": max_problems})
+        require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
         limits = Limits(max_problems, max_generated_tokens)
         super().__init__(team, seed)
         self.learning = by_agent

@@ -8,23 +8,15 @@ from dataclasses import dataclass
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Timer
 
-from flowdpo_pl.errors import LIMIT, UserError, require_within
+from flowdpo_pl.errors import UserError
 
 
 @dataclass(frozen=True)
 class Limits:
-    """After how much a module ends a training by itself; None: it doesn't.
-
-    Raises:
-        UserError: a limit is no positive number.
-    """
+    """After how much a module ends a training by itself; None: it doesn't."""
 
     max_problems: int | None
     max_generated_tokens: int | None
-
-    def __post_init__(self) -> None:
-        require_within(LIMIT, {"model.max_problems": self.max_problems})
-        require_within(LIMIT, {"model.max_generated_tokens": self.max_generated_tokens})
 
     def reached(self, problems: int, generated_tokens: int) -> str | None:
         """The setting that has ended a training which has had so much; None if none has."""
