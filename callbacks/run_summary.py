@@ -96,7 +96,8 @@ class RunSummary(PlayCallback):
         print_rows(
             f"{self.verb}: {summary['ended']}", {"ended by": summary["ended_by"], **report.rows(summary)}
         )
-        print_products(self.folder, report.products, self._following_command(stopped_by))
+        if self.keeps:
+            print_products(self.folder, report.products, self._following_command(stopped_by))
 
     def summary(self, module: PlayedModule, stopped_by: BaseException | None = None) -> dict[str, Any]:
         """What `summary.json` holds."""

@@ -9,9 +9,11 @@ from argparse import ArgumentError
 from importlib.util import find_spec
 from pathlib import Path
 
+from flowdpo_pl import __version__
 from flowdpo_pl.command_line.check import require_right
 from flowdpo_pl.command_line.help import page_asked_for
 from flowdpo_pl.command_line.own_verbs import run_own
+from flowdpo_pl.command_line.plain_flags import with_plain_flags
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
@@ -26,7 +28,11 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"flowdpo_pl: {visible(str(error))}")
     except KeyboardInterrupt:
+        print("flowdpo_pl: interrupted before anything began", file=sys.stderr)
         raise Interrupted(signal.SIGINT) from None
+    except BrokenPipeError:  # of `--help | head`; nothing more can be written, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Interrupted(signal.SIGPIPE) from None
     except ArgumentError as error:
         sys.exit(f"flowdpo_pl: {visible(_told(error))}")
     except ValueError as error:
@@ -42,21 +48,25 @@ def _told(error: Exception) -> str:
 def _run(words: list[str]) -> None:
     """Say at once what can be known without the heavy libraries; then import them and run the verb."""
     if not words or words[0] in ("-h", "--help"):
-        print(overview())
+        print(overview(), flush=True)
         sys.exit(0 if words else 2)
+    if words[0] == "--version":
+        print(f"flowdpo_pl {__version__}")
+        return
     verb = verb_named(words[0])
     if verb.is_trainer_s:
         _require_own_callbacks()
     if page := page_asked_for(verb, words[1:]):
-        print(page)
+        print(page, flush=True)
         return
-    require_right(verb, words[1:])
+    arguments = with_plain_flags(verb, words[1:])
+    require_right(verb, arguments)
     if verb.is_trainer_s:
         from flowdpo_pl.cli import main as run_trainer
 
-        run_trainer(words)
+        run_trainer([words[0], *arguments])
     else:
-        run_own(verb, words[1:])
+        run_own(verb, arguments)
 
 
 def _require_own_callbacks() -> None:

@@ -60,7 +60,7 @@ class FlowCLI(LightningCLI):
             nargs="?",
             const=True,
             default=False,
-            help="Replace the run that is in the folder; `same`: only one of the same settings.",
+            help="Replace the run that is in the folder; `--overwrite=same`: only one of the same settings.",
         )
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.init_args.seed")
@@ -93,7 +93,7 @@ class FlowCLI(LightningCLI):
         require_served(verb, config)
         if config.get("ckpt_path") is not None:
             _require_takes_checkpoint(module)
-            config.ckpt_path = str(checkpoint_of(config.ckpt_path, run))
+            config.ckpt_path = str(checkpoint_of(config.ckpt_path, run, verb == "fit"))
         require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -111,9 +111,8 @@ class FlowCLI(LightningCLI):
         resumed = verb == "fit" and require_newest(config.get("ckpt_path"), folder.path, config.overwrite)
         settings = settings_digest(parser, config)
         with folder.claimed(settings, resumed=resumed, overwrite=config.overwrite) as replaced:
-            if replaced:
-                print(replaced)
-            self.trainer.callbacks.insert(0, RunConfig(parser, config, folder))  # type: ignore[attr-defined]
+            first = RunConfig(parser, config, folder, replaced)
+            self.trainer.callbacks.insert(0, first)  # type: ignore[attr-defined]
             yield
 
     def after_instantiate_classes(self) -> None:

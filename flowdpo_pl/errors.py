@@ -77,6 +77,26 @@ _NOISE = re.compile(
 )
 
 
+_KINDS = {
+    "str": "text (quote what YAML reads as something else: 'Yes' is true, '\"Yes\"' is text)",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list, such as [a, b]",
+    "collections.abc.Sequence": "a list, such as [a, b]",
+    "tuple": "a list, such as [a, b]",
+    "dict": "keys with values, such as {a: b}",
+}
+"""What Python's types are called in configs."""
+
+
+def _in_words(complaint: str) -> str:
+    """The complaint with what was expected in a user's words."""
+    return re.sub(
+        r"Expected an? <class '([\w.]+)'>", lambda kind: f"expected {_KINDS.get(kind[1], kind[1])}", complaint
+    )
+
+
 def one_sentence(report: str) -> str:
     """The first concrete complaint of a jsonargparse report, after the keys and class that lead to it."""
     keys: list[str] = []
@@ -92,5 +112,5 @@ def one_sentence(report: str) -> str:
         else:
             place = f"{'.'.join(keys)}: " if keys else ""
             of = f" ({owner})" if owner else ""
-            return f"{place}{text.rstrip('.')}{of}; see the verb's --help for what it takes."
+            return f"{place}{_in_words(text.rstrip('.'))}{of}; see the verb's --help for what it takes."
     return report.splitlines()[0] if report else "the arguments can't be parsed; see --help."

@@ -79,8 +79,8 @@ UNION = """Parser key "model":
 @pytest.mark.parametrize(
     ("report", "complaint"),
     [
-        (REPORT, "model.beta: Expected a <class 'float'>. Got value: a (x.Loss)"),
-        (UNION, "model: Expected a <class 'int'>"),
+        (REPORT, "model.beta: expected a number. Got value: a (x.Loss)"),
+        (UNION, "model: expected a whole number"),
         ("No such option.\nmore", "No such option"),
     ],
 )

@@ -123,11 +123,13 @@ class PacedCheckpoint(Checkpoint, ABC):
 
     def _asked_to_end(self) -> str:
         assert self._trainer is not None
-        saved = ""
         if self._can_save:
             self._save_once(self._trainer)
-            saved = f"saved ({self.newest()}); "
-        return f"asked to end: {saved}the batch is finished first; ask again to end at once."
+            return f"asked to end: saved ({self.newest()}); the batch is finished; ask again to end at once."
+        return (
+            "asked to end: the batch is learnt first and saved; ask again to end at once, which falls back on "
+            f"the newest checkpoint ({self.newest()})."
+        )
 
     @property
     def _can_save(self) -> bool:

@@ -118,7 +118,8 @@ def _require_key(root: Place, place: Place, key: str, keys: list[str], where: st
 def _meant(root: Place, place: Place, key: str, keys: list[str]) -> str:
     """The key that was probably meant: of this place, or of the same name elsewhere."""
     here = list(place.children())
-    near = nearest(key, here)
+    begun = [name for name in here if name.startswith(f"{key}_")]
+    near = begun[0] if begun else nearest(key, here)
     if near is not None:
         rest = ".".join([near, *keys[1:]])
         return f": did you mean {place.key}.{rest}?" if place.key else f": did you mean {rest}?"

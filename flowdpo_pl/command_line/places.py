@@ -134,7 +134,13 @@ _SEED = Place(
 _OVERWRITE = Place(
     "overwrite",
     UNKNOWN,
-    parameter=Parameter("overwrite", "", None, ast.Constant(False), "replace the run that is in the folder"),
+    parameter=Parameter(
+        "overwrite",
+        "",
+        None,
+        ast.Constant(False),
+        "replace the run that is in the folder; same: only one of the same settings",
+    ),
 )
 
 

@@ -111,6 +111,8 @@ class EvaluationModule(AdapterModule):
         return {} if problems is None else {f"trainer.{setting}": problems}
 
     def _tell_outlook(self) -> None:
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         in_data = self._given.expected
         counts_tokens = self._verb == "predict" and self._max_generated_tokens is not None
         others = ["model.max_generated_tokens"] if counts_tokens else []

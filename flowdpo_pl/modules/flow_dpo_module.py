@@ -121,6 +121,8 @@ class FlowDPOModule(AdapterModule):
     @property
     def ended_by(self) -> str:
         """What has ended the running verb: a setting's name, or `data`."""
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return "fast_dev_run"
         if self._validating:
             return "data" if self._given("validation").ended else "limit_val_batches"
         if reached := self._limit_reached:
@@ -193,7 +195,7 @@ class FlowDPOModule(AdapterModule):
     def on_train_start(self) -> None:
         super().on_train_start()
         given = self._given("train")
-        if given.data is not None:
+        if given.data is not None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             seen, passes = self._train.seen, given.data.passes
             rank_zero_info(self._limits.outlook(self.trainer, seen, passes, given.expected))
 

@@ -16,35 +16,41 @@ _NOT_KEPT = ("overwrite", "ckpt_path")
 
 
 class RunConfig(Callback):
-    """Comes after data are read and the model is loaded: a run that fails before that has changed nothing.
+    """Comes when the model is loaded and the first batch is there: what fails before has changed nothing.
 
     Args:
         parser: of the verb.
         config: all its arguments.
         folder: the run's, which this process has claimed.
+        replaced: which run it will replace, in words.
     """
 
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, folder: RunFolder) -> None:
+    def __init__(
+        self, parser: LightningArgumentParser, config: Namespace, folder: RunFolder, replaced: str = ""
+    ) -> None:
         self._text = settings_of(parser, config)
         self._folder = folder
+        self._replaced = replaced
         self._begun = False
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._begin()
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._begin()
+        self._begin(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._begin()
+        self._begin(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._begin()
+        self._begin(trainer)
 
-    def _begin(self) -> None:
+    def _begin(self, trainer: Trainer) -> None:
         if not self._begun:
             self._begun = True
             self._folder.begin()
+            if self._replaced:
+                trainer.print(self._replaced)
             with whole_file(self._folder.path / "config.yaml") as partial:
                 partial.write_text(self._text, encoding="utf-8")
 

@@ -100,12 +100,14 @@ def outlook(
     """
     setting, limit = min(limits.items(), key=lambda item: item[1], default=("", None))
     ends = [number for number in (limit, in_data) if number is not None]
+    if limit is not None and seen >= limit:
+        return f"{verb}: nothing is to come: {setting} is {limit:,}, and {seen:,} problems are done; raise it to go on"
     to_come = f"at most {max(0, min(ends) - seen):,} problems to come" if ends else "problems to come"
     if limit is None or (in_data is not None and in_data < limit):
         unused = f", not {setting} {limit:,}" if limit is not None else ""
         end = f"the end of {source} ends it{unused}"
     else:
         earlier = "" if in_data == limit else f", or the end of {source} if that comes before"
-        end = f"{setting} {limit:,} ends it{earlier}"
+        end = f"{setting} {limit:,} ends it, after a whole batch{earlier}"
     sooner = f" ({' or '.join(others)} may end it sooner)" if others else ""
     return f"{verb}: {to_come}; {end}{sooner}"

@@ -103,12 +103,13 @@ def _filled(value: Any, placeholder: str, text: str) -> Any:
     return value
 
 
-def checkpoint_of(given: str, run: Path | None) -> Path:
+def checkpoint_of(given: str, run: Path | None, starts: bool = True) -> Path:
     """The file that a `--ckpt_path` means.
 
     Args:
         given: a file; a run's folder or its `checkpoints`; or `last` or `best`, those of this run.
         run: this run's folder, None if nobody knows.
+        starts: whether the verb trains, which it may do from the start.
 
     Raises:
         UserError: it is not there, or is no checkpoint.
@@ -117,7 +118,7 @@ def checkpoint_of(given: str, run: Path | None) -> Path:
     if word in _OTHER_WORDS:
         raise UserError(f"--ckpt_path={given} asks for {_OTHER_WORDS[word]}: give last, best or a file.")
     if given in ("last", "best"):
-        return _of_this_run(given, run)
+        return _of_this_run(given, run, starts)
     path = Path(given).expanduser()
     if path.is_dir():
         return _in_folder(path)
@@ -133,13 +134,15 @@ def checkpoint_of(given: str, run: Path | None) -> Path:
 _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders such as adapters/last/AGENT"
 
 
-def _of_this_run(word: str, run: Path | None) -> Path:
+def _of_this_run(word: str, run: Path | None, starts: bool) -> Path:
     if run is None:
         raise UserError(f"--ckpt_path={word} of which run? Its logger numbers the folders: give the file.")
     path = run / "checkpoints" / f"{word}.ckpt"
     if not path.is_file():
-        first = "leave --ckpt_path out to start" if word == "last" else "there is one once the window is full"
-        raise UserError(f"--ckpt_path={word}: {path} does not exist; {first}, or give a file.")
+        raise UserError(
+            f"--ckpt_path={word}: {path} does not exist; give the file of the run that you mean, such as "
+            f"{RUNS}/NAME/checkpoints/{word}.ckpt{', or leave it out to start' if starts else ''}."
+        )
     return path
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowdpo_pl.errors import UserError
 
-MEND_FILE = "set it as it was, give the run another folder, or remove the file"
+MEND_FILE = "set it as it was, give the run another folder, or begin anew by --overwrite"
 """What to do about a file of an earlier run."""
 MEND_CHECKPOINT = "set it as it was, or start a new run"
 """What to do about a checkpoint."""

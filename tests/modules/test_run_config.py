@@ -142,7 +142,9 @@ def test_validate_leaves_the_training_s_files_alone(loggers: list[str], tmp_path
 
 
 def test_the_last_checkpoint_of_the_run_is_validated_and_best_is_asked_for(tmp_path: Path) -> None:
-    untouched(tmp_path, "--ckpt_path=last", match="does not exist; leave --ckpt_path out to start")
+    untouched(
+        tmp_path, "--ckpt_path=last", match="does not exist; give the file .*, or leave it out to start"
+    )
     untouched(tmp_path, "--ckpt_path=last", verb="validate", match="does not exist")
     main(words(tmp_path, "fit", "--model.max_problems=24", "--model.window=8"))
     by_word = main(words(tmp_path, "validate", "--ckpt_path=last")).trainer.ckpt_path

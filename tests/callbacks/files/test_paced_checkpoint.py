@@ -130,7 +130,10 @@ def test_a_signal_while_a_batch_is_learnt_keeps_the_boundary_before_it_until_the
     with pytest.raises(Interrupted):
         run(tmp_path, callback, Playing(before_batch=send(signal.SIGTERM, 8)))
     assert callback.saved == [8, 12]
-    assert "asked to end: the batch is finished first" in capfd.readouterr().err
+    assert (
+        "asked to end: the batch is learnt first and saved; ask again to end at once, which falls"
+        in capfd.readouterr().err
+    )
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
