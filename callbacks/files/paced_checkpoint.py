@@ -127,8 +127,8 @@ class PacedCheckpoint(Checkpoint, ABC):
             self._save_once(self._trainer)
             return f"asked to end: saved ({self.newest()}); the batch is finished; ask again to end at once."
         return (
-            "asked to end: the batch is learnt first and saved; ask again to end at once, which falls back on "
-            f"the newest checkpoint ({self.newest()})."
+            "asked to end: the batch is learnt first and saved; ask again to end at once, which falls back "
+            f"on the newest checkpoint ({self.newest()})."
         )
 
     @property

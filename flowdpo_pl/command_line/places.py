@@ -131,16 +131,11 @@ _SEED = Place(
 )
 
 
+_OVERWRITE_MEANS = "replace the run that is in the folder; same: only one of the same settings"
 _OVERWRITE = Place(
     "overwrite",
-    UNKNOWN,
-    parameter=Parameter(
-        "overwrite",
-        "",
-        None,
-        ast.Constant(False),
-        "replace the run that is in the folder; same: only one of the same settings",
-    ),
+    Kind(frozenset({"bool"}), unknown=True),
+    parameter=Parameter("overwrite", "", None, ast.Constant(False), _OVERWRITE_MEANS),
 )
 
 

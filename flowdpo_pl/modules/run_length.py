@@ -101,7 +101,7 @@ def outlook(
     setting, limit = min(limits.items(), key=lambda item: item[1], default=("", None))
     ends = [number for number in (limit, in_data) if number is not None]
     if limit is not None and seen >= limit:
-        return f"{verb}: nothing is to come: {setting} is {limit:,}, and {seen:,} problems are done; raise it to go on"
+        return f"{verb}: nothing is to come: {seen:,} problems are done, and {setting} is {limit:,}; raise it"
     to_come = f"at most {max(0, min(ends) - seen):,} problems to come" if ends else "problems to come"
     if limit is None or (in_data is not None and in_data < limit):
         unused = f", not {setting} {limit:,}" if limit is not None else ""

@@ -140,7 +140,7 @@ def test_a_run_goes_on_under_the_same_judge_alone(tmp_path: Path) -> None:
         (
             None,
             {"model.max_problems": 50},
-            "at most 10 problems to come; model.max_problems 50 ends it, or",
+            "at most 10 problems to come; model.max_problems 50 ends it, after a whole batch, or",
         ),
         (None, {}, "fit: problems to come; the end of data.train ends it"),
     ],
