@@ -26,6 +26,8 @@ from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.command_line.verbs import Verb
 from flowdpo_pl.errors import UserError
 
+SEED_KEY = "seed_everything"
+"""What a run's seed is called; `model.seed` and `data.seed` are linked to it."""
 _NOT_KEYS = (CLASS, "dict_kwargs", "__path__")
 
 
@@ -118,8 +120,7 @@ def _require_key(root: Place, place: Place, key: str, keys: list[str], where: st
 def _meant(root: Place, place: Place, key: str, keys: list[str]) -> str:
     """The key that was probably meant: of this place, or of the same name elsewhere."""
     here = list(place.children())
-    begun = [name for name in here if name.startswith(f"{key}_")]
-    near = begun[0] if begun else nearest(key, here)
+    near = SEED_KEY if key == "seed" and not place.key else nearest(key, here)
     if near is not None:
         rest = ".".join([near, *keys[1:]])
         return f": did you mean {place.key}.{rest}?" if place.key else f": did you mean {rest}?"

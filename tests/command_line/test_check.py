@@ -34,6 +34,7 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
             "model.learning (Learning) has no key 'lrr': did you mean model.learning.lr?",
         ),
         ("--model.lr=1", "did you mean model.learning.lr?"),
+        ("--seed=1", "did you mean seed_everything?"),
         ("--lr=1", "did you mean model.learning.lr?"),
         ("--data.train.pth=x", "did you mean data.train.path?"),
         (
