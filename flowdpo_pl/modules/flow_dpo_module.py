@@ -25,6 +25,7 @@ from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answ
 from flowdpo_pl.measure.fixed_accuracy import FixedAccuracy
 from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
 from flowdpo_pl.measure.memory import peak_memory_bytes
+from flowdpo_pl.measure.play_signs import play_signs
 from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.modules.adapter_module import AdapterModule
@@ -351,7 +352,8 @@ class FlowDPOModule(AdapterModule):
             self._choices[name] = self._choices.get(name, 0.0) + value
         statistics = tree_statistics(play.trees, self.team.flow.agents)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
-        totals = summed(list(nodes.values()), self.device)
+        signs = play_signs(play.trees, closes, self.players.prompts.ended)
+        totals = summed([*nodes.values(), *signs.values()], self.device)
         tokens, trees = summed([play.generated_tokens, len(play.trees)], self.device)
         return BatchNumbers(
             accuracy={name: float(value) for name, value in accuracy.compute().items()},
@@ -359,7 +361,8 @@ class FlowDPOModule(AdapterModule):
             data_pass=float(number),
             chooser=counted,
             chooser_rates=chooser_rates(choices),
-            nodes=dict(zip(nodes, totals, strict=True)),
+            nodes=dict(zip(nodes, totals, strict=False)),
+            signs=dict(zip(signs, totals[len(nodes) :], strict=True)),
             judging={name: float(number) for name, number in judging.items()},
             unjudged=self._unjudged(judging, stream),
             trees={name: value for name, value in statistics.items() if name not in nodes},
