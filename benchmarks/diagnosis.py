@@ -82,7 +82,7 @@ def runs(folder: Path) -> list[Run]:
     return [
         broken("lr 1e-6", "margins_still", "--model.learning.lr=1e-6"),
         broken("lr 1", "accuracy_falls", "--model.learning.lr=1"),
-        broken("always yes", "always_finished", f"{stop}=The answer is 4. Draft: {{partial}} The answer is 4. Finished?"),
+        broken("always yes", "always_finished", f"{stop}={{question}} Draft: {{partial}} The answer is 4. Finished?"),
         broken("never right", "never_right", f"--data.train.path={folder / 'impossible.jsonl'}"),
         broken("always right", "always_right", "--model.verifier=benchmarks.diagnosis.EasyVerifier"),
         broken("temperature 0.01", "certain_play", "--model.sampling.temperature=0.01"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,12 +31,14 @@ from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.modules.run_length import has_timer, outlook, require_data_s_end, stopped_by_trainer
+from flowdpo_pl.modules.start_check import Found, Level, Start, look
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.rollouts import Play, Rollouts
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
+from flowdpo_pl.results.run_folder import run_folder_of
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
 from flowdpo_pl.visible import visible_line
@@ -64,6 +66,7 @@ class FlowDPOModule(AdapterModule):
         max_problems: int | None = None,
         max_generated_tokens: int | None = None,
         window: int = 160,
+        check: bool = True,
         seed: int = 0,
     ) -> None:
         """
@@ -80,6 +83,7 @@ class FlowDPOModule(AdapterModule):
                 data end.
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
+            check: look at the start of `fit` whether updates, verifier, problems and disk are as they should be.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
         agents = team.flow.agents
@@ -100,6 +104,7 @@ class FlowDPOModule(AdapterModule):
         self.verifier = verifier or MathVerifier()
         self._max_problems = max_problems
         self.max_generated_tokens = max_generated_tokens
+        self._check = check
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
         self.accuracy = ProgressiveAccuracy(window)
@@ -183,6 +188,25 @@ class FlowDPOModule(AdapterModule):
         """Why a problem can't be played, or None; the data module asks."""
         return self.players.admit(problem)
 
+    def look(self, problems: Sequence[Problem], folder: Path | None) -> Iterator[Found]:
+        """What the probes of a start say (`start_check`); nothing is changed, nothing drawn.
+
+        Args:
+            problems: the first ones.
+            folder: where the run writes; None if it writes nothing.
+        """
+        start = self.team.start
+        as_reference = [a for a in self.learners if start.reference == "initial" or a not in start.adapters]
+        stream = self._data.streams.get("train") if self._data is not None else None
+        at_reference = as_reference if self._updates == 0 else []
+        return look(
+            Start(self.players, self.learners, at_reference, self.verifier, problems, stream, folder)
+        )
+
+    def sample(self, problems: Sequence[Problem]) -> dict[str, float]:
+        """The numbers of these problems played as training would play them; nothing is learnt."""
+        return self._played(self.rollouts.play(problems, self.exploration), self.accuracy, "train").flat()
+
     def save_adapters(self, directory: Path) -> None:
         """Write every agent's adapter in PEFT's format to `<directory>/<agent>/`."""
         self.players.agents.save(directory)
@@ -237,8 +261,23 @@ class FlowDPOModule(AdapterModule):
         )
 
     def on_train_batch_start(self, batch: Sequence[Problem], batch_idx: int) -> int | None:
-        """-1 ends the epoch: a resumed run may have seen all its problems already."""
-        return -1 if self._done else None
+        """-1 ends the epoch: a resumed run may have seen all its problems already.
+
+        Raises:
+            UserError: at the start, what the run rests on does not hold (`start_check`).
+        """
+        if self._done:
+            return -1
+        if self._check:
+            self._check = False
+            files = not self.trainer.fast_dev_run  # type: ignore[attr-defined]
+            folder = run_folder_of(self.trainer.loggers, self.trainer.default_root_dir) if files else None
+            for found in self.look(batch, folder):
+                if found.level is Level.WRONG:
+                    raise UserError(f"{found.sentence}.")
+                if found.level is Level.DOUBTFUL:
+                    rank_zero_info(f"check: {found.sentence}.")
+        return None
 
     @property
     def _done(self) -> bool:
