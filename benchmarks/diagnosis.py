@@ -2,8 +2,9 @@
 
     python -m benchmarks.diagnosis [--problems 320] [--only NAME …] [--output FILE]
 
-Prints a JSON line a run: its name, the findings that would name it rightly (none for a healthy run), what was said,
-and whether that is right: a broken run must get one of these, and nothing that is wrong of it; a healthy run nothing.
+Prints a JSON line a run: its name, the findings that would name it rightly (none for a healthy run), what
+was said, and whether that is right: a broken run must get one of these, and nothing that is wrong of it; a
+healthy run nothing.
 """
 
 from __future__ import annotations
@@ -82,12 +83,18 @@ def runs(folder: Path) -> list[Run]:
     return [
         broken("lr 1e-6", "margins_still", "--model.learning.lr=1e-6"),
         broken("lr 1", "accuracy_falls", "--model.learning.lr=1"),
-        broken("always yes", "always_finished", f"{stop}={{question}} Draft: {{partial}} The answer is 4. Finished?"),
+        broken(
+            "always yes",
+            "always_finished",
+            f"{stop}={{question}} Draft: {{partial}} The answer is 4. Finished?",
+        ),
         broken("never right", "never_right", f"--data.train.path={folder / 'impossible.jsonl'}"),
         broken("always right", "always_right", "--model.verifier=benchmarks.diagnosis.EasyVerifier"),
         broken("temperature 0.01", "certain_play", "--model.sampling.temperature=0.01"),
         broken("no mark", "no_mark", "--model.verifier=benchmarks.diagnosis.BoxVerifier"),
-        broken("gold of another format", "gold_of_another_kind", f"--data.train.path={folder / 'roman.jsonl'}"),
+        broken(
+            "gold of another format", "gold_of_another_kind", f"--data.train.path={folder / 'roman.jsonl'}"
+        ),
         broken("chunks too short", "cut", f"{flow}.chunk_tokens=3", f"{flow}.max_chunks=3"),
         broken("frozen answer", "frozen", "--model.frozen=[answer]"),
         Run("quickstart", ()),

@@ -70,7 +70,8 @@ def told(findings: Sequence[Finding]) -> dict[str, Any]:
     """Why a run may not learn, as `summary.json` holds it."""
     return {
         "findings": [
-            {"name": finding.name, "sentence": finding.sentence, "try": finding.advice} for finding in findings
+            {"name": finding.name, "sentence": finding.sentence, "try": finding.advice}
+            for finding in findings
         ]
     }
 

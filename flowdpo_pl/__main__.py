@@ -52,7 +52,8 @@ def _run(words: list[str]) -> None:
         return
     require_right(verb, words[1:])
     if verb.is_trainer_s:
-        from flowdpo_pl.cli import CLIS, main as run_trainer
+        from flowdpo_pl.cli import CLIS
+        from flowdpo_pl.cli import main as run_trainer
 
         run_trainer([verb.of_trainer, *words[1:]], CLIS[verb.name])
     else:

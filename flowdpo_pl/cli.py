@@ -130,7 +130,8 @@ class CheckCLI(FlowCLI):
 
         if not isinstance(self.model, FlowDPOModule):
             raise UserError(
-                f"check looks at a flow, and model.class_path is {type(self.model).__name__}: give a config of "
+                f"check looks at a flow, and model.class_path is {type(self.model).__name__}: give a "
+                "config of "
                 "flowdpo_pl.FlowDPOModule."
             )
         folder = run_folder_of(self.trainer.loggers, self.trainer.default_root_dir)

@@ -150,7 +150,15 @@ def averaged(learnt: Sequence[PreferenceUpdate]) -> dict[str, float]:
     numbers: dict[str, float] = {"updates_set_aside": float(sum(part.set_aside for part in learnt))}
     for name in ("tokens", "score_seconds", "update_seconds"):
         numbers[name] = float(sum(getattr(part, name) for part in learnt))
-    for name in ("loss", "margin", "chosen_logprob", "rejected_logprob", "chosen_shift", "preferred", "grad_norm"):
+    for name in (
+        "loss",
+        "margin",
+        "chosen_logprob",
+        "rejected_logprob",
+        "chosen_shift",
+        "preferred",
+        "grad_norm",
+    ):
         weighted = [getattr(part, name) * part.pairs for part in learnt if part.pairs]
         numbers[name] = sum(weighted) / pairs if pairs else math.nan
     return numbers

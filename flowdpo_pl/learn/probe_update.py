@@ -1,7 +1,7 @@
 """A tiny update that is taken back: whether learning would begin where it should, and reach what it should.
 
-One pair of one agent is scored and its loss differentiated. There is no optimizer and no dropout, nothing is drawn,
-and all gradients are dropped again: a run is bit-identical with and without.
+One pair of one agent is scored and its loss differentiated. There is no optimizer and no dropout, nothing is
+drawn, and all gradients are dropped again: a run is bit-identical with and without.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Move, PreferencePair, Problem
 
 _TIMES_ROUNDING = 4
-"""A policy that is the reference computes the same sums; where kernels differ they round a few times apart."""
+"""A policy that is the reference computes the same sums; where kernels differ they round a few times
+apart."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def probe_update(players: Players, agent: Agent, problem: Problem) -> ProbedUpda
             reference = move_logprobs(agents, batch, players.head)
         with torch.enable_grad(), agents.acting_as(agent):
             scores = pair_scores(move_logprobs(agents, batch, players.head), reference, batch)
-            SigmoidLoss()(scores).sum().backward()  # type: ignore[no-untyped-call]
+            SigmoidLoss()(scores).sum().backward()
         missed, reached = _gradients(players, agent)
     finally:
         agents.train(was_training)

@@ -1,11 +1,12 @@
 """Why isn't it learning? Rules on the numbers of a run, each with its reason and its threshold.
 
-A rule speaks only where the 99 % interval of a share (`course.CERTAIN`) lies wholly beyond its threshold, so that
-a run of a few problems, or one in between, is met with silence. Rules are in the order of causes: what explains a
-finding that comes later in the list silences it (`Rule.explains`), since a symptom is no second cause.
+A rule speaks only where the 99 % interval of a share (`course.CERTAIN`) lies wholly beyond its threshold, so
+that a run of a few problems, or one in between, is met with silence. Rules are in the order of causes: what
+explains a finding that comes later in the list silences it (`Rule.explains`), since a symptom is no second
+cause.
 
-Thresholds are what the words mean, not fits to examples: "almost all" is 95 %, "most" is half, "almost none" is 5 %.
-docs/learning.md has what each finding means and what to try.
+Thresholds are what the words mean, not fits to examples: "almost all" is 95 %, "most" is half, "almost none"
+is 5 %. docs/learning.md has what each finding means and what to try.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def not_judged(course: Course) -> Told:
         return None
     return (
         f"{share.told} of the answers could not be judged and count as wrong",
-        "mend or remove such problems (data.invalid: refuse names unreadable golds), or give the verifier more "
+        "mend or remove such problems (data.invalid: refuse names unreadable golds), or give the "
+        "verifier more "
         "time or memory",
     )
 
@@ -84,10 +86,14 @@ def not_finite(course: Course) -> Told:
     """
     for agent in course.learners:
         aside = course.whole.of(f"{agent}/updates_set_aside")
-        if aside >= 3 and Share(min(aside, course.whole.of("batches")), course.whole.of("batches")).low > 0.05:
+        if (
+            aside >= 3
+            and Share(min(aside, course.whole.of("batches")), course.whole.of("batches")).low > 0.05
+        ):
             return (
                 f"the loss of agent '{agent}' was not finite in {aside:.0f} updates, which were set aside",
-                "use bfloat16 or float32 instead of float16 (model.team.base.dtype), or a smaller model.learning.lr",
+                "use bfloat16 or float32 instead of float16 (model.team.base.dtype), or a smaller "
+                "model.learning.lr",
             )
     return None
 
@@ -99,8 +105,8 @@ def accuracy_falls(course: Course) -> Told:
     """Updates that are too large take the agents from text that answers to text that does not.
 
     Some earlier stretch (of all, so at a level divided by their number) was right more often than the latest
-    one, by two intervals that do not meet, although the agents began better. It is not said where the agents have
-    hardly moved: then problems have become harder, as in a file that is sorted and not shuffled.
+    one, by two intervals that do not meet, although the agents began better. It is not said where the agents
+    have hardly moved: then problems have become harder, as in a file that is sorted and not shuffled.
     """
     if not _moved(course):
         return None
@@ -125,13 +131,16 @@ def accuracy_falls(course: Course) -> Told:
 def margins_still(course: Course) -> Told:
     """The margin, how much more the policy prefers the better move than the reference does, starts at 0.
 
-    Threshold: for every agent with a hundred pairs, its upper bound in the latest half, carried on in proportion to the end of the
-    run (a margin grows no faster than the updates add up), stays below 0.02 nats: odds that change by less than
-    2 % change nothing that is played. The bound is that of a mean over stretches (mean + 3 standard errors).
+    Threshold: for every agent with a hundred pairs, its upper bound in the latest half, carried on in
+    proportion to the end of the run (a margin grows no faster than the updates add up), stays below 0.02
+    nats: odds that change by less than 2 % change nothing that is played. The bound is that of a mean over
+    stretches (mean + 3 standard errors).
     """
     still = {}
     for agent in course.learners:
-        latest = [part for part in course.stretches[len(course.stretches) // 2 :] if part.of(f"{agent}/pairs")]
+        latest = [
+            part for part in course.stretches[len(course.stretches) // 2 :] if part.of(f"{agent}/pairs")
+        ]
         if len(latest) < 3 or course.whole.of(f"{agent}/pairs") < 100:
             continue
         means = [part.mean(f"{agent}/margin", f"{agent}/pairs") for part in latest]
@@ -146,7 +155,8 @@ def margins_still(course: Course) -> Told:
     told = ", ".join(f"{agent} {margin:+.4f}" for agent, margin in still.items())
     return (
         f"margins hardly move ({told} nats in the latest half of the run)",
-        "a larger model.learning.lr (three times, then ten times as large); adapters of few parameters need more",
+        "a larger model.learning.lr (three times, then ten times as large); adapters of few parameters "
+        "need more",
     )
 
 
@@ -191,8 +201,8 @@ def frozen(course: Course) -> Told:
 def certain_play(course: Course) -> Told:
     """Where every token is all but certain there is nothing to explore, and nothing of what is learnt shows.
 
-    Threshold: 0.01 nats a written token, at which a hundred tokens in a row come out the same way more often than
-    not. Text of a fluent model at temperature 1 has 0.1 to 1.
+    Threshold: 0.01 nats a written token, at which a hundred tokens in a row come out the same way more often
+    than not. Text of a fluent model at temperature 1 has 0.1 to 1.
     """
     if course.latest.of("signs/chains") < 20 or course.latest.of("signs/written_tokens") < 200:
         return None
@@ -221,7 +231,8 @@ def babble(course: Course) -> Told:
     if nats < 3 or endings.high >= ALMOST_NONE or course.problems < 20:
         return None
     return (
-        f"the base writes next to random text ({nats:.1f} nats a token), and {endings.told} of the answers are right",
+        f"the base writes next to random text ({nats:.1f} nats a token), and {endings.told} of the "
+        "answers are right",
         "another base, the chat template and prompt that it was trained with, or a lower temperature",
     )
 
@@ -238,8 +249,10 @@ def words_unlikely(course: Course) -> Told:
     if mass >= 0.1:
         return None
     return (
-        f"the words to choose from have a probability of {mass:.3f} together: the model would say something else",
-        "a prompt that asks for just these words, other words (`options`: with or without a capital or a space before), "
+        f"the words to choose from have a probability of {mass:.3f} together: the model would say "
+        "something else",
+        "a prompt that asks for just these words, other words (`options`: with or without a capital or a "
+        "space before), "
         "or the chat template of the base",
     )
 
@@ -294,8 +307,8 @@ def alternatives_alike(course: Course) -> Told:
 def always_finished(course: Course) -> Told:
     """A chooser that says finished whatever it reads ends answers before they are one.
 
-    Almost always finished, on drafts without a result as on others; and that is a fault: where it was tried, going on
-    was better more often than finishing, or the answers are almost never right.
+    Almost always finished, on drafts without a result as on others; and that is a fault: where it was tried,
+    going on was better more often than finishing, or the answers are almost never right.
     """
     at_all = _finished(course.latest, "none", "wrong", "right")
     without = _finished(course.latest, "none")
@@ -305,7 +318,8 @@ def always_finished(course: Course) -> Told:
         return None
     return (
         f"the agent that chooses says finished in {at_all.told} of cases, whatever the draft holds",
-        "a prompt that asks whether the draft states the final answer, its options in the right order (the first means "
+        "a prompt that asks whether the draft states the final answer, its options in the right order "
+        "(the first means "
         "finished), or longer chunks",
     )
 
@@ -320,8 +334,10 @@ def never_finished(course: Course) -> Told:
     if at_all.high > ALMOST_NONE or at_right.whole < 20 or at_right.high > 0.1:
         return None
     return (
-        f"the agent that chooses says finished in {at_all.told} of cases, and in {at_right.told} where the draft is right",
-        "a prompt that asks whether the draft states the final answer, and its options in the right order (the first "
+        f"the agent that chooses says finished in {at_all.told} of cases, and in {at_right.told} where "
+        "the draft is right",
+        "a prompt that asks whether the draft states the final answer, and its options in the right "
+        "order (the first "
         "means finished)",
     )
 
@@ -336,11 +352,16 @@ def cut(course: Course) -> Told:
     """
     cut_off = course.latest.share("signs/cut", "signs/chains")
     right = course.latest.share("signs/right", "signs/chains")
-    if cut_off.low <= MOST or right.high >= MOST or _finished(course.latest, "right").whole > 0.2 * cut_off.whole:
+    if (
+        cut_off.low <= MOST
+        or right.high >= MOST
+        or _finished(course.latest, "right").whole > 0.2 * cut_off.whole
+    ):
         return None
     return (
         f"{cut_off.told} of the answers are cut off by the limit of the flow, and {right.told} are right",
-        "more or longer chunks (max_chunks, chunk_tokens; max_tokens of a single model), or a prompt that asks for a "
+        "more or longer chunks (max_chunks, chunk_tokens; max_tokens of a single model), or a prompt "
+        "that asks for a "
         "short answer",
     )
 
@@ -357,7 +378,8 @@ def no_mark(course: Course) -> Told:
     held = f", though {unread.told} hold the right one" if unread.part else ""
     return (
         f"the verifier finds no answer in {nothing.told} of what is written{held}",
-        "a prompt that asks for the mark that the verifier wants (such as 'The answer is N'), or flowdpo_pl.MathVerifier, "
+        "a prompt that asks for the mark that the verifier wants (such as 'The answer is N'), or "
+        "flowdpo_pl.MathVerifier, "
         "which wants none",
     )
 
@@ -373,9 +395,11 @@ def gold_of_another_kind(course: Course) -> Told:
     if other.low < 0.8 or not _never_right(course.latest):
         return None
     return (
-        f"{other.told} of the wrong answers are of another kind than the gold (a number against none), and almost none "
+        f"{other.told} of the wrong answers are of another kind than the gold (a number against none), "
+        "and almost none "
         "is right",
-        "another answer_field or rule to read the gold (data.train.gold), golds in the form that the prompt asks for, or "
+        "another answer_field or rule to read the gold (data.train.gold), golds in the form that the "
+        "prompt asks for, or "
         "a prompt that asks for the form of the golds",
     )
 
@@ -390,7 +414,8 @@ def never_right(course: Course) -> Told:
         return None
     return (
         f"{endings.told} of all answers are right, so hardly any pairs come",
-        "easier problems, a stronger base, a better prompt, or a warm start (model.team.start, after fine-tuning); and "
+        "easier problems, a stronger base, a better prompt, or a warm start (model.team.start, after "
+        "fine-tuning); and "
         "look at samples/ and at what the golds are",
     )
 
@@ -410,14 +435,13 @@ def always_right(course: Course) -> Told:
 
 
 def no_contrast(course: Course) -> Told:
-    """A fork whose two endings are alike teaches nothing, even where some problems are right and others wrong.
+    """A fork whose two endings are alike teaches nothing, even where some problems are right and others
+    wrong.
 
     Pairs are less than one in fifty forks, of at least two hundred.
     """
     forks = [name for agent in course.agents for name in _nodes(agent)[:-1]]
-    pairs = Share(
-        course.latest.of(*(f"{agent}/pairs" for agent in course.agents)), course.latest.of(*forks)
-    )
+    pairs = Share(course.latest.of(*(f"{agent}/pairs" for agent in course.agents)), course.latest.of(*forks))
     if pairs.whole < 200 or pairs.high >= 0.02:
         return None
     return (
@@ -454,7 +478,9 @@ RULES = (
 
 
 def _nodes(agent: str) -> list[str]:
-    return [f"{agent}/{kind}" for kind in ("pairs", "ties/both_right", "ties/both_wrong", "ties/no_alternative")]
+    return [
+        f"{agent}/{kind}" for kind in ("pairs", "ties/both_right", "ties/both_wrong", "ties/no_alternative")
+    ]
 
 
 def _nats(part: Stretch) -> float:
@@ -466,7 +492,8 @@ def _nats(part: Stretch) -> float:
 def _finished(part: Stretch, *held: str) -> Share:
     """How often the chooser said finished of drafts that held one of these."""
     return Share(
-        part.of(*(f"chooser/finished/{kind}" for kind in held)), part.of(*(f"chooser/nodes/{kind}" for kind in held))
+        part.of(*(f"chooser/finished/{kind}" for kind in held)),
+        part.of(*(f"chooser/nodes/{kind}" for kind in held)),
     )
 
 
@@ -482,7 +509,9 @@ def _never_right(part: Stretch) -> bool:
 def _moved(course: Course) -> bool:
     """Whether some agent's margin is worth mentioning, or there are no pairs any more that could show it."""
     margins: Iterator[float] = (
-        part.mean(f"{agent}/margin", f"{agent}/pairs") for part in course.stretches for agent in course.learners
+        part.mean(f"{agent}/margin", f"{agent}/pairs")
+        for part in course.stretches
+        for agent in course.learners
     )
     pairs = [part.of(*(f"{agent}/pairs" for agent in course.learners)) for part in course.stretches[1:]]
     return any(abs(margin) > 0.05 for margin in margins) or not any(pairs)

@@ -25,11 +25,11 @@ def play_signs(
     Of main chains: `chains` in all; `right`; `cut`: they reached the flow's limit in the middle of a move;
     `marked`: the answer carries an explicit mark; `nothing_read`: the verifier found no answer in it;
     `right_unread`: of these, those whose text reads as the gold answer all the same; `other_kind`: wrong, and
-    one of answer and gold is a number and the other is none; `written_tokens`, and `written_nats`: minus their
-    log-probability under the distribution that they were drawn from.
+    one of answer and gold is a number and the other is none; `written_tokens`, and `written_nats`: minus
+    their log-probability under the distribution that they were drawn from.
 
-    Of all endings: `endings`, `endings_right`. Of forks: `written_forks`, of them `same_text` whose moves read
-    the same; pairs of choices where finishing was better (`better_finished`), or going on.
+    Of all endings: `endings`, `endings_right`. Of forks: `written_forks`, of them `same_text` whose moves
+    read the same; pairs of choices where finishing was better (`better_finished`), or going on.
 
     Args:
         trees: of the batch.
@@ -56,12 +56,14 @@ def _of_chain(
     counts["cut"] = int(last.option is None and not ended(last) and not closes(last))
     counts["marked"] = int(extract_marked(main.answer) is not None)
     counts["written_tokens"] = sum(len(move.token_ids) for move in written)
-    counts.update({"written_nats": -sum(move.logprob for move in written)})  # type: ignore[dict-item]
+    counts.update({"written_nats": -sum(move.logprob for move in written)})
     if not main.correct and main.verdict.error is None:
         answer, right = read_answer(main.answer), read_answer(gold)
         counts["nothing_read"] = int(main.verdict.extracted is None)
         if main.verdict.extracted is None:
-            counts["right_unread"] = int(quick_verdict(answer, right) is True or _ends_with(main.answer, gold))
+            counts["right_unread"] = int(
+                quick_verdict(answer, right) is True or _ends_with(main.answer, gold)
+            )
         else:
             counts["other_kind"] = int((answer.value is None) != (right.value is None))
     return counts

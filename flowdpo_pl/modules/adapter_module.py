@@ -117,7 +117,8 @@ class AdapterModule(LightningModule):
         """
         if self._base_sample and base_sample(self.agents) != self._base_sample:
             raise UserError(
-                "the base, which is frozen, has changed since training began, so no adapter of this run fits it: "
+                "the base, which is frozen, has changed since training began, so no adapter of this run "
+                "fits it: "
                 "remove what changes it (a callback, a strategy, other code in this process) and start again."
             )
         checkpoint[type(self).__name__] = {"identity": self.identity(), **self.saved()}

@@ -83,8 +83,8 @@ class FlowDPOModule(AdapterModule):
                 data end.
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
-            check: look at the start of `fit` whether updates, verifier, problems and disk are as they should be.
-            seed: of every draw and of the adapters' start; linked to `seed_everything`.
+            check: look at the start of `fit` whether updates, verifier, problems and disk are as they should
+            be. seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
         agents = team.flow.agents
         team.flow.require_known("model.agent_learning", agent_learning or {})
@@ -199,9 +199,7 @@ class FlowDPOModule(AdapterModule):
         as_reference = [a for a in self.learners if start.reference == "initial" or a not in start.adapters]
         stream = self._data.streams.get("train") if self._data is not None else None
         at_reference = as_reference if self._updates == 0 else []
-        return look(
-            Start(self.players, self.learners, at_reference, self.verifier, problems, stream, folder)
-        )
+        return look(Start(self.players, self.learners, at_reference, self.verifier, problems, stream, folder))
 
     def sample(self, problems: Sequence[Problem]) -> dict[str, float]:
         """The numbers of these problems played as training would play them; nothing is learnt."""

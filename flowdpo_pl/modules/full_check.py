@@ -1,4 +1,5 @@
-"""The verb `check`: a `fit` up to its first batch, which is played, judged, looked at, and not learnt from."""
+"""The verb `check`: a `fit` up to its first batch, which is played, judged, looked at, and not learnt
+from."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.base_sample import base_sample
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.start_check import Found, Level
 from flowdpo_pl.results.run_course import RunCourse
@@ -50,7 +52,14 @@ def found_in(module: FlowDPOModule, folder: Path) -> Iterator[Found]:
     stream = module.trainer.datamodule.streams["train"]  # type: ignore[attr-defined]
     chunk = list(islice((problem for batch in stream.batches() for problem in batch), stream.chunk_size))
     yield from module.look(chunk, folder)
+    base = base_sample(module.agents)
     values = module.sample(chunk[:_PLAYED])
+    if base_sample(module.agents) == base:
+        yield Found(Level.GOOD, f"the base is as it was after play, digest {base} of sampled weights")
+    else:
+        yield Found(
+            Level.WRONG, "play has changed the base; remove what changes it (other code in this process)"
+        )
     chains = values["signs/chains"]
     told = f"{chains:.0f} problems played: {values['signs/right'] / chains:.0%} right, "
     told += f"{values['signs/marked'] / chains:.0%} of the answers carry a mark"
@@ -72,4 +81,6 @@ def tell(found: Sequence[Found]) -> None:
     for one in found:
         print(f"{one.level:<5}  {visible_line(one.sentence)}")
     if wrong := sum(one.level is Level.WRONG for one in found):
-        raise UserError(f"check: {wrong} of {len(found)} probes say that this run would be worth nothing; see above.")
+        raise UserError(
+            f"check: {wrong} of {len(found)} probes say that this run would be worth nothing; see above."
+        )

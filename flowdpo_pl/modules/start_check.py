@@ -18,9 +18,11 @@ from flowdpo_pl.visible import visible_line
 _GOLDS = 16
 """Gold answers that the verifier is tried on."""
 _COPIES = 6
-"""Checkpoints that lie in a run's folder at most, as configs have it: three, `last`, `best`, and one being written."""
+"""Checkpoints that lie in a run's folder at most, as configs have it: three, `last`, `best`, and one being
+written."""
 _FLOATS = 4
-"""Of four bytes for each weight of an adapter: itself and Adam's two in a checkpoint, itself in PEFT's format."""
+"""Of four bytes for each weight of an adapter: itself and Adam's two in a checkpoint, itself in PEFT's
+format."""
 
 
 class Level(StrEnum):
@@ -78,18 +80,22 @@ def _updates(start: Start) -> Iterator[Found]:
             names = (*probed.missed, *probed.reached)
             yield Found(
                 Level.WRONG,
-                f"the update of agent '{agent}' is not its adapter's alone: {' and '.join(filter(None, (what, other)))}, "
+                f"the update of agent '{agent}' is not its adapter's alone: "
+                f"{' and '.join(filter(None, (what, other)))}, "
                 f"{names[0]} first; set model.team.lora.target_modules to layers that the base uses",
             )
         elif agent in start.at_reference and not abs(probed.margin) <= probed.rounding:
             yield Found(
                 Level.WRONG,
-                f"agent '{agent}' does not begin as its reference: its first margin is {probed.margin:+.2g} nats, not 0; "
+                f"agent '{agent}' does not begin as its reference: its first margin is "
+                f"{probed.margin:+.2g} nats, not 0; "
                 "look at model.team.start and at what else changes its adapter",
             )
         else:
             first = f", first margin {probed.margin:.1g}" if agent in start.at_reference else ""
-            yield Found(Level.GOOD, f"agent '{agent}': all weights of its adapter and no others get gradients{first}")
+            yield Found(
+                Level.GOOD, f"agent '{agent}': all weights of its adapter and no others get gradients{first}"
+            )
 
 
 def _verifier(start: Start) -> Iterator[Found]:
@@ -101,13 +107,15 @@ def _verifier(start: Start) -> Iterator[Found]:
     if not probed.mark:
         yield Found(
             Level.DOUBTFUL,
-            f"the verifier calls none of {len(golds)} gold answers right, in whatever mark they are ({shown} first): look "
+            f"the verifier calls none of {len(golds)} gold answers right, in whatever mark they are "
+            f"({shown} first): look "
             "at model.verifier and at data.train.answer_field and gold",
         )
     elif probed.not_right:
         yield Found(
             Level.DOUBTFUL,
-            f"the verifier does not call {len(probed.not_right)} of {len(golds)} gold answers right against themselves "
+            f"the verifier does not call {len(probed.not_right)} of {len(golds)} gold answers right "
+            "against themselves "
             f"({shown} first): look at data.train.gold and at how these are written",
         )
     elif probed.right_for_another:
@@ -118,9 +126,7 @@ def _verifier(start: Start) -> Iterator[Found]:
         )
     else:
         mark = f", and wants a mark such as {probed.mark.format('N')!r}" if probed.wants_mark else ""
-        yield Found(
-            Level.GOOD, f"the verifier tells {len(golds)} gold answers from others{mark}"
-        )
+        yield Found(Level.GOOD, f"the verifier tells {len(golds)} gold answers from others{mark}")
 
 
 def admitted(stream: ProblemStream) -> Found:
@@ -132,7 +138,8 @@ def admitted(stream: ProblemStream) -> Found:
     (reason, count), *_ = stream.skipped.most_common()
     return Found(
         Level.DOUBTFUL,
-        f"{told} ({count} {reason}): look at data.train's fields, or at the room that chunks leave for questions",
+        f"{told} ({count} {reason}): look at data.train's fields, or at the room that chunks leave for "
+        "questions",
     )
 
 
@@ -144,9 +151,13 @@ def room_in(folder: Path, players: Players) -> Found:
     free = shutil.disk_usage(there).free
     told = f"{folder} has {_size(free)} free, and checkpoints take up to {_size(_COPIES * one)}"
     if free < 2 * one:
-        return Found(Level.WRONG, f"{told}: make room, or set trainer.logger.init_args.save_dir to another disk")
+        return Found(
+            Level.WRONG, f"{told}: make room, or set trainer.logger.init_args.save_dir to another disk"
+        )
     if free < _COPIES * one:
-        return Found(Level.DOUBTFUL, f"{told}: make room, or keep fewer (keep_last of callbacks.AdapterCheckpoint)")
+        return Found(
+            Level.DOUBTFUL, f"{told}: make room, or keep fewer (keep_last of callbacks.AdapterCheckpoint)"
+        )
     return Found(Level.GOOD, told)
 
 
