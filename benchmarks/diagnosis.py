@@ -1,6 +1,6 @@
 """Broken and healthy runs of the quickstart's model: what is said of each.
 
-    python -m benchmarks.diagnosis [--problems 320] [--only NAME …] [--output FILE]
+    python -m benchmarks.diagnosis [--problems 320] [--only NAME …] [--folder FOLDER]
 
 Prints a JSON line a run: its name, the findings that would name it rightly (none for a healthy run), what
 was said, and whether that is right: a broken run must get one of these, and nothing that is wrong of it; a
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -86,7 +87,8 @@ def runs(folder: Path) -> list[Run]:
         broken(
             "always yes",
             "always_finished",
-            f"{stop}={{question}} Draft: {{partial}} The answer is 4. Finished?",
+            f"{stop}={{question}} Draft: {{partial}} The answer is 63. Finished?",
+            "--model.sampling.temperature=0.15",
         ),
         broken("never right", "never_right", f"--data.train.path={folder / 'impossible.jsonl'}"),
         broken("always right", "always_right", "--model.verifier=benchmarks.diagnosis.EasyVerifier"),
@@ -112,17 +114,21 @@ def runs(folder: Path) -> list[Run]:
     ]
 
 
-def said_of(run: Run, problems: int, folder: Path) -> list[dict[str, str]]:
-    """Run it; the findings of its summary."""
+def said_of(run: Run, problems: int, folder: Path) -> dict[str, list[str]]:
+    """Run it; the names of what its log said on the way, and of what its summary says."""
     name = run.name.replace(" ", "_")
     command = [sys.executable, "-m", "flowdpo_pl", "fit", "--config", "configs/quickstart.yaml"]
     command += [f"--trainer.logger.init_args.save_dir={folder}", f"--trainer.logger.init_args.name={name}"]
     command += [f"--model.max_problems={problems}", *run.arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        return [{"name": "error", "sentence": done.stderr.strip().splitlines()[-1]}]
-    found: list[dict[str, str]] = json.loads((folder / name / "summary.json").read_text()).get("findings", [])
-    return found
+        return {"error": [done.stderr.strip().splitlines()[-1]]}
+    summary = json.loads((folder / name / "summary.json").read_text(encoding="utf-8"))
+    return {
+        "log": re.findall(r"why it may not learn \((\w+)\)", done.stdout + done.stderr),
+        "summary": [finding["name"] for finding in summary["findings"]],
+        "sentences": [finding["sentence"] for finding in summary["findings"]],
+    }
 
 
 def main() -> None:
@@ -137,9 +143,9 @@ def main() -> None:
         for run in runs(folder):
             if not given.only or run.name in given.only:
                 said = said_of(run, given.problems, folder)
-                told = [finding["name"] for finding in said]
+                told = [*said.get("log", ["error"]), *said.get("summary", [])]
                 result = {"run": run.name, "right": run.is_right(told), "named_by": sorted(run.named_by)}
-                print(json.dumps(result | {"said": said}), flush=True)
+                print(json.dumps(result | said), flush=True)
 
 
 if __name__ == "__main__":

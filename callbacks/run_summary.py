@@ -108,7 +108,9 @@ class RunSummary(PlayCallback):
     def _say_what_is_new(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
             if finding.name not in self._said:
-                rank_zero_info(f"why it may not learn: {finding.sentence}. Try: {finding.advice}.")
+                rank_zero_info(
+                    f"why it may not learn ({finding.name}): {finding.sentence}. Try: {finding.advice}."
+                )
         self._said = {finding.name for finding in findings}
 
     def play_ended(self, module: PlayedModule, stopped_by: BaseException | None) -> None:

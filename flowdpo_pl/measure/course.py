@@ -14,14 +14,27 @@ CERTAIN = 0.99
 
 @dataclass(frozen=True)
 class Share:
-    """A share of counted outcomes, with Wilson's interval."""
+    """A share of counted outcomes, with Wilson's interval.
+
+    What is counted several times a problem, such as its endings, mostly agrees: it is worth one outcome a
+    problem.
+    """
 
     part: float
     whole: float
+    problems: float
+    """That the outcomes are of."""
 
     @property
     def interval(self) -> Interval:
-        return wilson(min(self.part, self.whole), int(self.whole), CERTAIN)
+        return self.interval_at(CERTAIN)
+
+    def interval_at(self, confidence: float) -> Interval:
+        if self.whole < 1:
+            return Interval(0.0, 1.0)
+        groups = max(1.0, min(self.whole, self.problems))
+        part, whole = min(self.part, self.whole), int(self.whole)
+        return wilson(part * whole / self.whole, whole, confidence, squared_sizes=whole * whole / groups)
 
     @property
     def low(self) -> float:
@@ -48,7 +61,10 @@ class Stretch:
         return sum(self.sums.get(name, 0.0) for name in names)
 
     def share(self, part: str, *whole: str) -> Share:
-        return Share(self.of(part), self.of(*whole))
+        return self.share_of(self.of(part), self.of(*whole))
+
+    def share_of(self, part: float, whole: float) -> Share:
+        return Share(part, whole, self.of("problems"))
 
     def mean(self, name: str, over: str) -> float:
         """Of a number that was weighed by a count; 0 without any."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from flowdpo_pl.measure.course import Course, Share, Stretch
-from flowdpo_pl.measure.intervals import wilson
 
 ALMOST_ALL, MOST, ALMOST_NONE = 0.95, 0.5, 0.05
 
@@ -86,10 +85,7 @@ def not_finite(course: Course) -> Told:
     """
     for agent in course.learners:
         aside = course.whole.of(f"{agent}/updates_set_aside")
-        if (
-            aside >= 3
-            and Share(min(aside, course.whole.of("batches")), course.whole.of("batches")).low > 0.05
-        ):
+        if aside >= 3 and course.whole.share_of(aside, course.whole.of("batches")).low > ALMOST_NONE:
             return (
                 f"the loss of agent '{agent}' was not finite in {aside:.0f} updates, which were set aside",
                 "use bfloat16 or float32 instead of float16 (model.team.base.dtype), or a smaller "
@@ -113,13 +109,13 @@ def accuracy_falls(course: Course) -> Told:
     latest = course.latest.share("signs/right", "signs/chains")
     stretches = course.stretches[: len(course.stretches) // 2]
     level = 1 - 0.01 / max(1, len(stretches))
-    now = wilson(latest.part, int(latest.whole), level)
+    now = latest.interval_at(level)
     best = max(
         (stretch.share("signs/right", "signs/chains") for stretch in stretches if stretch.of("signs/chains")),
-        key=lambda share: wilson(share.part, int(share.whole), level).low,
+        key=lambda share: share.interval_at(level).low,
         default=None,
     )
-    if best is None or wilson(best.part, int(best.whole), level).low <= now.high:
+    if best is None or best.interval_at(level).low <= now.high:
         return None
     return (
         f"the share of right answers fell from {best.told} to {latest.told}",
@@ -314,7 +310,7 @@ def always_finished(course: Course) -> Told:
     without = _finished(course.latest, "none")
     if at_all.low < 0.9 or (without.whole and without.low < 0.8):
         return None
-    if not (_going_on_is_better(course.latest) or (without.whole and _never_right(course.latest))):
+    if not (_going_on_is_better(course.latest) or (without.whole and _never_right(course))):
         return None
     return (
         f"the agent that chooses says finished in {at_all.told} of cases, whatever the draft holds",
@@ -372,7 +368,7 @@ def no_mark(course: Course) -> Told:
     It finds none in almost all answers, and almost none is right.
     """
     nothing = course.latest.share("signs/nothing_read", "signs/chains")
-    if nothing.low < 0.9 or not _never_right(course.latest):
+    if nothing.low < 0.9 or not _never_right(course):
         return None
     unread = course.latest.share("signs/right_unread", "signs/chains")
     held = f", though {unread.told} hold the right one" if unread.part else ""
@@ -391,8 +387,8 @@ def gold_of_another_kind(course: Course) -> Told:
     """
     chains, right = course.latest.of("signs/chains"), course.latest.of("signs/right")
     read = chains - right - course.latest.of("signs/nothing_read")
-    other = Share(course.latest.of("signs/other_kind"), max(0.0, read))
-    if other.low < 0.8 or not _never_right(course.latest):
+    other = course.latest.share_of(course.latest.of("signs/other_kind"), max(0.0, read))
+    if other.low < 0.8 or not _never_right(course):
         return None
     return (
         f"{other.told} of the wrong answers are of another kind than the gold (a number against none), "
@@ -410,7 +406,7 @@ def never_right(course: Course) -> Told:
     Almost all endings, of main chains and alternatives, are wrong.
     """
     endings = course.latest.share("signs/endings_right", "signs/endings")
-    if not _never_right(course.latest):
+    if not _never_right(course):
         return None
     return (
         f"{endings.told} of all answers are right, so hardly any pairs come",
@@ -441,7 +437,8 @@ def no_contrast(course: Course) -> Told:
     Pairs are less than one in fifty forks, of at least two hundred.
     """
     forks = [name for agent in course.agents for name in _nodes(agent)[:-1]]
-    pairs = Share(course.latest.of(*(f"{agent}/pairs" for agent in course.agents)), course.latest.of(*forks))
+    found = course.latest.of(*(f"{agent}/pairs" for agent in course.agents))
+    pairs = course.latest.share_of(found, course.latest.of(*forks))
     if pairs.whole < 200 or pairs.high >= 0.02:
         return None
     return (
@@ -491,7 +488,7 @@ def _nats(part: Stretch) -> float:
 
 def _finished(part: Stretch, *held: str) -> Share:
     """How often the chooser said finished of drafts that held one of these."""
-    return Share(
+    return part.share_of(
         part.of(*(f"chooser/finished/{kind}" for kind in held)),
         part.of(*(f"chooser/nodes/{kind}" for kind in held)),
     )
@@ -502,8 +499,10 @@ def _going_on_is_better(part: Stretch) -> bool:
     return pairs.low > MOST
 
 
-def _never_right(part: Stretch) -> bool:
-    return part.share("signs/endings_right", "signs/endings").high < ALMOST_NONE
+def _never_right(course: Course) -> bool:
+    """Almost: in all of the run, or in its latest half."""
+    parts = (course.whole, course.latest)
+    return any(part.share("signs/endings_right", "signs/endings").high < ALMOST_NONE for part in parts)
 
 
 def _moved(course: Course) -> bool:

@@ -65,7 +65,14 @@ def found_in(module: FlowDPOModule, folder: Path) -> Iterator[Found]:
     told += f"{values['signs/marked'] / chains:.0%} of the answers carry a mark"
     if not math.isnan(values["choice_mass"]):
         told += f", the words to choose from have a probability of {values['choice_mass']:.3f} together"
-    yield Found(Level.GOOD, told)
+    if values["signs/endings_right"]:
+        yield Found(Level.GOOD, told)
+    else:
+        yield Found(
+            Level.DOUBTFUL,
+            f"{told}; none of their {values['signs/endings']:.0f} endings is right, "
+            "and pairs come only where some are: look at the golds, the verifier, the prompts and the base",
+        )
     course = RunCourse()
     course.add(values)
     for finding in course.findings(None):
