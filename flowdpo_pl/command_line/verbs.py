@@ -37,21 +37,19 @@ class Verb:
 
 
 GROUPS: dict[str, tuple[Verb, ...]] = {
-    "before a run": (
-        Verb(
-            "check",
-            "look at what a `fit` rests on, and at its first answers, without training",
-            "flowdpo_pl.FlowDPOModule",
-            example="check --config configs/quickstart.yaml",
-            like="fit",
-        ),
-    ),
     "train and measure": (
         Verb(
             "fit",
             "train a flow online (FlowDPOModule), or one model on traces (SFTModule)",
             "flowdpo_pl.FlowDPOModule",
             example="fit --config configs/quickstart.yaml --model.learning.lr=1e-3",
+        ),
+        Verb(
+            "check",
+            "look at what a `fit` rests on, and at its first answers, without training",
+            "flowdpo_pl.FlowDPOModule",
+            example="check --config configs/quickstart.yaml",
+            like="fit",
         ),
         Verb(
             "validate",

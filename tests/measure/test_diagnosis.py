@@ -1,5 +1,7 @@
-"""Each cause is named, alone; a healthy course and a short one are met with silence. Also tests
-`measure.course`."""
+"""Each cause is named, alone; a healthy course and a short one meet with silence.
+
+Also tests `measure.course`.
+"""
 
 from __future__ import annotations
 
