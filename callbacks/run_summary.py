@@ -56,14 +56,16 @@ class RunSummary(PlayCallback):
     Unknown numbers are null. Sums go over the whole run, across resumes.
 
     Args:
-        look_every_n_problems: Problems between two looks at why a `fit` may not learn; what is new is logged.
+        look_every_n_problems: Problems between two looks at why a `fit` may not learn; the first look is
+        after
+            the first batch. What is new is logged.
     """
 
     files = ("summary.json",)
     writes = False  # it prints too
 
     def __init__(self, look_every_n_problems: int = 160) -> None:
-        self._pace = Pace(look_every_n_problems)
+        self._pace = Pace(look_every_n_problems, "look_every_n_problems")
         self._forget()
 
     def _forget(self) -> None:
@@ -74,6 +76,7 @@ class RunSummary(PlayCallback):
         self._started = time.monotonic()
         self._latest: dict[str, float] = {}
         self._said: set[str] = set()
+        self._first = False
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -95,6 +98,7 @@ class RunSummary(PlayCallback):
         if seen == 0:  # validate loads the state of the fit that wrote its checkpoint
             self._forget()
         self._pace.start(seen)
+        self._first = seen == 0
         self._started = time.monotonic()
 
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
@@ -102,7 +106,8 @@ class RunSummary(PlayCallback):
         self._run.add(self._latest)
         self._course.add(self._latest)
         self._peak_memory_bytes = max(self._peak_memory_bytes, self._latest.get("peak_memory_bytes", 0.0))
-        if self.verb == "fit" and self._pace.due(module.problems_seen):
+        first, self._first = self._first, False
+        if self.verb == "fit" and (self._pace.due(module.problems_seen) or first):
             self._say_what_is_new(self._course.findings(module.problems_expected))
 
     def _say_what_is_new(self, findings: Sequence[Finding]) -> None:

@@ -10,7 +10,7 @@ from flowdpo_pl.verify.answers import quick_verdict, read_answer
 from flowdpo_pl.verify.markers import extract_marked
 
 SIGNS = (
-    *("chains", "right", "cut", "marked", "nothing_read", "right_unread", "other_kind"),
+    *("chains", "right", "cut", "closed_early", "marked", "nothing_read", "right_unread", "other_kind"),
     *("written_tokens", "written_nats", "endings", "endings_right"),
     *("written_forks", "same_text", "better_finished", "better_going_on"),
 )
@@ -23,6 +23,7 @@ def play_signs(
     """Counts over the trees of one batch, by `signs/{name}`; all of `SIGNS`.
 
     Of main chains: `chains` in all; `right`; `cut`: they reached the flow's limit in the middle of a move;
+    `closed_early`: an agent that chooses ended them in the middle of a move, without a mark;
     `marked`: the answer carries an explicit mark; `nothing_read`: the verifier found no answer in it;
     `right_unread`: of these, those whose text reads as the gold answer all the same; `other_kind`: wrong, and
     one of answer and gold is a number and the other is none; `written_tokens`, and `written_nats`: minus
@@ -55,6 +56,7 @@ def _of_chain(
     counts["right"] = counts["endings_right"] = int(main.correct)
     counts["cut"] = int(last.option is None and not ended(last) and not closes(last))
     counts["marked"] = int(extract_marked(main.answer) is not None)
+    counts["closed_early"] = int(closes(last) and not ended(written[-1]) and not counts["marked"])
     counts["written_tokens"] = sum(len(move.token_ids) for move in written)
     counts.update({"written_nats": -sum(move.logprob for move in written)})
     if not main.correct and main.verdict.error is None:

@@ -31,6 +31,7 @@ HEALTHY: Mapping[str, float] = {
     "signs/right": 25,
     "signs/cut": 3,
     "signs/marked": 55,
+    "signs/closed_early": 5,
     "signs/nothing_read": 9,
     "signs/right_unread": 1,
     "signs/other_kind": 0,
@@ -71,7 +72,7 @@ BROKEN: Mapping[str, Mapping[str, float]] = {
         "judge/ties/no_alternative": 200,
     },
     "alternatives_alike": {"signs/same_text": 130},
-    "always_finished": {**ALWAYS, "signs/better_finished": 3},
+    "always_finished": {**ALWAYS, "signs/closed_early": 55, **ALL_WRONG, "signs/nothing_read": 60},
     "never_finished": {**NEVER, "signs/cut": 64},
     "cut": {"signs/cut": 60, "signs/right": 3, "signs/nothing_read": 60, "chooser/nodes/right": 2, **NEVER},
     "no_mark": {**ALL_WRONG, "signs/nothing_read": 64, "signs/right_unread": 20},
@@ -133,6 +134,13 @@ def test_harder_problems_are_no_fault_of_agents_that_have_not_moved() -> None:
 def test_a_dip_that_chance_explains_is_none() -> None:
     rights = (25, 30, 22, 28, 20, 21)
     assert said_of(course_of(*({"signs/right": right} for right in rights))) == []
+
+
+def test_answers_that_are_whole_may_always_be_finished() -> None:
+    whole = {**ALWAYS, "signs/closed_early": 0, "signs/better_finished": 30, "signs/better_going_on": 3}
+    assert said_of(course_of(*[whole] * 6)) == []
+    better = {**whole, "signs/better_finished": 3, "signs/better_going_on": 30}
+    assert said_of(course_of(*[better] * 6)) == ["always_finished"]
 
 
 def test_margins_have_until_the_end_of_the_run_to_grow() -> None:

@@ -59,6 +59,16 @@ def test_a_chain_is_cut_where_nobody_has_ended_it(moves: tuple[Move, ...], cut: 
     assert ("cut" in signs(main_only(False, *moves))) == cut
 
 
+def test_a_chain_is_closed_early_in_the_middle_of_a_move_without_a_mark() -> None:
+    def early(*moves: Move) -> bool:
+        return "closed_early" in signs(main_only(False, *moves))
+
+    assert early(written("so 1", 1, 2), choice(YES))
+    assert not early(written("so 1", 1, END), choice(YES))
+    assert not early(written("The answer is 4.", 1, 2), choice(YES))
+    assert not early(written("so 1", 1, 2))
+
+
 def test_what_the_verifier_did_not_read() -> None:
     nothing = Verdict(False)
     assert signs(judged("so 12", "12", nothing)).keys() >= {"nothing_read", "right_unread"}

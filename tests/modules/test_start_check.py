@@ -112,9 +112,7 @@ def test_few_admitted_problems_are_told_with_the_reason() -> None:
     assert few.level is Level.DOUBTFUL and "5 of 20" in few.sentence and "14 long" in few.sentence
 
 
-@pytest.mark.parametrize(
-    ("free", "level"), [(10**12, Level.GOOD), (100_000, Level.WRONG), (0, Level.WRONG)]
-)
+@pytest.mark.parametrize(("free", "level"), [(10**12, Level.GOOD), (100_000, Level.WRONG), (0, Level.WRONG)])
 def test_room_is_looked_for_where_the_folder_will_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: Level
 ) -> None:
