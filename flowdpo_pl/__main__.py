@@ -62,9 +62,10 @@ def _run(words: list[str]) -> None:
     arguments = with_plain_flags(verb, words[1:])
     require_right(verb, arguments)
     if verb.is_trainer_s:
+        from flowdpo_pl.cli import CLIS
         from flowdpo_pl.cli import main as run_trainer
 
-        run_trainer([words[0], *arguments])
+        run_trainer([verb.of_trainer, *arguments], CLIS[verb.name])
     else:
         run_own(verb, arguments)
 

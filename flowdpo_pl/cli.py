@@ -121,6 +121,33 @@ class FlowCLI(LightningCLI):
             refuse_wrapping(self.trainer.strategy)
 
 
+class CheckCLI(FlowCLI):
+    """`check`: takes what `fit` takes, and writes nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+        from flowdpo_pl.modules.full_check import Checked, FullCheck, tell
+
+        if not isinstance(self.model, FlowDPOModule):
+            raise UserError(
+                f"check looks at a flow, and model.class_path is {type(self.model).__name__}: give a "
+                "config of "
+                "flowdpo_pl.FlowDPOModule."
+            )
+        folder = run_folder_of(self.trainer.loggers, self.trainer.default_root_dir)
+        with RunFolder(folder, subcommand).claimed("", resumed=True, overwrite=False):  # can it be written?
+            self.trainer.callbacks = [FullCheck(folder)]  # type: ignore[attr-defined]
+            self.trainer.loggers = []
+            try:
+                LightningCLI._run_subcommand(self, subcommand)
+            except Checked as checked:
+                tell(checked.found)
+
+
+CLIS = {**dict.fromkeys(VERBS, FlowCLI), "check": CheckCLI}
+"""By verb, what reads its arguments and runs it."""
+
+
 def _module_for(verb: str, path: str) -> type[LightningModule]:
     """The class that a config names, which must know the verb."""
     module: type[LightningModule] = class_at(path)
@@ -166,9 +193,9 @@ def _status_of_signals() -> Iterator[None]:
 
 
 @lightning_refusals()
-def main(args: list[str] | None = None) -> FlowCLI:
+def main(args: list[str] | None = None, cli: type[FlowCLI] = FlowCLI) -> FlowCLI:
     """Run one verb of the trainer."""
-    return FlowCLI(
+    return cli(
         LightningModule,
         LightningDataModule,
         subclass_mode_model=True,

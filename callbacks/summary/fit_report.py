@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from callbacks.summary.shares import chooser_told, share_told, unjudged, unjudged_shares
 from callbacks.watching.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
+from flowdpo_pl.results.run_course import Finding
 from flowdpo_pl.results.run_numbers import RunNumbers
 
 PHASES = ("play", "score", "update")
@@ -65,6 +66,16 @@ def fit_summary(run: RunNumbers, latest: BatchValues, seconds: float) -> dict[st
     }
 
 
+def told(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Why a run may not learn, as `summary.json` holds it."""
+    return {
+        "findings": [
+            {"name": finding.name, "sentence": finding.sentence, "try": finding.advice}
+            for finding in findings
+        ]
+    }
+
+
 def fit_rows(summary: Mapping[str, Any]) -> dict[str, str]:
     """The numbers that one looks at first, for a table."""
     rows = {"problems": f"{summary['problems_seen']:,}"}
@@ -86,4 +97,6 @@ def fit_rows(summary: Mapping[str, Any]) -> dict[str, str]:
     rows["not judged"] = unjudged(summary)
     rows["seconds"] = ", ".join(f"{phase} {value:,.1f}" for phase, value in summary["seconds"].items())
     rows["tokens/s of play"] = f"{summary['generated_tokens_per_second']:,.0f}"
+    for number, finding in enumerate(summary["findings"], start=1):
+        rows[f"in the way, {number}"] = f"{finding['sentence']}. Try: {finding['try']}."
     return {name: text for name, text in rows.items() if text}

@@ -39,5 +39,5 @@ def require_files(verb: Verb, root: Place) -> None:
 
 def _needed(verb: Verb) -> Iterator[tuple[str, Callable[[str], object]]]:
     yield "model.team.base.path", require_model_folder
-    for source in _SOURCES[verb.name]:
+    for source in _SOURCES[verb.of_trainer]:
         yield f"data.{source}.path", require_exists

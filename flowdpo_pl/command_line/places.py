@@ -160,7 +160,11 @@ def root_of(verb: Verb, given: Mapping[str, Any]) -> Place:
         data = "flowdpo_pl.TraceDataModule"
     trainer = class_at(f"{_LIGHTNING}.trainer.trainer.Trainer")
     of_verb = next(
-        (part for part in (trainer.node.body if trainer else ()) if getattr(part, "name", "") == verb.name),
+        (
+            part
+            for part in (trainer.node.body if trainer else ())
+            if getattr(part, "name", "") == verb.of_trainer
+        ),
         None,
     )
     places = [

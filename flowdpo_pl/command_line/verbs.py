@@ -23,10 +23,17 @@ class Verb:
     """What a verb of its own requires is given by position."""
     example: str = ""
     """A command that works, after the program's name."""
+    like: str = ""
+    """The trainer's verb whose arguments it takes; empty: it has its own."""
 
     @property
     def is_trainer_s(self) -> bool:
         return bool(self.module)
+
+    @property
+    def of_trainer(self) -> str:
+        """The name by which the trainer knows it."""
+        return self.like or self.name
 
 
 GROUPS: dict[str, tuple[Verb, ...]] = {
@@ -36,6 +43,13 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             "train a flow online (FlowDPOModule), or one model on traces (SFTModule)",
             "flowdpo_pl.FlowDPOModule",
             example="fit --config configs/quickstart.yaml --model.learning.lr=1e-3",
+        ),
+        Verb(
+            "check",
+            "look at what a `fit` rests on, and at its first answers, without training",
+            "flowdpo_pl.FlowDPOModule",
+            example="check --config configs/quickstart.yaml",
+            like="fit",
         ),
         Verb(
             "validate",
@@ -71,7 +85,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
     ),
 }
 VERBS = {verb.name: verb for group in GROUPS.values() for verb in group}
-TRAINER_VERBS = tuple(name for name, verb in VERBS.items() if verb.is_trainer_s)
+TRAINER_VERBS = tuple(name for name, verb in VERBS.items() if verb.is_trainer_s and not verb.like)
 _DOCS = """A first run:  python -m flowdpo_pl fit --config configs/quickstart.yaml
 A verb's keys:  python -m flowdpo_pl VERB --help
 The docs:       README.md; docs/runs.md, configs.md, evaluation.md, study.md, reliability.md"""

@@ -70,8 +70,8 @@ class ProblemStream:
         self.source = source
         self.skipped: Counter[str] = Counter()
         """Rows left out since the beginning of the pass, by reason."""
+        self.chunk_size = chunk_size
         self._key = key
-        self._chunk_size = chunk_size
         self._batch_size = batch_size
         self._seed = seed
         self._refuse = refuse
@@ -160,14 +160,14 @@ class ProblemStream:
 
     def _unshuffled(self) -> Iterator[tuple[Row, Problem | str]]:
         """Every row in the source's order, with its problem or why it has none."""
-        for chunk in self._rows.chunks(self._chunk_size, None):
+        for chunk in self._rows.chunks(self.chunk_size, None):
             for row in chunk:
                 yield row, read_problem(row, self.source)
 
     def _problems(self, seed: int | None) -> Iterator[Problem]:
         golds: dict[str, str] = {}  # by question
         ids: set[str] = set()
-        for chunk in self._rows.chunks(self._chunk_size, seed):
+        for chunk in self._rows.chunks(self.chunk_size, seed):
             skipped_before = self.skipped.total()
             for row in chunk:
                 self._rows_read += 1
@@ -222,7 +222,7 @@ class ProblemStream:
         return self._readable[gold]
 
     def _check_columns(self) -> None:
-        first_chunk = next(self._rows.chunks(self._chunk_size, None), [])
+        first_chunk = next(self._rows.chunks(self.chunk_size, None), [])
         columns = {name for row in first_chunk for name in row.values}
         if not columns:
             raise UserError(f"{self._name} has no rows: give it some, or name another source")

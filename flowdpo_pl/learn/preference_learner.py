@@ -50,6 +50,8 @@ class PreferenceUpdate:
     """Mean of the loss's margin, policy against reference, in nats, before beta."""
     chosen_logprob: float
     rejected_logprob: float
+    chosen_shift: float
+    """How much more likely the chosen moves are to the policy than to the reference, in nats."""
     preferred: float
     """Share of pairs whose chosen move the policy prefers more than the reference does."""
     grad_norm: float
@@ -63,7 +65,7 @@ class PreferenceUpdate:
     """The loss or gradient was not finite: nothing was learnt from these pairs."""
 
 
-_SUMS = ("loss", "margin", "chosen", "rejected", "preferred")
+_SUMS = ("loss", "margin", "chosen", "rejected", "shift", "preferred")
 
 
 class PreferenceLearner:
@@ -114,6 +116,7 @@ class PreferenceLearner:
                 "margin": scores.margin,
                 "chosen": scores.policy_chosen,
                 "rejected": scores.policy_rejected,
+                "shift": scores.policy_chosen - scores.reference_chosen,
                 "preferred": (scores.margin > 0).float(),
             }
             return {name: float(value.detach().sum()) for name, value in values.items()}
@@ -131,6 +134,7 @@ class PreferenceLearner:
             margin=mean["margin"],
             chosen_logprob=mean["chosen"],
             rejected_logprob=mean["rejected"],
+            chosen_shift=mean["shift"],
             preferred=mean["preferred"],
             grad_norm=done.grad_norm,
             tokens=sum(map(len, trees)),
@@ -146,7 +150,15 @@ def averaged(learnt: Sequence[PreferenceUpdate]) -> dict[str, float]:
     numbers: dict[str, float] = {"updates_set_aside": float(sum(part.set_aside for part in learnt))}
     for name in ("tokens", "score_seconds", "update_seconds"):
         numbers[name] = float(sum(getattr(part, name) for part in learnt))
-    for name in ("loss", "margin", "chosen_logprob", "rejected_logprob", "preferred", "grad_norm"):
+    for name in (
+        "loss",
+        "margin",
+        "chosen_logprob",
+        "rejected_logprob",
+        "chosen_shift",
+        "preferred",
+        "grad_norm",
+    ):
         weighted = [getattr(part, name) * part.pairs for part in learnt if part.pairs]
         numbers[name] = sum(weighted) / pairs if pairs else math.nan
     return numbers

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 from flowdpo_pl.distributed import broadcast
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import SEED, UserError, require_within
+from flowdpo_pl.model.base_sample import base_sample
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.metrics_table import MetricsTable
 from flowdpo_pl.play.players import Players
@@ -34,6 +35,8 @@ class AdapterModule(LightningModule):
         self.at_boundary = False
         """Inside a batch: whether weights and counts are still those of the batch before."""
         self._players: Players | None = None
+        self._base_sample = ""
+        """Of the base as training began with it."""
 
     @property
     def players(self) -> Players:
@@ -82,6 +85,7 @@ class AdapterModule(LightningModule):
             broadcast(self.agents.parameters_of(agent))
 
     def on_train_start(self) -> None:
+        self._base_sample = base_sample(self.agents)
         for logger in self.trainer.loggers:
             if isinstance(logger, MetricsTable):
                 logger.cut_to(self.position)
@@ -107,6 +111,16 @@ class AdapterModule(LightningModule):
         self.players.agents.load_adapter_state(dict(state_dict))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """
+        Raises:
+            UserError: a weight of the base has changed in training.
+        """
+        if self._base_sample and base_sample(self.agents) != self._base_sample:
+            raise UserError(
+                "the base, which is frozen, has changed since training began, so no adapter of this run "
+                "fits it: "
+                "remove what changes it (a callback, a strategy, other code in this process) and start again."
+            )
         checkpoint[type(self).__name__] = {"identity": self.identity(), **self.saved()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

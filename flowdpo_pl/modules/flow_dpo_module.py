@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from flowdpo_pl.errors import LIMIT, require_within
+from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.learn.update_steps import update_steps
@@ -24,11 +24,13 @@ from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import Limits, require_data_s_end, stopped_by_trainer
+from flowdpo_pl.modules.start_check import Found, Level, Start, look
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, require_alternatives
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
+from flowdpo_pl.results.run_folder import run_folder_of
 from flowdpo_pl.results.stream_numbers import StreamNumbers
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import MathVerifier
@@ -57,6 +59,7 @@ class FlowDPOModule(AdapterModule):
         max_problems: int | None = None,
         max_generated_tokens: int | None = None,
         window: int = 160,
+        check: bool = True,
         seed: int = 0,
     ) -> None:
         """
@@ -73,6 +76,7 @@ class FlowDPOModule(AdapterModule):
                 data end.
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
             window: problems in the windowed accuracy.
+            check: look at the start of `fit` whether updates, verifier, problems and disk are as they ought.
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
         by_agent = learning_by_agent(team.flow, learning, agent_learning or {})
@@ -90,6 +94,7 @@ class FlowDPOModule(AdapterModule):
         self.exploration = exploration
         self.verifier = verifier or MathVerifier()
         self._limits = limits
+        self._check = check
         self.trees: tuple[RolloutTree, ...] = ()
         self.set_aside: list[dict[str, Any]] = []
         self.accuracy = ProgressiveAccuracy(window)
@@ -161,6 +166,25 @@ class FlowDPOModule(AdapterModule):
         """Why a problem can't be played, or None; the data module asks."""
         return self.players.admit(problem)
 
+    def look(self, problems: Sequence[Problem], folder: Path | None) -> Iterator[Found]:
+        """What the probes of a start say (`start_check`); nothing is changed, nothing drawn.
+
+        Args:
+            problems: the first ones.
+            folder: where the run writes; None if it writes nothing.
+        """
+        start = self.team.start
+        as_reference = [a for a in self.learners if start.reference == "initial" or a not in start.adapters]
+        data = self._given("train").data
+        stream = data.streams.get("train") if data is not None else None
+        at_reference = as_reference if self._updates == 0 else []
+        return look(Start(self.players, self.learners, at_reference, self.verifier, problems, stream, folder))
+
+    def sample(self, problems: Sequence[Problem]) -> dict[str, float]:
+        """The numbers of these problems played as training would play them; nothing is learnt."""
+        play = self.rollouts.play(problems, self.exploration)
+        return self._train.add(play, self.players, self._given("train").unreadable_gold_rate).flat()
+
     def save_adapters(self, directory: Path) -> None:
         """Write every agent's adapter in PEFT's format to `<directory>/<agent>/`."""
         self.players.agents.save(directory)
@@ -191,6 +215,25 @@ class FlowDPOModule(AdapterModule):
         if stage == "fit":
             require_alternatives(self.sampling.temperature)
             require_data_s_end(self.trainer)
+
+    def on_fit_start(self) -> None:
+        """Here rather than at the first batch: by then an earlier run's files may have been replaced.
+
+        Raises:
+            UserError: what the run rests on does not hold (`start_check`).
+        """
+        super().on_fit_start()
+        data = self._given("train").data
+        if not self._check or data is None:
+            return
+        files = not self.trainer.fast_dev_run  # type: ignore[attr-defined]
+        folder = run_folder_of(self.trainer.loggers, self.trainer.default_root_dir) if files else None
+        first = next(data.streams["train"].batches())
+        for found in self.look(first, folder):
+            if found.level is Level.WRONG:
+                raise UserError(f"{found.sentence}.")
+            if found.level is Level.DOUBTFUL:
+                rank_zero_info(f"check: {found.sentence}.")
 
     def on_train_start(self) -> None:
         super().on_train_start()

@@ -83,9 +83,12 @@ class PromptBook:
         ids: list[int] = []
         for move in moves:
             if move.option is None:
-                ended = move.token_ids[-1:] == self.end_ids[:1]
-                ids.extend(move.token_ids[:-1] if ended else move.token_ids)
+                ids.extend(move.token_ids[:-1] if self.ended(move) else move.token_ids)
         return tuple(ids)
+
+    def ended(self, move: Move) -> bool:
+        """Whether the agent ended this written move itself."""
+        return move.token_ids[-1:] == self.end_ids[:1]
 
     def options(self, agent: Agent) -> tuple[int, int]:
         """Token ids of the agent's two option words."""

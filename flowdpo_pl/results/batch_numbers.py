@@ -41,6 +41,8 @@ class BatchNumbers:
     """Answers judged, and those without a verdict (`judging_counts`)."""
     unjudged: Mapping[str, float] = field(default_factory=dict)
     """The shares of answers without a verdict, and of rows without a gold answer."""
+    signs: Mapping[str, float] = _summed("signs/*", default_factory=dict)
+    """What the trees show of why a flow may not learn (`play_signs`)."""
     trees: Mapping[str, float]
     """The trees' other statistics (`tree_statistics`): shares by agent and by depth, lengths."""
     problems: float

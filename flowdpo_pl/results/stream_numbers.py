@@ -14,6 +14,7 @@ from flowdpo_pl.measure.chooser_confusion import ChooserConfusion, chooser_rates
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
 from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
 from flowdpo_pl.measure.memory import peak_memory_bytes
+from flowdpo_pl.measure.play_signs import play_signs
 from flowdpo_pl.measure.progressive_accuracy import ProgressiveAccuracy
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.play.players import Players
@@ -72,7 +73,8 @@ class StreamNumbers:
         device = players.agents.device
         statistics = tree_statistics(play.trees, players.flow.agents)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
-        totals = summed(list(nodes.values()), device)
+        signs = play_signs(play.trees, players.flow.closes, players.prompts.ended)
+        totals = summed([*nodes.values(), *signs.values()], device)
         tokens, trees = summed([play.generated_tokens, len(play.trees)], device)
         return BatchNumbers(
             accuracy={name: float(value) for name, value in self.accuracy.compute().items()},
@@ -80,7 +82,8 @@ class StreamNumbers:
             data_pass=float(number),
             chooser=counted,
             chooser_rates=chooser_rates(choices),
-            nodes=dict(zip(nodes, totals, strict=True)),
+            nodes=dict(zip(nodes, totals, strict=False)),
+            signs=dict(zip(signs, totals[len(nodes) :], strict=True)),
             judging={name: float(count) for name, count in judging.items()},
             unjudged={**judging_rates(**judging), "unreadable_gold_rate": unreadable_gold_rate},
             trees={name: value for name, value in statistics.items() if name not in nodes},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.loggers import CSVLogger
 
 from callbacks import AccuracyCurve, AdapterCheckpoint, RunSummary
@@ -173,3 +174,28 @@ def test_it_lies_in_the_loggers_folder_if_there_is_one(tmp_path: Path) -> None:
     runner.loggers = [CSVLogger(tmp_path, name="log", version="one")]
     runner.fit(Playing())
     assert summary(tmp_path / "log" / "one")["problems_seen"] == 16
+
+
+class Unjudged(Playing):
+    """Whose verifier fails on half of the answers."""
+
+    def play(self, batch: torch.Tensor) -> dict[str, float]:
+        played = super().play(batch)
+        return {**played, "problems": 100.0, "judged_answers": 400.0, "judging_errors": 200.0}
+
+
+def test_why_it_may_not_learn_is_in_log_table_and_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="lightning.pytorch"):
+        fit(tmp_path, RunSummary(look_every_n_problems=4), module=Unjudged())
+    (finding,) = summary(tmp_path)["findings"]
+    assert finding["name"] == "not_judged" and finding["sentence"].startswith("50.0% of the answers")
+    assert "in the way, 1" in capsys.readouterr().out
+    said = [record.message for record in caplog.records if "why it may not learn" in record.message]
+    assert said == [f"why it may not learn (not_judged): {finding['sentence']}. Try: {finding['try']}."]
+
+
+def test_a_run_without_findings_has_an_empty_list(tmp_path: Path) -> None:
+    fit(tmp_path, RunSummary())
+    assert summary(tmp_path)["findings"] == []

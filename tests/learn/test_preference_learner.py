@@ -48,6 +48,8 @@ def test_an_update_is_that_of_plain_dpo(
     assert learnt.margin == pytest.approx(float(scores.margin.detach().mean()), abs=1e-4)
     assert learnt.chosen_logprob == pytest.approx(float(scores.policy_chosen.detach().mean()), abs=1e-4)
     assert learnt.rejected_logprob == pytest.approx(float(scores.policy_rejected.detach().mean()), abs=1e-4)
+    shift = (scores.policy_chosen - scores.reference_chosen).detach().mean()
+    assert learnt.chosen_shift == pytest.approx(float(shift), abs=1e-4)
     assert learnt.preferred == pytest.approx(float((scores.margin > 0).float().mean()))
     for own, (name, expected) in zip(world.agents.parameters_of(agent), plain.items(), strict=True):
         torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4, msg=name)

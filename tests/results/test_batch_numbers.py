@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowdpo_pl.measure.chooser_questions import PARTIAL_ANSWERS
+from flowdpo_pl.measure.play_signs import SIGNS
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from tests.runs import Recorder, data, module, trainer
@@ -20,6 +21,7 @@ NUMBERS = BatchNumbers(
     nodes={"reader/pairs": 3.0, "reader/ties/both_right": 2.0},
     judging={"judged_answers": 20.0, "judging_errors": 1.0, "judging_timeouts": 1.0},
     unjudged={"judging_error_rate": 0.05, "timeout_rate": 0.05, "unreadable_gold_rate": 0.0},
+    signs={"signs/chains": 8.0, "signs/right": 3.0},
     trees={"reader/flips": 0.6, "flips/depth_3": 0.6, "chunks_per_answer": 2.5},
     problems=8.0,
     problems_seen=40.0,
@@ -68,4 +70,5 @@ def test_of_a_real_batch_just_these_add_up(tmp_path: Path) -> None:
         *("judged_answers", "judging_errors", "judging_timeouts"),
         *(f"chooser/{name}/{held}" for name in ("nodes", "finished") for held in PARTIAL_ANSWERS),
         *(f"chooser/{name}" for name in ("early", "late", "cut", "chains")),
+        *(f"signs/{name}" for name in SIGNS),
     }
