@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowdpo_pl.command_line.check import require_right
 from flowdpo_pl.command_line.help import page_asked_for
-from flowdpo_pl.command_line.own_verbs import run_own
+from flowdpo_pl.command_line.own_verbs import run_ahead, run_own
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
@@ -45,7 +45,7 @@ def _run(words: list[str]) -> None:
         print(overview())
         sys.exit(0 if words else 2)
     verb = verb_named(words[0])
-    if verb.is_trainer_s:
+    if verb.takes_a_run:
         _require_own_callbacks()
     if page := page_asked_for(verb, words[1:]):
         print(page)
@@ -55,6 +55,8 @@ def _run(words: list[str]) -> None:
         from flowdpo_pl.cli import main as run_trainer
 
         run_trainer(words)
+    elif verb.looks_ahead:
+        run_ahead(verb, words[1:])
     else:
         run_own(verb, words[1:])
 

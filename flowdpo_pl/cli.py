@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
@@ -91,6 +92,14 @@ class FlowCLI(LightningCLI):
         require_settings(verb, config.as_dict())
         run = place(verb, config)
         require_served(verb, config)
+        self.require_there(verb, config, run)
+
+    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+        """Look for what a run begins with: its checkpoint, and the files of its data.
+
+        Raises:
+            UserError: one is not there.
+        """
         if config.get("ckpt_path") is not None:
             config.ckpt_path = str(checkpoint_of(config.ckpt_path, run))
         require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
@@ -119,6 +128,35 @@ class FlowCLI(LightningCLI):
         """By now Lightning has chosen the strategy for the devices that there are; no model is loaded yet."""
         if self.subcommand == "fit":
             refuse_wrapping(self.trainer.strategy)
+
+
+class DescribedRun(FlowCLI):
+    """A run's module and data module as its config describes them; no trainer, no weights, nothing runs.
+
+    Files that stages before it will write need not be there: adapters that are not are left out, and named in
+    `missing`.
+    """
+
+    missing: tuple[str, ...] = ()
+    """Folders of adapters."""
+
+    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+        team = config.model.init_args.get("team") if "init_args" in config.model else None
+        adapters = dict(team.start.adapters) if team is not None else {}
+        there = {agent: at for agent, at in adapters.items() if Path(at, "adapter_config.json").is_file()}
+        if team is not None and there != adapters:
+            team.start.adapters, team.start.reference = there, "base"
+            self.missing = tuple(at for agent, at in adapters.items() if agent not in there)
+
+    def instantiate_classes(self) -> None:
+        built = self.parser.instantiate_classes(self.config)
+        self.datamodule, self.model = self._get(built, "data"), self._get(built, "model")
+
+    def after_instantiate_classes(self) -> None:
+        """There is no trainer to look at."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing runs."""
 
 
 def _module_for(verb: str, path: str) -> type[LightningModule]:
@@ -161,7 +199,23 @@ def _status_of_signals() -> Iterator[None]:
 @lightning_refusals()
 def main(args: list[str] | None = None) -> FlowCLI:
     """Run one verb of the trainer."""
-    return FlowCLI(
+    return _parsed(FlowCLI, sys.argv[1:] if args is None else args)
+
+
+@lightning_refusals()
+def described(args: list[str]) -> DescribedRun:
+    """What one verb of the trainer would run, the verb first.
+
+    Raises:
+        UserError: as the verb itself, but for files that are not there yet.
+    """
+    run = _parsed(DescribedRun, args)
+    assert isinstance(run, DescribedRun)
+    return run
+
+
+def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
+    return cli(
         LightningModule,
         LightningDataModule,
         subclass_mode_model=True,
@@ -173,5 +227,5 @@ def main(args: list[str] | None = None) -> FlowCLI:
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },
-        args=for_parser(sys.argv[1:] if args is None else args),
+        args=for_parser(args),
     )

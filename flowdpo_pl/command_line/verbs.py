@@ -24,8 +24,16 @@ class Verb:
     example: str = ""
     """A command that works, after the program's name."""
 
+    looks_ahead: bool = False
+    """A function of its own reads a run's config and runs nothing of it."""
+
     @property
     def is_trainer_s(self) -> bool:
+        return bool(self.module) and not self.looks_ahead
+
+    @property
+    def takes_a_run(self) -> bool:
+        """Whether a run's config and keys may stand behind it."""
         return bool(self.module)
 
 
@@ -51,6 +59,15 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             example="test --config configs/quickstart_study/evaluate.yaml --model.samples=4",
         ),
         Verb("compare", "two runs of `test` on the same problems, with intervals", by_position=True),
+    ),
+    "before a run": (
+        Verb(
+            "plan",
+            "say what a run needs: memory by part, tokens, hours; `--probe` measures",
+            "flowdpo_pl.FlowDPOModule",
+            example="plan --config configs/quickstart.yaml --card=l4",
+            looks_ahead=True,
+        ),
     ),
     "data and traces": (
         Verb(

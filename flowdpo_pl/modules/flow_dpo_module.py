@@ -30,6 +30,7 @@ from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.modules.run_length import has_timer, outlook, require_data_s_end, stopped_by_trainer
+from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.rollouts import Play, Rollouts
@@ -181,6 +182,11 @@ class FlowDPOModule(AdapterModule):
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""
         return self.players.admit(problem)
+
+    def demand(self) -> Demand:
+        agents = self.team.flow.agents
+        starts = len(agents) if self.team.start.reference == "initial" else 0
+        return Demand(agents, self.learners, starts, self.exploration, most_problems=self._max_problems)
 
     def save_adapters(self, directory: Path) -> None:
         """Write every agent's adapter in PEFT's format to `<directory>/<agent>/`."""
