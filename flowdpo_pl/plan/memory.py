@@ -1,4 +1,4 @@
-"""The most memory that a run needs, part by part: what always lies there, and the larger of play and update."""
+"""The most memory that a run needs, by part: what always lies there, and the larger of play and update."""
 
 from __future__ import annotations
 

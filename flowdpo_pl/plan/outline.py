@@ -64,7 +64,7 @@ def _config(base: BaseModel, shape: Path | None) -> PretrainedConfig:
         if shape is not None:
             raise
         raise UserError(
-            f"{error} (a plan needs no more of it than its config.json: --shape=FOLDER names a folder with one)"
+            f"{error} (a plan needs its config.json alone: --shape=FOLDER names a folder with one)"
         ) from error
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(path, **options)

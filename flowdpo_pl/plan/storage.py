@@ -38,7 +38,7 @@ def _matrix_bytes(shape: ModelShape, element: int, quantization: Quantization | 
 def mapped_bytes(shape: ModelShape, element: int, quantization: Quantization | None) -> int:
     """On a CPU, beside the weights: pages of the model's file that were read and stay mapped.
 
-    Where the file has the dtype of the run, embeddings and norms are the file's own pages, and the matrices are
+    Where the file has the dtype of the run, embeddings and norms are the file's own pages, and matrices are
     copied from it to lie side by side: what is counted twice. Where it has another dtype, each weight is
     converted and its page can go, but the system takes it back only when it needs room.
     """

@@ -37,7 +37,7 @@ def plan_lines(plan: Plan, task: Task, card: Card, notes: Sequence[str]) -> Iter
         typical_phase = plan.typical.phases[name]
         yield (
             f"  {name:<20}{typical_phase.tokens:>14,}{phase.tokens:>14,}"
-            f"{duration(typical_phase.seconds) + ' – ' + duration(phase.seconds):>26}"
+            f"{duration(typical_phase.seconds) + ' to ' + duration(phase.seconds):>26}"
         )
     yield f"  of {whole} {'problems' if task.exploration is not None else 'traces'}"
     yield ""

@@ -1,7 +1,6 @@
 """Bytes that play and learning hold for a while: caches, activations, logits.
 
-Shapes: N tokens, B rows, T tokens of a packed tree, E hidden size, F width of a feed-forward layer, V vocabulary,
-r rank, b bytes of a number in the compute dtype.
+Shapes: N tokens, B rows, T tokens of a packed tree, E hidden size, V vocabulary, r rank, b bytes of a number in the compute dtype.
 """
 
 from __future__ import annotations
@@ -62,10 +61,8 @@ def activation_bytes(shape: ModelShape, tree: PackedShape, rows: int, reading: R
     tokens, b = rows * tree.tokens, reading.element
     saved = [saved_bytes(layer, shape.hidden, tree, rows, reading) for layer in shape.layers]
     last_norm = 4 * tokens * shape.hidden
-    if reading.checkpointing:
-        kept = len(saved) * tokens * shape.hidden * b + max(saved)
-    else:
-        kept = sum(saved)
+    inputs = len(saved) * tokens * shape.hidden * b
+    kept = inputs + max(saved) if reading.checkpointing else sum(saved)
     return kept + last_norm + _layer_bytes(shape, tokens, b) + _attention_bytes(shape, tree, rows, reading)
 
 
@@ -107,7 +104,7 @@ def rows_at_once(wave_rows: int, columns: int, decode_tokens: int) -> int:
 def workspace_bytes(
     shape: ModelShape, tokens: ProblemTokens, problems: int, decode_tokens: int, element: int
 ) -> int:
-    """Of the caches of the rows that decode, the largest of all waves; while a layer's grows there are two."""
+    """Of the caches of the rows that decode, in the largest wave; while a layer's grows there are two."""
     largest = 0
     for wave in tokens.waves:
         columns = wave.context + wave.tokens

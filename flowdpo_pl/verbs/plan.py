@@ -38,7 +38,7 @@ def plan(
         run: the words that the run itself would have: `--config …` and keys.
         card: cpu, or a card such as h100, a100-40, l4, 4090; null: what is here.
         shape: folder whose config.json has the shape of the base, where the base itself is not here.
-        verb: which verb is planned; null: `fit` where the module learns, else the one that data are given for.
+        verb: which verb is planned; null: `fit` if the module learns, else the one that data are given for.
         probe: play and learn two batches here, and compute the hours from them; the base must be here.
         json: print one line of JSON instead of a table.
     """
