@@ -35,8 +35,9 @@ def phases(
         found["write"] = Phase(count * tokens.generated, _writing(shape, use, card, tokens, count))
         found["read"] = Phase(count * tokens.read, count * tokens.read * _forward(shape) / card.flops)
     if trees and use.learners:
-        learnt = count * sum(tree.tokens for tree in trees.values())
-        scored = count * sum(tree.scored for tree in trees.values())
+        learnt_from = count * use.trees // use.problems if use.problems else count
+        learnt = learnt_from * sum(tree.tokens for tree in trees.values())
+        scored = learnt_from * sum(tree.scored for tree in trees.values())
         head = 2 * shape.hidden * shape.vocabulary
         forward = learnt * _forward(shape) + scored * head
         if tokens is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowdpo_pl.plan.advice import Change, changes
 from flowdpo_pl.plan.cards import GB, Card
@@ -18,7 +18,7 @@ from flowdpo_pl.types import Agent
 LEFT_FREE = GB
 """Of a card: what its driver and libraries take before the first tensor."""
 _TYPICAL = 3
-"""A typical answer has a third of the tokens that the flow allows."""
+"""A typical answer has a third of the tokens that the flow allows, and a third of the problems give pairs."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def planned(task: Task, shape: ModelShape, use: Use, card: Card, machine: Machin
     """The plan of a task with these settings on a card."""
     most = task.flow.max_written_tokens
     room = card.memory - (0 if card.is_cpu else LEFT_FREE)
-    typical = _extent(task, shape, use, card, machine, -(-most // _TYPICAL), task.typical)
+    fewer = use if task.exploration is None else replace(use, trees=-(-use.trees // _TYPICAL))
+    typical = _extent(task, shape, fewer, card, machine, -(-most // _TYPICAL), task.typical)
     at_most = _extent(task, shape, use, card, machine, most, task.longest)
 
     def needs(changed: Use) -> int:

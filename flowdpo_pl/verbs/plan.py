@@ -196,7 +196,7 @@ def _card(name: str | None, accelerator: str) -> Card:
         like = next((card for card in CARDS.values() if card.name.partition("-")[0] in words), None)
         flops, bandwidth = (like.flops, like.bandwidth) if like is not None else (0.0, 1.0)
         return Card(there.name, there.total_memory, flops, bandwidth)
-    from flowdpo_pl.measure.product_rates import memory_rate, product_rate
+    from flowdpo_pl.model.product_rates import memory_rate, product_rate
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Card("cpu", memory, product_rate("float32"), memory_rate(), is_cpu=True)
@@ -227,8 +227,8 @@ def _probed(told: DescribedRun, verb: str, module: AdapterModule) -> Probed:
 def _notes(found: Plan, task: Task, card: Card, matter: ReadingMatter, told: DescribedRun) -> list[str]:
     most = found.at_most.answer_tokens
     said = [
-        f"Typical: answers of {found.typical.answer_tokens} tokens; at most: {most}, every alternative "
-        f"played to its end and a pair at every node. Here {matter.assumed}."
+        f"Typical: answers of {found.typical.answer_tokens} tokens, and a third of the problems give pairs; "
+        f"at most: {most}, and a pair at every node of all. Here {matter.assumed}."
     ]
     if card.flops:
         said.append("Times are those of the bare products and of reading memory; --probe measures.")
@@ -264,7 +264,7 @@ def _fastest(use: Use) -> list[str]:
     """The dtype to take on a CPU; nothing where there is a card."""
     import torch
 
-    from flowdpo_pl.measure.product_rates import product_rate
+    from flowdpo_pl.model.product_rates import product_rate
 
     if torch.cuda.is_available():
         return []
