@@ -1,6 +1,7 @@
 """Bytes that play and learning hold for a while: caches, activations, logits.
 
-Shapes: N tokens, B rows, T tokens of a packed tree, E hidden size, V vocabulary, r rank, b bytes of a number in the compute dtype.
+Shapes: N tokens, B rows, T tokens of a packed tree, E hidden size, V vocabulary, r rank, b bytes of a
+number in the compute dtype.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_less_is_needed_with_less() -> None:
 def test_a_token_keeps_for_backward_what_autograd_does() -> None:
     """Counted by saved-tensor hooks on SmolLM2, keys and values by block aside."""
     kept = 4 * 2 * 576 + 3 * (2 + 1) * 576 + (2 + 1) * 1536 + 2 * (3072 + 1536) + 2 * 576 + 7 * 8 * 2
-    tokens, trees = demanded(TASK, 128, PROMPTS)
+    _, trees = demanded(TASK, 128, PROMPTS)
     tree = trees["answer"]
     from flowdpo_pl.plan.working import Reading, saved_bytes
 
