@@ -159,6 +159,18 @@ class DescribedRun(FlowCLI):
         """Nothing runs."""
 
 
+def verb_of(module: str, tests: bool) -> str:
+    """The verb that a config is for: `fit` where its module learns, else `test` or `predict`.
+
+    Args:
+        module: path of its class.
+        tests: whether it names problems to test.
+    """
+    if class_at(module).training_step is not LightningModule.training_step:
+        return "fit"
+    return "test" if tests else "predict"
+
+
 def _module_for(verb: str, path: str) -> type[LightningModule]:
     """The class that a config names, which must know the verb."""
     module: type[LightningModule] = class_at(path)

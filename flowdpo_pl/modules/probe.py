@@ -69,14 +69,32 @@ class _Clock(Callback):
     ) -> None:
         self._end(trainer, outputs)
 
-    on_predict_batch_start = on_test_batch_start
-    on_predict_batch_end = on_test_batch_end
+    def on_predict_batch_start(
+        self, trainer: Trainer, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._start(batch)
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._end(trainer, outputs)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._start(batch)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._end(trainer, outputs)
 
 
 def probe(verb: str, module: AdapterModule, data: LightningDataModule, trainer: dict[str, Any]) -> Probed:
     """Run two steps of `verb`, the second of which counts; `trainer`: accelerator and epochs of the run."""
     batches = _BATCHES * module.demand().batches
-    limits = {} if verb == "fit" else {f"limit_{verb}_batches": batches}
+    limited = {"validate": "limit_val_batches"}.get(verb, f"limit_{verb}_batches")
+    limits: dict[str, Any] = {"limit_val_batches": 0, **({} if verb == "fit" else {limited: batches})}
     clock = _Clock(batches)
     runner = Trainer(
         devices=1,
@@ -85,7 +103,6 @@ def probe(verb: str, module: AdapterModule, data: LightningDataModule, trainer: 
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        limit_val_batches=0,
         callbacks=[clock],
         **limits,
         **trainer,

@@ -1,4 +1,7 @@
-"""What to change where a run does not fit: single settings, each with what it would need then."""
+"""What to change where a run does not fit: single settings, each with what it would need then.
+
+Settings that change no result stand first; a smaller batch, which learns otherwise, is the last resort.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,11 @@ class Change:
 def changes(use: Use, needs: Callable[[Use], int], most: int) -> list[Change]:
     """What lowers the need: one setting at a time; where none is enough, together until it fits `most` bytes.
 
-    The first that is enough by itself stands first. Empty if nothing helps.
+    Empty if nothing helps.
     """
     now = needs(use)
     single = [(key, changed, needs(changed)) for key, changed in _options(use)]
-    helping = sorted(((n, key, changed) for key, changed, n in single if n < now), key=lambda one: one[0])
-    enough = [Change(key, n) for n, key, _ in helping if n <= most]
+    enough = [Change(key, n) for key, _, n in single if n < now and n <= most]
     return enough or _together(use, needs, most)
 
 
@@ -37,8 +39,10 @@ def _together(use: Use, needs: Callable[[Use], int], most: int) -> list[Change]:
         if now <= most:
             break
         tried = [(needs(changed), key, changed) for key, changed in _options(use)]
-        least = min(tried, key=lambda one: one[0], default=None)
-        if least is None or least[0] >= now:
+        helping = [one for one in tried if one[0] < now]
+        same = [one for one in helping if not one[1].startswith("data.")]
+        least = min(same or helping, key=lambda one: one[0], default=None)
+        if least is None:
             break
         taken.append(Change(least[1], least[0]))
         use = least[2]

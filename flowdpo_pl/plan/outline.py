@@ -81,7 +81,8 @@ def _without_numbers(config: PretrainedConfig) -> PreTrainedModel:
         model: PreTrainedModel = AutoModelForCausalLM.from_config(
             config, attn_implementation=_ATTENTION, dtype=torch.bfloat16
         )
-    return model.eval()
+        model.eval()
+    return model
 
 
 def _attend(
@@ -108,10 +109,10 @@ def _shape_of(model: PreTrainedModel, lora: LoraSettings) -> ModelShape:
     groups += [[index] for index in range(len(linear)) if not any(index in group for group in groups)]
     products: defaultdict[int, list[Product]] = defaultdict(list)
     for group in groups:
-        layers = [linear[index] for index in group]
-        adapted = tuple(_is_adapted(name, lora.target_modules) for name, _ in layers)
-        outputs = tuple(layer.out_features for _, layer in layers)
-        products[_number(layers[0][0])].append(Product(layers[0][1].in_features, outputs, adapted))
+        members = [linear[index] for index in group]
+        adapted = tuple(_is_adapted(name, lora.target_modules) for name, _ in members)
+        outputs = tuple(layer.out_features for _, layer in members)
+        products[_number(members[0][0])].append(Product(members[0][1].in_features, outputs, adapted))
     hidden, vocabulary = int(model.config.get_text_config().hidden_size), _vocabulary(model)
     vectors = _vectors(decoder)
     layers = tuple(

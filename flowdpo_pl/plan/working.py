@@ -43,7 +43,7 @@ def saved_bytes(layer: LayerShape, hidden: int, tree: PackedShape, rows: int, re
         adapted = sum(product.adapted)
         if adapted:  # the input, a byte of dropout mask for each number of it, and A's small outputs
             a_token += product.inputs * (b + reading.dropout) + adapted * reading.rank * b
-        if number and _is_feed_forward(layer, number):
+        if _is_feed_forward(layer, number):
             inner = layer.products[number + 1].inputs
             a_token += b * (product.width + (inner if product.width > inner else 0))  # gate and up; act(gate)
     a_token += b * layer.heads * layer.key_size  # queries, copied block by block
@@ -52,9 +52,11 @@ def saved_bytes(layer: LayerShape, hidden: int, tree: PackedShape, rows: int, re
 
 
 def _is_feed_forward(layer: LayerShape, number: int) -> bool:
-    """Whether a product's outputs pass an activation on their way into the next product."""
-    following = layer.products[number + 1 : number + 2]
-    return bool(following) and layer.products[number].width in (following[0].inputs, 2 * following[0].inputs)
+    """Whether a product's outputs pass an activation on their way into the layer's last product."""
+    if number + 2 != len(layer.products):
+        return False
+    inner = layer.products[number + 1].inputs
+    return layer.products[number].width in (inner, 2 * inner)
 
 
 def activation_bytes(shape: ModelShape, tree: PackedShape, rows: int, reading: Reading) -> int:

@@ -68,26 +68,18 @@ def plan(
         print(visible_line(line))
 
 
-def _verb_of(run: Sequence[str]) -> Verb:
-    from lightning.pytorch import LightningModule
-
-    from flowdpo_pl.command_line.definitions import class_at as definition_at
+def _verb_of(run: Sequence[str]) -> str:
+    from flowdpo_pl.cli import verb_of
     from flowdpo_pl.command_line.given import CLASS, arguments_of, given_by
     from flowdpo_pl.command_line.places import whole_path
-    from flowdpo_pl.modules.trainer_settings import class_at
 
     given = given_by(arguments_of(run))
     named = given.get("model")
     path = named.get(CLASS) if isinstance(named, Mapping) else named
     if not isinstance(path, str):
         return "fit"
-    path = whole_path(path)
-    if definition_at(path) is None and "." not in path:
-        return "fit"  # the parser says what is wrong
-    if class_at(path).training_step is not LightningModule.training_step:
-        return "fit"
     data = given.get("data")
-    return "predict" if isinstance(data, Mapping) and data.get("test") is None else "test"
+    return verb_of(whole_path(path), tests=isinstance(data, Mapping) and data.get("test") is not None)
 
 
 def _module(told: DescribedRun) -> AdapterModule:

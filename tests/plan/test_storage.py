@@ -17,6 +17,7 @@ from flowdpo_pl.plan.planning import Task, demanded, planned
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape, Product
 from flowdpo_pl.plan.storage import adapter_bytes, weight_bytes
 from flowdpo_pl.plan.table import plan_lines
+from flowdpo_pl.plan.working import Reading, saved_bytes
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.flow import AnswerStopFlow
 
@@ -69,11 +70,9 @@ def test_a_token_keeps_for_backward_what_autograd_does() -> None:
     kept = 4 * 2 * 576 + 3 * (2 + 1) * 576 + (2 + 1) * 1536 + 2 * (3072 + 1536) + 2 * 576 + 7 * 8 * 2
     _, trees = demanded(TASK, 128, PROMPTS)
     tree = trees["answer"]
-    from flowdpo_pl.plan.working import Reading, saved_bytes
-
     reading = Reading(2, 8, dropout=True, checkpointing=False, holds_scores=False)
-    blocks = 2 * sum(tree.seen) * 2 * 192
-    assert saved_bytes(LAYER, 576, tree, 2, reading) == 2 * tree.tokens * kept + 2 * blocks // 2
+    blocks = sum(tree.seen) * 2 * (192 + 192)
+    assert saved_bytes(LAYER, 576, tree, 2, reading) == 2 * (tree.tokens * kept + blocks)
 
 
 def test_changes_lead_to_what_fits_or_say_that_nothing_does() -> None:
