@@ -12,7 +12,7 @@ from pathlib import Path
 from flowdpo_pl import __version__
 from flowdpo_pl.command_line.check import require_right
 from flowdpo_pl.command_line.help import page_asked_for
-from flowdpo_pl.command_line.own_verbs import run_own
+from flowdpo_pl.command_line.own_verbs import run_ahead, run_own
 from flowdpo_pl.command_line.plain_flags import with_plain_flags
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
@@ -54,7 +54,7 @@ def _run(words: list[str]) -> None:
         print(f"flowdpo_pl {__version__}")
         return
     verb = verb_named(words[0])
-    if verb.is_trainer_s:
+    if verb.takes_a_run:
         _require_own_callbacks()
     if page := page_asked_for(verb, words[1:]):
         print(page, flush=True)
@@ -66,6 +66,8 @@ def _run(words: list[str]) -> None:
         from flowdpo_pl.cli import main as run_trainer
 
         run_trainer([verb.of_trainer, *arguments], CLIS[verb.name])
+    elif verb.looks_ahead:
+        run_ahead(verb, arguments)
     else:
         run_own(verb, arguments)
 

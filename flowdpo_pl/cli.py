@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
@@ -91,8 +92,16 @@ class FlowCLI(LightningCLI):
         require_settings(verb, config.as_dict())
         run = place(verb, config)
         require_served(verb, config)
+        self.require_there(verb, config, run)
+
+    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+        """Look for what a run begins with: its checkpoint, and the files of its data.
+
+        Raises:
+            UserError: one is not there.
+        """
         if config.get("ckpt_path") is not None:
-            _require_takes_checkpoint(module)
+            _require_takes_checkpoint(class_at(config.model.class_path))
             config.ckpt_path = str(checkpoint_of(config.ckpt_path, run, verb == "fit"))
         require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
 
@@ -148,6 +157,48 @@ CLIS = {**dict.fromkeys(VERBS, FlowCLI), "check": CheckCLI}
 """By verb, what reads its arguments and runs it."""
 
 
+class DescribedRun(FlowCLI):
+    """A run's module and data module as its config describes them; no trainer, no weights, nothing runs.
+
+    Files that stages before it will write need not be there: adapters that are not are left out, and named in
+    `missing`.
+    """
+
+    missing: tuple[str, ...] = ()
+    """Folders of adapters."""
+
+    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+        team = config.model.init_args.get("team") if "init_args" in config.model else None
+        adapters = dict(team.start.adapters) if team is not None else {}
+        there = {agent: at for agent, at in adapters.items() if Path(at, "adapter_config.json").is_file()}
+        if team is not None and there != adapters:
+            team.start.adapters, team.start.reference = there, "base"
+            self.missing = tuple(at for agent, at in adapters.items() if agent not in there)
+
+    def instantiate_classes(self) -> None:
+        built = self.parser.instantiate_classes(self.config)
+        self.datamodule, self.model = self._get(built, "data"), self._get(built, "model")
+
+    def after_instantiate_classes(self) -> None:
+        """There is no trainer to look at."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing runs."""
+
+
+def verb_of(module: str, tests: bool) -> str:
+    """The verb that a config is for: `fit` where its module learns, else `test` or `predict`.
+
+    Args:
+        module: path of its class.
+        tests: whether it names problems to test.
+    """
+    named: type[LightningModule] = class_at(module)
+    if named.training_step is not LightningModule.training_step:
+        return "fit"
+    return "test" if tests else "predict"
+
+
 def _module_for(verb: str, path: str) -> type[LightningModule]:
     """The class that a config names, which must know the verb."""
     module: type[LightningModule] = class_at(path)
@@ -170,7 +221,7 @@ def _limit_validation(verb: str, module: type[LightningModule], trainer: Namespa
             trainer.limit_val_batches = 1.0
 
 
-def _require_takes_checkpoint(module: type[LightningModule]) -> None:
+def _require_takes_checkpoint(module: type) -> None:
     from flowdpo_pl.modules.evaluation_module import NO_CHECKPOINT, EvaluationModule
 
     if issubclass(module, EvaluationModule):
@@ -195,6 +246,22 @@ def _status_of_signals() -> Iterator[None]:
 @lightning_refusals()
 def main(args: list[str] | None = None, cli: type[FlowCLI] = FlowCLI) -> FlowCLI:
     """Run one verb of the trainer."""
+    return _parsed(cli, sys.argv[1:] if args is None else args)
+
+
+@lightning_refusals()
+def described(args: list[str]) -> DescribedRun:
+    """What one verb of the trainer would run, the verb first.
+
+    Raises:
+        UserError: as the verb itself, but for files that are not there yet.
+    """
+    run = _parsed(DescribedRun, args)
+    assert isinstance(run, DescribedRun)
+    return run
+
+
+def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
     return cli(
         LightningModule,
         LightningDataModule,
@@ -207,5 +274,5 @@ def main(args: list[str] | None = None, cli: type[FlowCLI] = FlowCLI) -> FlowCLI
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },
-        args=for_parser(sys.argv[1:] if args is None else args),
+        args=for_parser(args),
     )

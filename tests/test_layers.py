@@ -26,6 +26,7 @@ ORDER = (
     "measure",
     "results",
     "learn",
+    "plan",
     "modules",
     "command_line",
     "cli",

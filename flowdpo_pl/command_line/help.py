@@ -20,14 +20,14 @@ _ASIDE = ("config", "help", "print_config", "model", "data", "trainer")
 
 
 def page_asked_for(verb: Verb, words: Sequence[str]) -> str | None:
-    """The page that the words after a verb of the trainer ask for; None if they ask for none that is here.
+    """The page that the words after a verb that takes a run ask for; None if they ask for none that is here.
 
     Raises:
         UserError: a config file cannot be read.
     """
     arguments = arguments_of(words)
     asked = next((one for one in arguments if one.key.rpartition(".")[2] == "help"), None)
-    if asked is None or not verb.is_trainer_s:
+    if asked is None or not verb.takes_a_run:
         return None
     root = root_of(verb, given_by([one for one in arguments if one != asked]))
     if asked.key == "help":
@@ -41,7 +41,7 @@ def page_asked_for(verb: Verb, words: Sequence[str]) -> str | None:
 
 
 def verb_page(verb: Verb, root: Place, width: int | None = None) -> str:
-    """The help of a trainer's verb: an example, the module's keys, the data's, then the trainer's."""
+    """The help of a verb that takes a run: an example, the module's keys, the data's, then the trainer's."""
     lines = [f"usage: {PROGRAM} {verb.name} --config FILE [--config FILE …] [--key=value …]", ""]
     lines += [
         f"{verb.meaning[0].upper()}{verb.meaning[1:]}. For example:",

@@ -19,6 +19,8 @@ LOGGER = "flowdpo_pl.MetricsTable"
 """The trainer's logger, unless a config says else."""
 _NOT_SETTINGS = {"self", "model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
 _SEED_MEANS = "of every draw: the module's seed and the data's"
+_RUN = "run"
+"""The argument of a verb that looks ahead which takes the words of a run."""
 _DEEP = 8
 """Keys below keys, at most: more than there are."""
 
@@ -150,34 +152,43 @@ def whole_path(name: str) -> str:
 
 def root_of(verb: Verb, given: Mapping[str, Any]) -> Place:
     """The tree of all keys of a verb."""
-    if not verb.is_trainer_s:
-        function = class_at(f"flowdpo_pl.verbs.{verb.name}.{verb.name}")
-        assert function is not None
-        return _with_parser_s_own(Place("", Kind(owner=function), given, function))
+    if not verb.takes_a_run:
+        return _with_parser_s_own(_of_the_function(verb, given))
     data = "flowdpo_pl.PromptDataModule"
     model = _at(verb.module, "model", "core.module.LightningModule", given)
     if model.owner is not None and model.owner.name == "SFTModule":
         data = "flowdpo_pl.TraceDataModule"
     trainer = class_at(f"{_LIGHTNING}.trainer.trainer.Trainer")
+    method = "fit" if verb.looks_ahead else verb.of_trainer
     of_verb = next(
-        (
-            part
-            for part in (trainer.node.body if trainer else ())
-            if getattr(part, "name", "") == verb.of_trainer
-        ),
+        (part for part in (trainer.node.body if trainer else ()) if getattr(part, "name", "") == method),
         None,
     )
+    own = _of_the_function(verb, given).children() if verb.looks_ahead else {}
     places = [
         model,
         _at(data, "data", "core.datamodule.LightningDataModule", given),
         _SEED,
         _OVERWRITE,
+        *(place for key, place in own.items() if key != _RUN),
         *(_of_the_verb(Definition(trainer.home, of_verb)) if trainer and of_verb else ()),  # type: ignore[arg-type]
         Place("trainer", Kind(owner=trainer, unknown=trainer is None), given.get("trainer"), trainer),
         Place("optimizer", UNKNOWN),
         Place("lr_scheduler", UNKNOWN),
     ]
     return _with_parser_s_own(Place("", Kind(), given, fixed={place.key: place for place in places}))
+
+
+def _of_the_function(verb: Verb, given: Mapping[str, Any]) -> Place:
+    """The arguments of a verb that is a function of its own."""
+    function = class_at(f"flowdpo_pl.verbs.{verb.name}.{verb.name}")
+    assert function is not None
+    return Place("", Kind(owner=function), given, function)
+
+
+def own_keys(verb: Verb) -> tuple[str, ...]:
+    """The keys of the verb's own function."""
+    return tuple(name for name in _of_the_function(verb, {}).children() if name != _RUN)
 
 
 def _at(default: str, key: str, base: str, given: Mapping[str, Any]) -> Place:

@@ -32,7 +32,7 @@ def require_settings(verb: str, config: Mapping[str, Any]) -> None:
     """
     given = flattened(config)
     root = root_of(VERBS[verb], given)
-    above = [root.fixed[key] for key in ("model", "data", "trainer")] if VERBS[verb].is_trainer_s else [root]
+    above = [root.fixed[key] for key in ("model", "data", "trainer")] if VERBS[verb].takes_a_run else [root]
     for place in above:
         for child in place.children().values():
             _built(child)

@@ -26,8 +26,16 @@ class Verb:
     like: str = ""
     """The trainer's verb whose arguments it takes; empty: it has its own."""
 
+    looks_ahead: bool = False
+    """A function of its own reads a run's config and runs nothing of it."""
+
     @property
     def is_trainer_s(self) -> bool:
+        return bool(self.module) and not self.looks_ahead
+
+    @property
+    def takes_a_run(self) -> bool:
+        """Whether a run's config and keys may stand behind it."""
         return bool(self.module)
 
     @property
@@ -65,6 +73,15 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             example="test --config configs/quickstart_study/evaluate.yaml --model.samples=4",
         ),
         Verb("compare", "two runs of `test` on the same problems, with intervals", by_position=True),
+    ),
+    "before a run": (
+        Verb(
+            "plan",
+            "say what a run needs: memory by part, tokens, hours; `--probe` measures",
+            "flowdpo_pl.FlowDPOModule",
+            example="plan --config configs/quickstart.yaml --card=l4",
+            looks_ahead=True,
+        ),
     ),
     "data and traces": (
         Verb(

@@ -13,6 +13,7 @@ from flowdpo_pl.errors import SEED, UserError, require_within
 from flowdpo_pl.model.base_sample import base_sample
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.metrics_table import MetricsTable
+from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
@@ -59,6 +60,10 @@ class AdapterModule(LightningModule):
     @property
     def position(self) -> int:
         """How far training is, in what logs are numbered by."""
+        raise NotImplementedError
+
+    def demand(self) -> Demand:
+        """What a run of the module asks of a machine; nothing is loaded."""
         raise NotImplementedError
 
     def load(self) -> Players:

@@ -14,7 +14,9 @@ from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import outlook
+from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.exploration import Exploration
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.collected_traces import CollectedTraces
@@ -78,6 +80,10 @@ class EvaluationModule(AdapterModule):
     def chains(self) -> MainChains:
         """Who plays, and how."""
         return MainChains(self.team, self.players, self.sampling, self.verifier, self.draws)
+
+    def demand(self) -> Demand:
+        samples = max(self._samples, self._attempts)
+        return Demand(self.team.flow.agents, (), exploration=Exploration(), samples=samples)
 
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""

@@ -25,6 +25,7 @@ from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import Limits, require_data_s_end, stopped_by_trainer
 from flowdpo_pl.modules.start_check import Found, Level, Start, look
+from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, require_alternatives
 from flowdpo_pl.play.rollouts import Rollouts
@@ -184,6 +185,12 @@ class FlowDPOModule(AdapterModule):
         """The numbers of these problems played as training would play them; nothing is learnt."""
         play = self.rollouts.play(problems, self.exploration)
         return self._train.add(play, self.players, self._given("train").unreadable_gold_rate).flat()
+
+    def demand(self) -> Demand:
+        agents = self.team.flow.agents
+        starts = len(agents) if self.team.start.reference == "initial" else 0
+        most = self._limits.max_problems
+        return Demand(agents, self.learners, starts, self.exploration, most_problems=most)
 
     def save_adapters(self, directory: Path) -> None:
         """Write every agent's adapter in PEFT's format to `<directory>/<agent>/`."""

@@ -21,6 +21,7 @@ from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.run_length import stopped_by_trainer
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
+from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.traces import Trace
@@ -95,6 +96,9 @@ class SFTModule(AdapterModule):
 
     def load(self) -> Players:
         return self.team.load_writer(self.seed)
+
+    def demand(self) -> Demand:
+        return Demand((self.agent,), (self.agent,), batches=self.accumulation)
 
     def longest(self) -> int:
         """Longest trace with its question that the model reads, in tokens; the data module asks."""

@@ -14,6 +14,7 @@ from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel, end_token_ids
 from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.model.product_rates import slower_dtype
 from flowdpo_pl.model.targets import what_is_left_out
 from flowdpo_pl.play.engines.agreement import require_twin_agrees, require_weights_agree
 from flowdpo_pl.play.flow import AnswerStopFlow, Flow
@@ -130,6 +131,8 @@ class Team:
         loaded = Agents(model, agents, self.lora, seed, self.budget.activation_checkpointing)
         if left_out := what_is_left_out(model, self.lora, loaded.layer_names):
             _LOG.warning(left_out)
+        if loaded.device.type == "cpu" and (slower := slower_dtype(self.base.dtype)):
+            _LOG.warning(slower)
         require_twin_agrees(loaded, self.lora)
         if self.base.compare_weights:
             require_weights_agree(loaded)

@@ -1,0 +1,27 @@
+"""What a module asks of a machine: who is loaded, who learns, what is played."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowdpo_pl.play.exploration import Exploration
+from flowdpo_pl.types import Agent
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Of one module, whatever the base."""
+
+    agents: tuple[Agent, ...]
+    """That are loaded."""
+    learners: tuple[Agent, ...]
+    frozen_starts: int = 0
+    """Agents whose start is kept beside them as their reference."""
+    exploration: Exploration | None = None
+    """What is played beside a problem's main chain; None: nothing is played at all."""
+    samples: int = 1
+    """Main chains of a problem, one after another, at most."""
+    batches: int = 1
+    """Whose rows are learnt together."""
+    most_problems: int | None = None
+    """After which a run ends; None: with the data."""
