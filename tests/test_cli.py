@@ -213,7 +213,7 @@ def test_the_program_prints_errors_without_a_traceback(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("verb", "by_position"),
-    [(verb.name, verb.by_position) for verb in VERBS.values() if not verb.is_trainer_s],
+    [(verb.name, verb.by_position) for verb in VERBS.values() if not verb.takes_a_run],
 )
 def test_the_other_verbs_tell_what_they_take(
     verb: str, by_position: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -25,8 +25,8 @@ SMALLER = {
 def commands(readme: str) -> list[list[str]]:
     """The words of every command of the section on verbs, as a shell reads them."""
     section = readme.partition("\n## Verbs\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    lines = "".join(text for language, text in blocks if not language).replace("\\\n", " ").splitlines()
     return [shlex.split(line) for line in lines]
 
 

@@ -181,7 +181,13 @@ class Unjudged(Playing):
 
     def play(self, batch: torch.Tensor) -> dict[str, float]:
         played = super().play(batch)
-        return {**played, "problems": 100.0, "judged_answers": 400.0, "judging_errors": 200.0}
+        return {
+            **played,
+            "problems": 100.0,
+            "judged_answers": 400.0,
+            "judging_errors": 200.0,
+            "judging_timeouts": 0.0,
+        }
 
 
 def test_why_it_may_not_learn_is_in_log_table_and_file(
