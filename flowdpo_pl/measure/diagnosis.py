@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from flowdpo_pl.measure.course import Course, Share, Stretch
+from flowdpo_pl.measure.course import Course, Share, Stretch, added
 
 ALMOST_ALL, MOST, ALMOST_NONE = 0.95, 0.5, 0.05
 
@@ -162,6 +162,8 @@ def chosen_falls(course: Course) -> Told:
     The agents then prefer what was in neither. Threshold: the chosen moves' log-probability against the
     reference is below -1 nat in the latest pairs of every stretch, and falls.
     """
+    if _rises(course):
+        return None
     for agent in course.learners:
         parts = [part for part in course.stretches if part.of(f"{agent}/pairs") >= 10]
         means = [part.mean(f"{agent}/chosen_shift", f"{agent}/pairs") for part in parts]
@@ -206,6 +208,8 @@ def certain_play(course: Course) -> Told:
     if now >= 0.01:
         return None
     if first >= 0.05:
+        if _rises(course):  # it has become sure of what is right
+            return None
         return (
             f"play has become certain ({now:.4f} nats a token, {first:.2f} in the first batch)",
             "a smaller model.learning.lr or a larger beta: the agents have collapsed to one way of writing",
@@ -256,13 +260,17 @@ def words_unlikely(course: Course) -> Told:
 def mass_vanishes(course: Course) -> Told:
     """A chooser that began with its words in mind and has lost them has been changed more than its choice.
 
-    Threshold: from more than a half to less than a twentieth.
+    Threshold: from more than a half to less than a twentieth. It is not said while more and more answers are
+    right: the difference of the words is all that is played, and it may be well learnt with little left for
+    both.
     """
     if len(course.stretches) < 3:
         return None
     parts = (course.stretches[0], course.stretches[-1])
     first, now = (part.mean("choice_mass", "choice_mass/problems") for part in parts)
     if first <= MOST or now >= ALMOST_NONE or not course.stretches[-1].of("choice_mass/problems"):
+        return None
+    if _rises(course):
         return None
     return (
         f"the probability of the words to choose from fell from {first:.2f} to {now:.3f}",
@@ -505,6 +513,14 @@ def _never_right(course: Course) -> bool:
     """Almost: in all of the run, or in its latest half."""
     parts = (course.whole, course.latest)
     return any(part.share("signs/endings_right", "signs/endings").high < ALMOST_NONE for part in parts)
+
+
+def _rises(course: Course) -> bool:
+    """Whether the latest half has more right answers than the one before: then nothing is in the way of
+    that."""
+    before = added(course.stretches[: len(course.stretches) // 2])
+    shares = [part.share("signs/right", "signs/chains") for part in (before, course.latest)]
+    return shares[0].whole > 0 and shares[1].part * shares[0].whole > shares[0].part * shares[1].whole
 
 
 def _moved(course: Course) -> bool:
