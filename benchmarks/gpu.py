@@ -24,12 +24,12 @@ import torch
 from jsonargparse import auto_cli
 
 from benchmarks.contenders.pair_file import full_trees
-from benchmarks.contenders.stitched_engine import StitchedEngine
+from benchmarks.contenders.stitched_engine import StitchedEngine, timed_play
 from benchmarks.contenders.stitched_loop import StitchedLoop
 from benchmarks.end_to_end import padded_update
 from benchmarks.guarded import Guarded
 from benchmarks.random_model import Shape, write_random_model
-from benchmarks.workload import prompts
+from benchmarks.workload import activate, prompts
 from flowdpo_pl.learn.packing import pack, scored_moves
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner
 from flowdpo_pl.measure.memory import peak_memory_bytes
@@ -145,11 +145,7 @@ class Bench:
         with self.device:
             module.configure_model()
         module.to(self.device)
-        agents = module.players.agents
-        torch.manual_seed(0)
-        for name in agents.names:
-            for parameter in agents.parameters_of(name)[1::2]:
-                parameter.data.normal_(std=0.01)
+        activate(module.players.agents)
         return module
 
     def problems(self) -> list[Problem]:
@@ -172,7 +168,7 @@ class Bench:
             "first_play_seconds": warm,
             "seconds": seconds,
             "generated_tokens": tokens,
-            "tokens_per_second": tokens / seconds,
+            "generated_tokens_per_second": tokens / seconds,
             "trees_per_second": len(problems) / seconds,
             "alternatives": sum(len(tree.forks) for tree in plays[0].trees),
             "peak_bytes": peak_memory_bytes(self.device),
@@ -216,16 +212,7 @@ class Bench:
         engine = StitchedEngine(str(self.folder), players.agents, players.prompts.end_ids, rows=256)
         loop = StitchedLoop(players.flow, players.prompts, engine, Coin())
         loop.play(problems[:1])
-        before, started = engine.generated_tokens, time.perf_counter()
-        alternatives = loop.play(problems)
-        tokens, seconds = engine.generated_tokens - before, time.perf_counter() - started
-        return {
-            "seconds": seconds,
-            "generated_tokens": tokens,
-            "tokens_per_second": tokens / seconds,
-            "trees_per_second": len(problems) / seconds,
-            "alternatives": alternatives,
-        }
+        return dict(timed_play(loop, engine, problems))
 
     def update(self, module: FlowDPOModule) -> dict[str, Any]:
         """One optimizer step of Answer from full trees: reference, policy, backward, Adam."""
@@ -364,11 +351,11 @@ def gpu(
     ratios = {
         f"{what}: {above} over {below}": guarded.ratio(above, below, what)
         for above, below, what in (
-            ("play_bf16", "play_stitched", "tokens_per_second"),
+            ("play_bf16", "play_stitched", "generated_tokens_per_second"),
             ("play_bf16", "play_stitched", "trees_per_second"),
-            ("play_bf16_compiled", "play_bf16", "tokens_per_second"),
-            ("play_nf4_compiled", "play_nf4", "tokens_per_second"),
-            ("play_nf4", "play_bf16", "tokens_per_second"),
+            ("play_bf16_compiled", "play_bf16", "generated_tokens_per_second"),
+            ("play_nf4_compiled", "play_nf4", "generated_tokens_per_second"),
+            ("play_nf4", "play_bf16", "generated_tokens_per_second"),
             ("update_padded", "update_packed", "seconds"),
             ("update_padded", "update_packed", "peak_bytes"),
             ("update_nf4", "update_packed", "seconds"),

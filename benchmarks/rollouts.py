@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 from jsonargparse import auto_cli
 
-from benchmarks.contenders.stitched_engine import StitchedEngine
+from benchmarks.contenders.stitched_engine import StitchedEngine, timed_play
 from benchmarks.contenders.stitched_loop import StitchedLoop
 from benchmarks.repeat import Measurement, in_its_own_process, report, side_by_side
 from benchmarks.workload import Workload, prompts
@@ -52,16 +51,7 @@ def rollouts(workload: Workload = Workload(), rounds: int = 3, vllm_python: str 
         return measurement(play, play.generated_tokens)
 
     def play_stitched() -> Measurement:
-        before, started = engine.generated_tokens, time.perf_counter()
-        alternatives = loop.play(problems)
-        tokens, seconds = engine.generated_tokens - before, time.perf_counter() - started
-        return {
-            "seconds": seconds,
-            "generated_tokens": tokens,
-            "generated_tokens_per_second": tokens / seconds,
-            "trees_per_second": len(problems) / seconds,
-            "alternatives": alternatives,
-        }
+        return timed_play(loop, engine, problems)
 
     ours.play(problems[:2], NodeAlternatives())  # warm
     results = side_by_side({"ours": play_ours, "stitched": play_stitched}, rounds)

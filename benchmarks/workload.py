@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.flow import AnswerStopFlow
@@ -52,12 +53,16 @@ class Workload:
                 budget=budget or Budget(),
             )
         )
-        agents = module.players.agents
-        torch.manual_seed(0)
-        for name in agents.names:
-            for parameter in agents.parameters_of(name)[1::2]:
-                parameter.data.normal_(std=0.01)
+        activate(module.players.agents)
         return module
+
+
+def activate(agents: Agents) -> None:
+    """Give every B matrix small random numbers: the same each time, and on each device its own."""
+    torch.manual_seed(0)
+    for name in agents.names:
+        for parameter in agents.parameters_of(name)[1::2]:
+            parameter.data.normal_(std=0.01)
 
 
 def prompts() -> dict[str, AgentPrompt]:

@@ -21,7 +21,7 @@ from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.modules.lightning_refusals import lightning_refusals
-from flowdpo_pl.modules.run_config import RunConfig, settings_digest
+from flowdpo_pl.modules.run_config import RunConfig, settings_digest, settings_of
 from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
 from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
@@ -103,7 +103,8 @@ class FlowCLI(LightningCLI):
         if config.get("ckpt_path") is not None:
             _require_takes_checkpoint(class_at(config.model.class_path))
             config.ckpt_path = str(checkpoint_of(config.ckpt_path, run, verb == "fit"))
-        require_data_files(verb, config.data, config.trainer.limit_val_batches != 0)
+        data, validates = config.data, config.trainer.limit_val_batches != 0
+        require_data_files(verb, class_at(data.class_path), data.get("init_args", Namespace()), validates)
 
     def _run_subcommand(self, subcommand: str) -> None:
         with _status_of_signals(), self._claimed(subcommand):
@@ -118,9 +119,10 @@ class FlowCLI(LightningCLI):
         config, parser = self.config[verb], self._parser(verb)
         folder = RunFolder(run_folder_of(self.trainer.loggers, self.trainer.default_root_dir), verb)
         resumed = verb == "fit" and require_newest(config.get("ckpt_path"), folder.path, config.overwrite)
-        settings = settings_digest(parser, config)
-        with folder.claimed(settings, resumed=resumed, overwrite=config.overwrite) as replaced:
-            first = RunConfig(parser, config, folder, replaced)
+        settings = settings_of(parser, config)
+        digest = settings_digest(settings)
+        with folder.claimed(digest, resumed=resumed, overwrite=config.overwrite) as replaced:
+            first = RunConfig(settings, folder, replaced)
             self.trainer.callbacks.insert(0, first)  # type: ignore[attr-defined]
             yield
 
@@ -139,9 +141,8 @@ class CheckCLI(FlowCLI):
 
         if not isinstance(self.model, FlowDPOModule):
             raise UserError(
-                f"check looks at a flow, and model.class_path is {type(self.model).__name__}: give a "
-                "config of "
-                "flowdpo_pl.FlowDPOModule."
+                f"check looks at a flow, and model.class_path is {type(self.model).__name__}: give a config "
+                "of flowdpo_pl.FlowDPOModule."
             )
         folder = run_folder_of(self.trainer.loggers, self.trainer.default_root_dir)
         with RunFolder(folder, subcommand).claimed("", resumed=True, overwrite=False):  # can it be written?

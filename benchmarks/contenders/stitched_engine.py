@@ -5,6 +5,7 @@ Every chunk encodes its growing prompt anew; alternatives are redrawn until they
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -12,9 +13,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from benchmarks.contenders.stitched_loop import StitchedLoop
+from benchmarks.repeat import Measurement
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
-from flowdpo_pl.types import Agent
+from flowdpo_pl.types import Agent, Problem
 
 Request = TypeVar("Request", WriteRequest, ChooseRequest)
 
@@ -113,6 +116,20 @@ class StitchedEngine:
             ids[row, length - len(sequence) :] = torch.tensor(sequence)
             mask[row, length - len(sequence) :] = 1
         return ids.to(self.device), mask.to(self.device)
+
+
+def timed_play(loop: StitchedLoop, engine: StitchedEngine, problems: Sequence[Problem]) -> Measurement:
+    """One play of the loop around this engine, as the other contenders are measured."""
+    before, started = engine.generated_tokens, time.perf_counter()
+    alternatives = loop.play(problems)
+    tokens, seconds = engine.generated_tokens - before, time.perf_counter() - started
+    return {
+        "seconds": seconds,
+        "generated_tokens": tokens,
+        "generated_tokens_per_second": tokens / seconds,
+        "trees_per_second": len(problems) / seconds,
+        "alternatives": alternatives,
+    }
 
 
 def _shape(config: LoraConfig) -> dict[str, object]:

@@ -139,10 +139,8 @@ class PacedCheckpoint(Checkpoint, ABC):
         return known and self._trainer.world_size == 1
 
     def _save_once(self, trainer: Trainer) -> None:
-        where, self._between_batches = (
-            self._between_batches,
-            None,
-        )  # if it fails, on_exception must not try again
+        where = self._between_batches
+        self._between_batches = None  # if it fails, on_exception must not try again
         self.save(trainer)
         self._between_batches = where
 

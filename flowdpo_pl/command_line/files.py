@@ -9,14 +9,7 @@ from flowdpo_pl.command_line.verbs import Verb
 from flowdpo_pl.data.rows import require_exists
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import require_model_folder
-
-_SOURCES = {
-    "fit": ("train",),
-    "validate": ("validation",),
-    "test": ("test",),
-    "predict": ("predict",),
-}
-"""What a verb reads first."""
+from flowdpo_pl.modules.sources_read import OWN_SOURCE
 
 
 def require_files(verb: Verb, root: Place) -> None:
@@ -39,5 +32,4 @@ def require_files(verb: Verb, root: Place) -> None:
 
 def _needed(verb: Verb) -> Iterator[tuple[str, Callable[[str], object]]]:
     yield "model.team.base.path", require_model_folder
-    for source in _SOURCES[verb.of_trainer]:
-        yield f"data.{source}.path", require_exists
+    yield f"data.{OWN_SOURCE[verb.of_trainer]}.path", require_exists

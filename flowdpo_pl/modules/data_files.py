@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from jsonargparse import Namespace
@@ -28,18 +27,17 @@ class NamesFiles(ABC):
         """
 
 
-def require_data_files(verb: str, data: Namespace, validates: bool) -> None:
+def require_data_files(verb: str, module: type, arguments: Namespace, validates: bool) -> None:
     """Ask the data module that a config names for its files, if it `NamesFiles`.
 
     Args:
         verb: of the trainer.
-        data: `class_path` and `init_args` of the data module.
+        module: class of the data module.
+        arguments: of it.
         validates: whether a `fit` will validate.
 
     Raises:
         UserError: see `NamesFiles.require_files`.
     """
-    home, _, name = data.class_path.rpartition(".")
-    module = getattr(import_module(home), name)
     if issubclass(module, NamesFiles):
-        module.require_files(verb, data.init_args.as_dict(), validates)
+        module.require_files(verb, arguments.as_dict(), validates)

@@ -1,5 +1,4 @@
-"""The verb `check`: a `fit` up to its first batch, which is played, judged, looked at, and not learnt
-from."""
+"""The verb `check`: a `fit` up to its start; its first problems are played and looked at, not learnt from."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -40,9 +38,8 @@ class FullCheck(Callback):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the module's own look, which would end the run at the first thing that is wrong."""
         assert isinstance(pl_module, FlowDPOModule)
         raise Checked(list(found_in(pl_module, self._folder)))
 

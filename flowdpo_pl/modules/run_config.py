@@ -19,16 +19,13 @@ class RunConfig(Callback):
     """Comes when the model is loaded and the first batch is there: what fails before has changed nothing.
 
     Args:
-        parser: of the verb.
-        config: all its arguments.
+        settings: the run's, as `settings_of` has them.
         folder: the run's, which this process has claimed.
         replaced: which run it will replace, in words.
     """
 
-    def __init__(
-        self, parser: LightningArgumentParser, config: Namespace, folder: RunFolder, replaced: str = ""
-    ) -> None:
-        self._text = settings_of(parser, config)
+    def __init__(self, settings: str, folder: RunFolder, replaced: str = "") -> None:
+        self._text = settings
         self._folder = folder
         self._replaced = replaced
         self._begun = False
@@ -62,6 +59,6 @@ def settings_of(parser: LightningArgumentParser, config: Namespace) -> str:
     return text
 
 
-def settings_digest(parser: LightningArgumentParser, config: Namespace) -> str:
+def settings_digest(settings: str) -> str:
     """The same for the same arguments."""
-    return hashlib.sha256(settings_of(parser, config).encode()).hexdigest()[:16]
+    return hashlib.sha256(settings.encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ from flowdpo_pl.cli import CheckCLI, main
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base_sample import base_sample
-from flowdpo_pl.modules.full_check import tell
+from flowdpo_pl.modules.full_check import Checked, FullCheck, tell
 from flowdpo_pl.modules.start_check import Found, Level, admitted, room_in
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.verifier import MathVerifier
@@ -74,6 +74,17 @@ def test_a_run_that_does_not_begin_at_its_reference_is_refused(tmp_path: Path) -
             weight.add_(0.05)
     with pytest.raises(UserError, match="agent 'stop' does not begin as its reference: its first margin is"):
         trainer(tmp_path).fit(run, data())
+
+
+def test_check_tells_of_every_probe_where_one_is_wrong(tmp_path: Path) -> None:
+    run = module()
+    with torch.no_grad():
+        for weight in run.players.agents.parameters_of("stop"):
+            weight.add_(0.05)
+    with pytest.raises(Checked) as checked:
+        trainer(tmp_path, FullCheck(tmp_path)).fit(run, data())
+    levels_found = [one.level for one in checked.value.found]
+    assert levels_found.count(Level.WRONG) == 1 and len(levels_found) > 5
 
 
 def test_training_is_bit_identical_with_and_without(tmp_path: Path) -> None:
