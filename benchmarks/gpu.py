@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -141,7 +141,8 @@ class Bench:
         flow = AnswerStopFlow(self.size.chunk_tokens, self.size.max_chunks)
         base = BaseModel(str(self.folder), dtype="bfloat16", quantization=quantization)
         budget = Budget(decode_tokens=2**19, update_tokens=2**14)
-        module = FlowDPOModule(Team(base, prompts(), flow, budget=budget))
+        plain = {agent: replace(prompt, system="") for agent, prompt in prompts().items()}  # any template
+        module = FlowDPOModule(Team(base, plain, flow, budget=budget))
         with self.device:
             module.configure_model()
         module.to(self.device)
