@@ -53,13 +53,15 @@ def _compared(words: tuple[str, ...], problems: int, probe: bool) -> dict[str, A
         (table,) = Path(folder).rglob("metrics.csv")
         with table.open(encoding="utf-8") as rows:
             peaks = [float(row["peak_memory_bytes"]) for row in csv.DictReader(rows)]
-    libraries = predicted["typical"]["memory"]["libraries"]
+    played = predicted.get("played", {}).get("needs")
     return {
         "measured_bytes": max(peaks),
         "typical_bytes": predicted["typical"]["needs"],
         "at_most_bytes": predicted["at_most"]["needs"],
-        "libraries_bytes": libraries,
+        "played_bytes": played,
+        "libraries_bytes": predicted["typical"]["memory"]["libraries"],
         "typical_share": predicted["typical"]["needs"] / max(peaks),
+        "played_share": played and played / max(peaks),
         "measured_seconds": seconds,
         "predicted_seconds": (predicted["measured"] or {}).get("run_seconds"),
     }

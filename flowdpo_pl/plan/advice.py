@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 from flowdpo_pl.plan.memory import Use
 
+_FEWEST_COLUMNS = 16_384
+"""Of `decode_tokens`: with fewer, steps have too few rows to be worth reading the weights for."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -18,6 +21,11 @@ class Change:
     key: str
     needs: int
     """Bytes."""
+
+    @property
+    def setting(self) -> str:
+        """Without its value."""
+        return self.key.partition("=")[0]
 
 
 def changes(use: Use, needs: Callable[[Use], int], most: int) -> list[Change]:
@@ -44,6 +52,7 @@ def _together(use: Use, needs: Callable[[Use], int], most: int) -> list[Change]:
         least = min(same or helping, key=lambda one: one[0], default=None)
         if least is None:
             break
+        taken = [change for change in taken if change.setting != least[1].partition("=")[0]]
         taken.append(Change(least[1], least[0]))
         use = least[2]
     return taken
@@ -56,7 +65,7 @@ def _options(use: Use) -> Iterator[tuple[str, Use]]:
     if use.learners and use.update_tokens > 512:
         tokens = use.update_tokens // 2
         yield f"model.team.budget.update_tokens={tokens}", replace(use, update_tokens=tokens)
-    if use.problems and use.decode_tokens > 2048:
+    if use.problems and use.decode_tokens > _FEWEST_COLUMNS:
         tokens = use.decode_tokens // 4
         yield f"model.team.budget.decode_tokens={tokens}", replace(use, decode_tokens=tokens)
     if use.quantization is None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowdpo_pl.plan import storage
 from flowdpo_pl.plan.cards import Card
 from flowdpo_pl.plan.memory import Use
-from flowdpo_pl.plan.paths import PackedShape, ProblemTokens
 from flowdpo_pl.plan.shapes import ModelShape
 from flowdpo_pl.plan.working import rows_at_once
+from flowdpo_pl.plan.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -21,26 +20,20 @@ class Phase:
     seconds: float
 
 
-def phases(
-    shape: ModelShape,
-    use: Use,
-    card: Card,
-    tokens: ProblemTokens | None,
-    trees: Mapping[str, PackedShape],
-    count: int,
-) -> dict[str, Phase]:
+def phases(shape: ModelShape, use: Use, card: Card, workload: Workload, count: int) -> dict[str, Phase]:
     """By phase, of `count` problems (or traces, where nothing is played)."""
     found: dict[str, Phase] = {}
-    if tokens is not None:
-        found["write"] = Phase(count * tokens.generated, _writing(shape, use, card, tokens, count))
-        found["read"] = Phase(count * tokens.read, count * tokens.read * _forward(shape) / card.flops)
-    if trees and use.learners:
-        learnt_from = count * use.trees // use.problems if use.problems else count
-        learnt = learnt_from * sum(tree.tokens for tree in trees.values())
-        scored = learnt_from * sum(tree.scored for tree in trees.values())
+    batches = count / workload.size
+    if workload.waves:
+        read = round(batches * workload.read)
+        written = round(batches * workload.generated)
+        found["write"] = Phase(written, batches * _writing(shape, use, card, workload))
+        found["read"] = Phase(read, read * _forward(shape) / card.flops)
+    if workload.packs and use.learners:
+        learnt, scored = round(batches * workload.packed_tokens), round(batches * workload.scored_tokens)
         head = 2 * shape.hidden * shape.vocabulary
         forward = learnt * _forward(shape) + scored * head
-        if tokens is not None:
+        if workload.waves:
             found["reference"] = Phase(learnt, forward / card.flops)
         # backward of frozen weights passes gradients on and makes none: as much again as forward
         passes = 3 if use.checkpointing else 2
@@ -53,18 +46,15 @@ def _forward(shape: ModelShape) -> float:
     return 2.0 * shape.matrices
 
 
-def _writing(shape: ModelShape, use: Use, card: Card, tokens: ProblemTokens, count: int) -> float:
-    """A step reads all weights and the caches of its rows once, and multiplies each row with all weights."""
+def _writing(shape: ModelShape, use: Use, card: Card, workload: Workload) -> float:
+    """Of a batch: a step reads all weights and the caches of its rows once, and multiplies each row with all
+    weights."""
     weights = storage.weight_bytes(shape, use.element, use.quantization)
     a_row = _forward(shape) + 2.0 * shape.hidden * shape.vocabulary
-    batches = count / max(1, use.problems)
     seconds = 0.0
-    for wave in tokens.waves:
-        columns = wave.context + wave.tokens
-        rows = use.problems * wave.rows
-        at_once = rows_at_once(rows, columns, use.decode_tokens)
-        parts = -(-rows // at_once)
+    for wave in workload.waves:
+        parts = -(-wave.rows // rows_at_once(wave.rows, wave.context + wave.tokens, use.decode_tokens))
         mean = wave.context + wave.tokens / 2
-        read = parts * weights + rows * mean * shape.cache_bytes(use.element)
-        seconds += wave.tokens * max(read / card.bandwidth, rows * a_row / card.flops)
-    return batches * seconds
+        read = parts * weights + wave.rows * mean * shape.cache_bytes(use.element)
+        seconds += wave.tokens * max(read / card.bandwidth, wave.rows * a_row / card.flops)
+    return seconds

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowdpo_pl.model.quantization import Quantization
 from flowdpo_pl.plan import storage, working
-from flowdpo_pl.plan.paths import PackedShape, ProblemTokens
 from flowdpo_pl.plan.shapes import ModelShape
 from flowdpo_pl.plan.storage import DTYPE_BYTES
 from flowdpo_pl.plan.working import Reading
+from flowdpo_pl.plan.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -49,21 +48,15 @@ class Machine:
     """Bytes of a process on a CPU once its libraries are loaded; 0 on a card, whose memory they don't use."""
 
 
-def memory(
-    shape: ModelShape,
-    use: Use,
-    machine: Machine,
-    tokens: ProblemTokens | None,
-    trees: Mapping[str, PackedShape],
-) -> dict[str, int]:
-    """Bytes by part at the peak; `tokens` of one problem, None if nothing is played.
+def memory(shape: ModelShape, use: Use, machine: Machine, workload: Workload) -> dict[str, int]:
+    """Bytes by part at the peak.
 
     Play and update come one after the other, so of the parts that either needs for a while the larger sum
     counts, and the other's are 0.
     """
     always = _always(shape, use, machine)
-    playing = {} if tokens is None else _playing(shape, use, machine, tokens)
-    learning = _learning(shape, use, machine, trees)
+    playing = _playing(shape, use, machine, workload) if workload.waves else {}
+    learning = _learning(shape, use, machine, workload)
     larger = max(playing, learning, key=lambda parts: sum(parts.values()))
     names = dict.fromkeys(("caches", "rows that decode", "gradients", "activations", "logits"), 0)
     return {**always, **names, **larger}
@@ -81,27 +74,29 @@ def _always(shape: ModelShape, use: Use, machine: Machine) -> dict[str, int]:
     }
 
 
-def _playing(shape: ModelShape, use: Use, machine: Machine, tokens: ProblemTokens) -> dict[str, int]:
+def _playing(shape: ModelShape, use: Use, machine: Machine, workload: Workload) -> dict[str, int]:
     reading = Reading(use.element, use.rank, False, False, machine.is_cpu)
-    given = (shape, tokens, use.problems)
+    given = (shape, workload.waves, use.decode_tokens)
     return {
-        "caches": working.remembered_bytes(*given, use.element),
-        "rows that decode": working.workspace_bytes(*given, use.decode_tokens, use.element),
-        "logits": working.decoding_bytes(*given, use.decode_tokens, reading),
+        "caches": workload.cached * shape.cache_bytes(use.element),
+        "rows that decode": working.workspace_bytes(*given, use.element),
+        "logits": working.decoding_bytes(*given, reading),
     }
 
 
-def _learning(
-    shape: ModelShape, use: Use, machine: Machine, trees: Mapping[str, PackedShape]
-) -> dict[str, int]:
+def _learning(shape: ModelShape, use: Use, machine: Machine, workload: Workload) -> dict[str, int]:
+    """Of the micro-batch with the longest trees, which is each agent's first."""
     reading = Reading(use.element, use.rank, use.dropout > 0, use.checkpointing, machine.is_cpu)
     largest: dict[str, int] = {}
-    for tree in trees.values():
-        rows = max(1, min(use.trees, use.update_tokens // tree.tokens))
+    for packs in workload.packs.values():
+        if not packs:
+            continue
+        longest = max(packs, key=lambda pack: pack.tokens)
+        rows = max(1, min(len(packs), use.update_tokens // longest.tokens))
         parts = {
             "gradients": storage.adapter_bytes(shape, use.rank, 1),
-            "activations": working.activation_bytes(shape, tree, rows, reading),
-            "logits": working.scored_bytes(shape, tree, rows, use.element),
+            "activations": working.activation_bytes(shape, longest, rows, reading),
+            "logits": working.scored_bytes(shape, longest, rows, use.element),
         }
         largest = max(largest, parts, key=lambda one: sum(one.values()))
     return largest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.exploration import Exploration
@@ -60,11 +60,15 @@ class ProblemTokens:
     """Left in the caches of all agents when the play ends."""
     waves: tuple[Wave, ...]
     trees: Mapping[Agent, PackedShape]
-    """What each agent learns from; empty without an exploration."""
+    """What each agent learns from if every node gives a pair; empty without an exploration."""
+    pairs: Mapping[Agent, PackedShape]
+    """The same if only each agent's deepest node does."""
 
 
 @dataclass(frozen=True)
-class _Path:
+class Path:
+    """The main chain or what is played beside it."""
+
     moves: tuple[Move, ...]
     node: int
     """Where it leaves the main chain; 0 for what begins with the problem."""
@@ -76,19 +80,29 @@ def problem_tokens(
     flow: Flow, prompts: Mapping[Agent, PromptTokens], exploration: Exploration, most: int
 ) -> ProblemTokens:
     """One problem whose answers are `most` tokens long, or as much longer as the turn that passes it."""
-    main = _Path(_played(flow, (), most), 0, 0)
+    main = Path(_played(flow, (), most), 0, 0)
     nodes = exploration.nodes(Draws(0), Problem("", "", ""), flow.max_moves)
     forks = [_fork(flow, main.moves, node, most) for node in sorted(nodes) if node < len(main.moves)]
     further = [main] * exploration.further_paths
-    paths = [main, *further, *forks]
+    tokens = path_tokens([main, *further, *forks], prompts)
+    if not forks:
+        one = _one_pair(main, prompts, bool(further))
+        return replace(tokens, trees=one, pairs=one)
+    turns = _nodes_by_agent(main, forks)
+    deepest = {agent: of_agent[-1:] for agent, of_agent in turns.items()}
+    return replace(tokens, trees=_trees(main, turns, prompts), pairs=_trees(main, deepest, prompts))
+
+
+def path_tokens(paths: Sequence[Path], prompts: Mapping[Agent, PromptTokens]) -> ProblemTokens:
+    """What playing these paths of one problem takes, the main chain first; nothing is learnt from them."""
+    before = sum(prompts[agent].before for agent in {move.agent for path in paths for move in path.moves})
     return ProblemTokens(
         generated=sum(_written(path.moves[path.node :]) for path in paths),
-        read=sum(_read(path, prompts) for path in paths)
-        + sum(prompts[agent].before for agent in flow.agents),
-        cached=sum(_cached(path, prompts) for path in paths)
-        + sum(prompts[agent].before for agent in flow.agents),
+        read=before + sum(_read(path, prompts) for path in paths),
+        cached=before + sum(_cached(path, prompts) for path in paths),
         waves=_waves(paths, prompts),
-        trees=_trees(main, forks, prompts) if forks else _one_pair(main, prompts, bool(further)),
+        trees={},
+        pairs={},
     )
 
 
@@ -112,22 +126,26 @@ def _choice(flow: Flow, agent: Agent, closing: bool) -> Move:
     return next((move for move in both if flow.closes(move) == closing), both[0])
 
 
-def _fork(flow: Flow, main: Sequence[Move], node: int, most: int) -> _Path:
+def _fork(flow: Flow, main: Sequence[Move], node: int, most: int) -> Path:
     taken = main[node]
     if taken.option is None:
         other = Move(taken.agent, taken.token_ids, "")
     else:
         other = Move(taken.agent, taken.token_ids, "", option=1 - taken.option)
+    return Path(_played(flow, (*main[:node], other), most), node, start_of_fork(main, node))
+
+
+def start_of_fork(main: Sequence[Move], node: int) -> int:
+    """The wave in which an alternative to this move writes for the first time."""
     before = sum(move.option is None for move in main[:node])
-    first = before + 1 if taken.option is None else before
-    return _Path(_played(flow, (*main[:node], other), most), node, first)
+    return before + 1 if main[node].option is None else before
 
 
 def _written(moves: Sequence[Move]) -> int:
     return sum(len(move.token_ids) for move in moves if move.option is None)
 
 
-def _read(path: _Path, prompts: Mapping[Agent, PromptTokens]) -> int:
+def _read(path: Path, prompts: Mapping[Agent, PromptTokens]) -> int:
     """Tokens of the path that go through the model to be read: what an agent has not read or written yet."""
     known: dict[Agent, int] = {}
     tokens = 0
@@ -140,7 +158,7 @@ def _read(path: _Path, prompts: Mapping[Agent, PromptTokens]) -> int:
     return tokens
 
 
-def _cached(path: _Path, prompts: Mapping[Agent, PromptTokens]) -> int:
+def _cached(path: Path, prompts: Mapping[Agent, PromptTokens]) -> int:
     """Tokens that stay in the caches beside the prompts and what the path shares with the main chain."""
     shared = _written(path.moves[: path.node])
     tokens = 0
@@ -153,7 +171,7 @@ def _cached(path: _Path, prompts: Mapping[Agent, PromptTokens]) -> int:
     return tokens
 
 
-def _waves(paths: Sequence[_Path], prompts: Mapping[Agent, PromptTokens]) -> tuple[Wave, ...]:
+def _waves(paths: Sequence[Path], prompts: Mapping[Agent, PromptTokens]) -> tuple[Wave, ...]:
     rows: Counter[int] = Counter()
     longest: Counter[int] = Counter()
     context: Counter[int] = Counter()
@@ -169,22 +187,26 @@ def _waves(paths: Sequence[_Path], prompts: Mapping[Agent, PromptTokens]) -> tup
     return tuple(Wave(rows[wave], longest[wave], context[wave]) for wave in sorted(rows))
 
 
-def _trees(
-    main: _Path, forks: Sequence[_Path], prompts: Mapping[Agent, PromptTokens]
-) -> dict[Agent, PackedShape]:
+def _nodes_by_agent(main: Path, forks: Sequence[Path]) -> dict[Agent, list[int]]:
     nodes: dict[Agent, list[int]] = {}
     for fork in forks:
         nodes.setdefault(main.moves[fork.node].agent, []).append(fork.node)
+    return nodes
+
+
+def _trees(
+    main: Path, nodes: Mapping[Agent, Sequence[int]], prompts: Mapping[Agent, PromptTokens]
+) -> dict[Agent, PackedShape]:
     return {agent: _tree(agent, main, of_agent, prompts[agent]) for agent, of_agent in nodes.items()}
 
 
-def _one_pair(main: _Path, prompts: Mapping[Agent, PromptTokens], pairs: bool) -> dict[Agent, PackedShape]:
+def _one_pair(main: Path, prompts: Mapping[Agent, PromptTokens], pairs: bool) -> dict[Agent, PackedShape]:
     """Two whole paths part at their first move."""
     first = main.moves[0].agent
     return {first: _tree(first, main, [0], prompts[first])} if pairs else {}
 
 
-def _tree(agent: Agent, main: _Path, nodes: Sequence[int], prompt: PromptTokens) -> PackedShape:
+def _tree(agent: Agent, main: Path, nodes: Sequence[int], prompt: PromptTokens) -> PackedShape:
     deepest = main.moves[nodes[-1]]
     before = prompt.before + _written(main.moves[: nodes[-1]])
     if deepest.option is not None:
@@ -203,11 +225,18 @@ def _packed(trunk: int, scored: int, branches: Sequence[tuple[int, int]]) -> Pac
     for attached, length in branches:
         segments.append((attached, start, start + length))
         start += length
+    return PackedShape(start, scored, blocks_seen(segments))
+
+
+def blocks_seen(segments: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
+    """Keys that each block of queries sees; segments as (trunk tokens that they see, first, past the last),
+    the trunk first."""
+    (_, _, trunk), end_of_all = segments[0], segments[-1][2]
     seen = []
-    for first in range(0, start, _QUERIES_AT_ONCE):
-        last = min(first + _QUERIES_AT_ONCE, start)
+    for first in range(0, end_of_all, _QUERIES_AT_ONCE):
+        last = min(first + _QUERIES_AT_ONCE, end_of_all)
         inside = [segment for segment in segments if segment[1] < last and segment[2] > first]
         on_trunk = max(min(last, trunk) if begin == 0 else attached for attached, begin, _ in inside)
         own = sum(min(end, last) - begin for _, begin, end in inside if begin)
         seen.append(on_trunk + own)
-    return PackedShape(start, scored, tuple(seen))
+    return tuple(seen)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flowdpo_pl.plan.advice import Change, changes
 from flowdpo_pl.plan.cards import GB, Card
 from flowdpo_pl.plan.hours import Phase, phases
 from flowdpo_pl.plan.memory import Machine, Use, memory
-from flowdpo_pl.plan.paths import PackedShape, ProblemTokens, PromptTokens, problem_tokens, supervised_tokens
+from flowdpo_pl.plan.paths import PackedShape, PromptTokens, problem_tokens, supervised_tokens
 from flowdpo_pl.plan.shapes import ModelShape
+from flowdpo_pl.plan.workload import Workload, assumed, supervised
 from flowdpo_pl.play.exploration import Exploration
 from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.types import Agent
@@ -41,7 +42,8 @@ class Task:
 class Extent:
     """What a run takes if its answers have one length."""
 
-    answer_tokens: int
+    answer_tokens: int | None
+    """None: as they were played."""
     memory: dict[str, int]
     """Bytes by part."""
     phases: dict[str, Phase]
@@ -63,10 +65,17 @@ class Plan:
 
     typical: Extent
     at_most: Extent
+    played: Extent | None
+    """Of the batch that a probe played."""
     room: int
     """Bytes that the card has for it."""
     changes: list[Change]
     """What to change where even the most does not fit; empty where it does, or where nothing helps."""
+
+    @property
+    def expected(self) -> Extent:
+        """As it was played, else as typical."""
+        return self.played or self.typical
 
     @property
     def fits(self) -> bool:
@@ -74,44 +83,55 @@ class Plan:
         return self.at_most.needs <= self.room
 
 
-def planned(task: Task, shape: ModelShape, use: Use, card: Card, machine: Machine) -> Plan:
-    """The plan of a task with these settings on a card."""
+def planned(
+    task: Task, shape: ModelShape, use: Use, card: Card, machine: Machine, batch: Workload | None = None
+) -> Plan:
+    """The plan of a task with these settings on a card; `batch`: one that was played, if one was."""
     most = task.flow.max_written_tokens
     room = card.memory - (0 if card.is_cpu else LEFT_FREE)
-    fewer = use if task.exploration is None else replace(use, trees=-(-use.trees // _TYPICAL))
-    typical = _extent(task, shape, fewer, card, machine, -(-most // _TYPICAL), task.typical)
-    at_most = _extent(task, shape, use, card, machine, most, task.longest)
+    answer = -(-most // _TYPICAL)
+
+    def of(changed: Use, workload: Workload, answer: int | None) -> Extent:
+        count = task.count if task.count is not None else 1000
+        return Extent(
+            answer,
+            memory(shape, changed, machine, workload),
+            phases(shape, changed, card, workload, count) if card.flops else {},
+        )
+
+    typical = of(use, typically(task, use, answer), answer)
+    whole = of(use, at_most(task, use), most)
+    played = None if batch is None else of(use, batch, None)
 
     def needs(changed: Use) -> int:
-        return _extent(task, shape, changed, card, machine, most, task.longest).needs
+        return of(changed, at_most(task, changed), most).needs
 
-    helping = [] if at_most.needs <= room else changes(use, needs, room)
-    return Plan(typical, at_most, room, helping)
-
-
-def _extent(
-    task: Task,
-    shape: ModelShape,
-    use: Use,
-    card: Card,
-    machine: Machine,
-    answer: int,
-    prompts: Mapping[Agent, PromptTokens],
-) -> Extent:
-    tokens, trees = demanded(task, answer, prompts)
-    count = task.count if task.count is not None else 1000
-    return Extent(
-        answer,
-        memory(shape, use, machine, tokens, trees),
-        phases(shape, use, card, tokens, trees, count) if card.flops else {},
-    )
+    return Plan(typical, whole, played, room, [] if whole.needs <= room else changes(use, needs, room))
 
 
-def demanded(
-    task: Task, answer: int, prompts: Mapping[Agent, PromptTokens]
-) -> tuple[ProblemTokens | None, dict[Agent, PackedShape]]:
-    """Tokens of a problem, and of what is learnt from it, if answers have `answer` tokens."""
+def typically(task: Task, use: Use, answer: int) -> Workload:
+    """A batch whose answers have `answer` tokens; a third of its problems give each agent a pair."""
     if task.exploration is None:
-        return None, {task.writer: supervised_tokens(prompts[task.writer].before, answer)}
-    tokens = problem_tokens(task.flow, prompts, task.exploration, answer)
-    return tokens, {agent: tree for agent, tree in tokens.trees.items() if agent in task.learners}
+        return _traces(task, use, answer, task.typical)
+    tokens = problem_tokens(task.flow, task.typical, task.exploration, answer)
+    trees = -(-use.trees // _TYPICAL)
+    return assumed(tokens, use.problems, _of_learners(task, tokens.pairs, trees))
+
+
+def at_most(task: Task, use: Use) -> Workload:
+    """A batch of the longest answers, with a pair at every node of every problem."""
+    answer = task.flow.max_written_tokens
+    if task.exploration is None:
+        return _traces(task, use, answer, task.longest)
+    tokens = problem_tokens(task.flow, task.longest, task.exploration, answer)
+    return assumed(tokens, use.problems, _of_learners(task, tokens.trees, use.trees))
+
+
+def _traces(task: Task, use: Use, answer: int, prompts: Mapping[Agent, PromptTokens]) -> Workload:
+    return supervised(task.writer, supervised_tokens(prompts[task.writer].before, answer), use.trees)
+
+
+def _of_learners(
+    task: Task, packs: Mapping[Agent, PackedShape], trees: int
+) -> dict[Agent, list[PackedShape]]:
+    return {agent: [pack] * trees for agent, pack in packs.items() if agent in task.learners}

@@ -24,20 +24,21 @@ def duration(seconds: float) -> str:
 
 def plan_lines(plan: Plan, task: Task, card: Card, notes: Sequence[str]) -> Iterator[str]:
     """Memory by part, tokens and time by phase, the verdict, then what it rests on."""
-    yield f"{'memory':<22}{'typical':>14}{'at most':>14}"
+    name = "typical" if plan.played is None else "as played"
+    yield f"{'memory':<22}{name:>14}{'at most':>14}"
     for part, most in plan.at_most.memory.items():
-        typical = plan.typical.memory.get(part, 0)
-        if most or typical:
-            yield f"  {part:<20}{size(typical):>14}{size(most):>14}"
-    yield f"  {'together':<20}{size(plan.typical.needs):>14}{size(plan.at_most.needs):>14}"
+        expected = plan.expected.memory.get(part, 0)
+        if most or expected:
+            yield f"  {part:<20}{size(expected):>14}{size(most):>14}"
+    yield f"  {'together':<20}{size(plan.expected.needs):>14}{size(plan.at_most.needs):>14}"
     yield ""
     whole = f"{task.count:,}" if task.count is not None else "1,000"
-    yield f"{'tokens':<22}{'typical':>14}{'at most':>14}{'least time on ' + card.name:>26}"
+    yield f"{'tokens':<22}{name:>14}{'at most':>14}{'least time on ' + card.name:>26}"
     for name, phase in plan.at_most.phases.items():
-        typical_phase = plan.typical.phases[name]
+        expected_phase = plan.expected.phases[name]
         yield (
-            f"  {name:<20}{typical_phase.tokens:>14,}{phase.tokens:>14,}"
-            f"{duration(typical_phase.seconds) + ' to ' + duration(phase.seconds):>26}"
+            f"  {name:<20}{expected_phase.tokens:>14,}{phase.tokens:>14,}"
+            f"{duration(expected_phase.seconds) + ' to ' + duration(phase.seconds):>26}"
         )
     yield f"  of {whole} {'problems' if task.exploration is not None else 'traces'}"
     yield ""
@@ -51,8 +52,9 @@ def verdict(plan: Plan, card: Card) -> Iterator[str]:
     if plan.fits:
         yield f"It fits: {room}."
         return
-    if plan.typical.needs <= plan.room:
-        yield f"It fits while answers are typical, not at most: {room}."
+    if plan.expected.needs <= plan.room:
+        answers = "are typical" if plan.played is None else "are as those played"
+        yield f"It fits while answers {answers}, not at most: {room}."
     else:
         yield f"It does not fit: {room}."
     if not plan.changes:

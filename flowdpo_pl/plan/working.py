@@ -6,9 +6,10 @@ number in the compute dtype.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowdpo_pl.plan.paths import PackedShape, ProblemTokens
+from flowdpo_pl.plan.paths import PackedShape, Wave
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape
 
 _LOGIT_BYTES = 16 * 2**20
@@ -94,41 +95,32 @@ def scored_bytes(shape: ModelShape, tree: PackedShape, rows: int, element: int) 
     return part * shape.vocabulary * in_hand + 2 * rows * tree.scored * shape.hidden * element
 
 
-def remembered_bytes(shape: ModelShape, tokens: ProblemTokens, problems: int, element: int) -> int:
-    """Of the keys and values that are remembered while a batch is played."""
-    return problems * tokens.cached * shape.cache_bytes(element)
-
-
 def rows_at_once(wave_rows: int, columns: int, decode_tokens: int) -> int:
     """Rows of a micro-batch."""
     return max(1, min(wave_rows, decode_tokens // columns))
 
 
-def workspace_bytes(
-    shape: ModelShape, tokens: ProblemTokens, problems: int, decode_tokens: int, element: int
-) -> int:
+def workspace_bytes(shape: ModelShape, waves: Sequence[Wave], decode_tokens: int, element: int) -> int:
     """Of the caches of the rows that decode, in the largest wave; while a layer's grows there are two."""
     largest = 0
-    for wave in tokens.waves:
+    for wave in waves:
         columns = wave.context + wave.tokens
-        rows = rows_at_once(problems * wave.rows, columns, decode_tokens)
+        rows = rows_at_once(wave.rows, columns, decode_tokens)
         whole = rows * columns * shape.cache_bytes(element)
         largest = max(largest, whole + whole // len(shape.layers))
     return largest
 
 
-def decoding_bytes(
-    shape: ModelShape, tokens: ProblemTokens, problems: int, decode_tokens: int, reading: Reading
-) -> int:
+def decoding_bytes(shape: ModelShape, waves: Sequence[Wave], decode_tokens: int, reading: Reading) -> int:
     """Of one step's logits and of what reading the prompts has in hand."""
     b = reading.element
     largest = 0
-    for wave in tokens.waves:
-        rows = rows_at_once(problems * wave.rows, wave.context + wave.tokens, decode_tokens)
+    for wave in waves:
+        rows = rows_at_once(wave.rows, wave.context + wave.tokens, decode_tokens)
         logits = rows * shape.vocabulary * (8 if b == 4 else 8 + b)  # logits and their softmax
         largest = max(largest, logits)
-    first = tokens.waves[0]
-    rows = rows_at_once(problems * first.rows, first.context + first.tokens, decode_tokens)
+    first = waves[0]
+    rows = rows_at_once(first.rows, first.context + first.tokens, decode_tokens)
     read = rows * first.context
     heads = max(layer.heads for layer in shape.layers)
     scores = 2 * rows * heads * first.context**2 * b if reading.holds_scores else 0

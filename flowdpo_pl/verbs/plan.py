@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json as json_text
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flowdpo_pl.plan.memory import Use
     from flowdpo_pl.plan.planning import Plan, Task
     from flowdpo_pl.plan.reading_matter import ReadingMatter
+    from flowdpo_pl.plan.workload import Workload
 
 Verb = Literal["fit", "validate", "test", "predict"]
 
@@ -47,16 +49,19 @@ def plan(
     from flowdpo_pl.plan.planning import planned
     from flowdpo_pl.plan.table import plan_lines
 
+    begun = time.perf_counter()
     chosen = verb or _verb_of(run)
     told = described([chosen, *run])
+    loaded = time.perf_counter() - begun  # libraries and settings: a run's start takes that too
     module = _module(told)
     matter = _matter(told, module, chosen)
     task = _task(told, module, chosen, matter)
     model = outline(module.team.base, _lora(told), shape)
     use = _use(told, module)
     here = _card(card, told.config[chosen].trainer.accelerator)
-    found = planned(task, model, use, here, _machine(here))
-    probed = _probed(told, chosen, module) if probe else None
+    machine = _machine(here)
+    probed = _probed(told, chosen, module, loaded) if probe else None
+    found = planned(task, model, use, here, machine, _played(module, task) if probe else None)
     notes = [*_notes(found, task, here, matter, told), *_of_probe(probed, task, use)]
     if json:
         print(json_text.dumps(_plain(found, task, here, notes, probed)))
@@ -208,19 +213,34 @@ def _machine(card: Card) -> Any:
     return Machine(is_cpu=True, libraries=int(resident_bytes()))
 
 
-def _probed(told: DescribedRun, verb: str, module: AdapterModule) -> Probed:
+def _probed(told: DescribedRun, verb: str, module: AdapterModule, loaded: float) -> Probed:
     from flowdpo_pl.modules.probe import probe
 
     trainer = told.config[verb].trainer
     given = {"accelerator": trainer.accelerator, "max_epochs": trainer.max_epochs}
-    return probe(verb, module, told.datamodule, given)
+    probed = probe(verb, module, told.datamodule, given)
+    return replace(probed, start_seconds=loaded + probed.start_seconds)
+
+
+def _played(module: AdapterModule, task: Task) -> Workload | None:
+    """What the probe's last batch took; None of a module that plays nothing."""
+    from flowdpo_pl.plan.workload import counted
+
+    trees = getattr(module, "trees", ())
+    return counted(trees, module.players.prompts, task.learners) if trees else None
 
 
 def _notes(found: Plan, task: Task, card: Card, matter: ReadingMatter, told: DescribedRun) -> list[str]:
     most = found.at_most.answer_tokens
+    expected = (
+        f"Typical: answers of {found.typical.answer_tokens} tokens, and a pair an agent on a third of the "
+        "problems"
+        if found.played is None
+        else "As played: the second of two batches"
+    )
     said = [
-        f"Typical: answers of {found.typical.answer_tokens} tokens, and a third of the problems give pairs; "
-        f"at most: {most}, and a pair at every node of all. Here {matter.assumed}."
+        f"{expected}; at most: answers of {most}, and a pair at every node of all problems. "
+        f"Here {matter.assumed}."
     ]
     if card.flops:
         said.append("Times are those of the bare products and of reading memory; --probe measures.")
@@ -272,7 +292,8 @@ def _plain(
 ) -> dict[str, Any]:
     extents = {
         name: {**asdict(extent), "needs": extent.needs, "hours": extent.hours}
-        for name, extent in (("typical", found.typical), ("at_most", found.at_most))
+        for name, extent in (("typical", found.typical), ("at_most", found.at_most), ("played", found.played))
+        if extent is not None
     }
     measured = None
     if probed is not None:

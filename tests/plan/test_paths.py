@@ -30,5 +30,12 @@ def test_a_packed_tree_is_the_prompt_and_both_moves_of_every_node() -> None:
     assert trees["stop"].tokens == 20 + 14 + 2 * 5 and trees["stop"].scored == 0
 
 
+def test_one_pair_an_agent_is_the_deepest_of_them() -> None:
+    flow = AnswerStopFlow(chunk_tokens=7, max_chunks=3)
+    pairs = problem_tokens(flow, PROMPTS, NodeAlternatives(), 21).pairs
+    assert pairs["answer"].tokens == 10 + 14 + 2 * 7 and pairs["answer"].scored == 2 * 7
+    assert pairs["stop"].tokens == 20 + 14 + 5
+
+
 def test_a_trace_sees_itself_block_by_block() -> None:
     assert supervised_tokens(100, 200).seen == (128, 256, 300)

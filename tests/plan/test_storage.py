@@ -13,7 +13,7 @@ from flowdpo_pl.plan.advice import changes
 from flowdpo_pl.plan.cards import CARDS, card_named
 from flowdpo_pl.plan.memory import Machine, Use, memory
 from flowdpo_pl.plan.paths import PromptTokens
-from flowdpo_pl.plan.planning import Task, demanded, planned
+from flowdpo_pl.plan.planning import Task, at_most, planned
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape, Product
 from flowdpo_pl.plan.storage import adapter_bytes, weight_bytes
 from flowdpo_pl.plan.table import plan_lines
@@ -43,8 +43,7 @@ TASK = Task("fit", FLOW, NodeAlternatives(), "answer", ("answer", "stop"), PROMP
 
 
 def needs(use: Use) -> int:
-    tokens, trees = demanded(TASK, FLOW.max_written_tokens, PROMPTS)
-    return sum(memory(SMOLLM2, use, Machine(is_cpu=False), tokens, trees).values())
+    return sum(memory(SMOLLM2, use, Machine(is_cpu=False), at_most(TASK, use)).values())
 
 
 @pytest.mark.parametrize(("quantization", "megabytes"), [(None, 269.0), ("nf4", 111.7), ("int8", 163.5)])
@@ -68,8 +67,7 @@ def test_less_is_needed_with_less() -> None:
 def test_a_token_keeps_for_backward_what_autograd_does() -> None:
     """Counted by saved-tensor hooks on SmolLM2, keys and values by block aside."""
     kept = 4 * 2 * 576 + 3 * (2 + 1) * 576 + (2 + 1) * 1536 + 2 * (3072 + 1536) + 2 * 576 + 7 * 8 * 2
-    _, trees = demanded(TASK, 128, PROMPTS)
-    tree = trees["answer"]
+    tree = at_most(TASK, USE).packs["answer"][0]
     reading = Reading(2, 8, dropout=True, checkpointing=False, holds_scores=False)
     blocks = sum(tree.seen) * 2 * (192 + 192)
     assert saved_bytes(LAYER, 576, tree, 2, reading) == 2 * (tree.tokens * kept + blocks)
