@@ -19,7 +19,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.types import Problem
 
@@ -60,7 +60,7 @@ def loaded(folder: Path) -> PreTrainedTokenizerBase:
 def check(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """How many questions were tried, which failed and how, and what it cost."""
     end_ids = [tokenizer.eos_token_id]
-    book = PromptBook({ANSWER: WRITER, STOP: READER}, tokenizer, end_ids)
+    book = PromptBook(AnswerStopFlow(), {ANSWER: WRITER, STOP: READER}, tokenizer, end_ids)
     neutral = {agent: _controls(book, agent, "x") for agent in book.agents}
     tried: Counter[str] = Counter()
     failed: Counter[str] = Counter()

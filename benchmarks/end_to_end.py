@@ -38,7 +38,7 @@ def end_to_end(
     batches = [everything[i : i + workload.problems] for i in range(0, len(everything), workload.problems)]
     ours = module.rollouts
     engine = StitchedEngine(workload.model, module.agents, ours.prompts.end_ids)
-    stitched = Rollouts(ours.flow, ours.prompts, engine, module.verifier, ours.draws)
+    stitched = Rollouts(ours.prompts, engine, module.verifier, ours.draws)
     module.agents.train()
     optimizer = module.configure_optimizers()
     tokens = module.team.budget.update_tokens

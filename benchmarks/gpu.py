@@ -40,7 +40,7 @@ from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.protocol import WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, AnswerStopFlow
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.play.team import Budget, Team
 from flowdpo_pl.types import Problem, Verdict

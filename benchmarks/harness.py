@@ -26,7 +26,8 @@ from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
-from flowdpo_pl.play.flow import ANSWER, SingleFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER
+from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.judged_answers import JudgedAnswers

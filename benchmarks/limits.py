@@ -19,7 +19,7 @@ from flowdpo_pl.learn.packing import pack
 from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.protocol import WriteRequest
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 
 
 def limits(

@@ -12,7 +12,7 @@ import yaml
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Budget, Team
 from flowdpo_pl.types import Problem

@@ -19,7 +19,7 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
@@ -60,15 +60,15 @@ class World:
     @property
     def players(self) -> Players:
         lora = LoraSettings(r=4, alpha=8, dropout=0.0)
-        return Players(self.agents, self.prompts, self.flow, lora, decode_tokens=65_536)
+        return Players(self.agents, self.prompts, lora, decode_tokens=65_536)
 
     def rollouts(self, token_budget: int = 65_536) -> Rollouts:
         engine = NativeEngine(self.agents, self.head, self.draws, Sampling(), token_budget)
-        return Rollouts(self.flow, self.prompts, engine, CoinJudge(), self.draws)
+        return Rollouts(self.prompts, engine, CoinJudge(), self.draws)
 
     def plain_rollouts(self) -> Rollouts:
         engine = PlainEngine(self.plain, self.prompts.end_ids, self.draws)
-        return Rollouts(self.flow, self.prompts, engine, CoinJudge(), self.draws)
+        return Rollouts(self.prompts, engine, CoinJudge(), self.draws)
 
 
 @pytest.fixture(scope="session")
@@ -111,15 +111,16 @@ def make_world(models: Callable[[str], Path], tmp_path: Path, device: torch.devi
         agents.save(tmp_path / "adapters")
         agents.to(device)
         end_ids = end_token_ids(model, tokenizer)
+        flow = AnswerStopFlow(chunk_tokens=5, max_chunks=3)
         return World(
             folder=folder,
             agents=agents,
-            prompts=PromptBook(PROMPTS, tokenizer, end_ids),
+            prompts=PromptBook(flow, PROMPTS, tokenizer, end_ids),
             head=agents.head(end_ids),
             plain=PlainAgents(folder, tmp_path / "adapters", agents.names, device),
             adapters=tmp_path / "adapters",
             draws=Draws(seed),
-            flow=AnswerStopFlow(chunk_tokens=5, max_chunks=3),
+            flow=flow,
         )
 
     return make

@@ -74,7 +74,7 @@ class ScriptedEngine:
 
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
         self.batches.append(list(requests))
-        return [Chosen(self._choose(request), -0.5, 1.0) for request in requests]
+        return [_chosen(self._choose(request), len(request.options)) for request in requests]
 
     def reset(self) -> None:
         self.resets += 1
@@ -87,3 +87,8 @@ class LastWordJudge:
         future: Future[Verdict] = Future()
         future.set_result(Verdict(prediction.split()[-1:] == [gold]))
         return future
+
+
+def _chosen(option: int, words: int) -> Chosen:
+    """The alternative is the next word."""
+    return Chosen(option, -0.5, 1.0, (option + 1) % words, -1.0)

@@ -107,9 +107,13 @@ class PlainEngine:
             logits = self.agents.logits(request.agent, (*request.prefix, *request.suffix))[-1]
             both = logits[list(request.options)].double().softmax(-1).cpu().numpy()
             key = self.draws.key(request.problem_id, request.branch, request.turn)
-            option = _pick(both, uniforms([key], 1)[0, 0])
+            first, second = uniforms([key], 2)[0]
+            option = _pick(both, first)
             mass = float(logits.softmax(-1)[list(request.options)].sum())
-            chosen.append(Chosen(option, float(np.log(both[option])), mass))
+            rest = np.array([0.0 if word == option else weight for word, weight in enumerate(both)])
+            other = _pick(rest, second)
+            logprobs = np.log(both)
+            chosen.append(Chosen(option, float(logprobs[option]), mass, other, float(logprobs[other])))
         return chosen
 
 

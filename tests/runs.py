@@ -16,7 +16,7 @@ from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Team
 

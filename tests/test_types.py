@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Fork, Move, Tie, Trajectory, Verdict, answer_tokens
 
 TAKEN, OTHER = Move(ANSWER, (1, 2, 3), "a b c"), Move(ANSWER, (4,), "d")

@@ -13,7 +13,7 @@ from flowdpo_pl.learn.packing import pack, scored_moves
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from flowdpo_pl.types import Move, PreferencePair, Problem
 
 

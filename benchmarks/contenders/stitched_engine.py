@@ -73,7 +73,7 @@ class StitchedEngine:
             for (index, request), row in zip(part, logits, strict=True):
                 both = row[list(request.options)].log_softmax(-1)
                 option = int(torch.multinomial(both.exp(), 1))
-                chosen[index] = Chosen(option, float(both[option]), 1.0)
+                chosen[index] = Chosen(option, float(both[option]), 1.0, 1 - option, float(both[1 - option]))
         return [one for one in chosen if one is not None]
 
     def _generate_into(

@@ -78,7 +78,8 @@ class VllmEngine:
             for request in requests
         ]
         drawn = self._generate(requests, sampling)
-        return [Chosen(r.options.index(move[0]), -0.5, 1.0) for r, move in zip(requests, drawn, strict=True)]
+        options = [r.options.index(move[0]) for r, move in zip(requests, drawn, strict=True)]
+        return [Chosen(option, -0.5, 1.0, 1 - option, -1.0) for option in options]
 
     def _generate(
         self, requests: Sequence[WriteRequest | ChooseRequest], sampling: Sequence[Any]

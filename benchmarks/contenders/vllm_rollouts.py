@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoTokenizer
 from benchmarks.contenders.vllm_engine import VllmEngine
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, Verdict
@@ -42,11 +42,12 @@ def main() -> None:
         for agent, prompt in setting["prompts"].items()
     }
     end_ids = [AutoConfig.from_pretrained(setting["model"]).eos_token_id]
-    book = PromptBook(prompts, AutoTokenizer.from_pretrained(setting["model"]), end_ids)
+    flow = AnswerStopFlow(**setting["flow"])
+    book = PromptBook(flow, prompts, AutoTokenizer.from_pretrained(setting["model"]), end_ids)
     engine = VllmEngine(
         setting["model"], Path(options.adapters) if options.adapters else None, book.agents, book.end_ids
     )
-    rollouts = Rollouts(AnswerStopFlow(**setting["flow"]), book, engine, NoJudge(), Draws(0))
+    rollouts = Rollouts(book, engine, NoJudge(), Draws(0))
     problems = [Problem(**problem) for problem in setting["problems"]]
     measured = []
     for number in range(options.rounds + 1):

@@ -12,9 +12,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from flowdpo_pl.play.prompts import PromptBook
-from flowdpo_pl.types import PreferencePair
+from flowdpo_pl.play.contexts import Context
+from flowdpo_pl.types import Agent, Move, PreferencePair, Problem
+
+
+class Prompts(Protocol):
+    """What packing asks of a `PromptBook`."""
+
+    def context(self, agent: Agent, problem: Problem, moves: Sequence[Move]) -> Context: ...
+
+    def options(self, agent: Agent) -> Sequence[int]: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class PackedTree:
         return len(self.token_ids)
 
 
-def pack(pairs: Iterable[PreferencePair], prompts: PromptBook) -> list[PackedTree]:
+def pack(pairs: Iterable[PreferencePair], prompts: Prompts) -> list[PackedTree]:
     """One packed tree for each problem among the pairs of one agent, in order of first appearance."""
     by_problem: defaultdict[str, list[ScoredMove]] = defaultdict(list)
     for pair in pairs:
@@ -66,10 +75,10 @@ def pack(pairs: Iterable[PreferencePair], prompts: PromptBook) -> list[PackedTre
     return [pack_moves(moves) for moves in by_problem.values()]
 
 
-def scored_moves(pair: PreferencePair, prompts: PromptBook) -> tuple[ScoredMove, ScoredMove]:
+def scored_moves(pair: PreferencePair, prompts: Prompts) -> tuple[ScoredMove, ScoredMove]:
     """The chosen and the rejected move, each after the pair's prefix."""
     before = prompts.context(pair.agent, pair.problem, pair.prefix).token_ids
-    options = () if pair.chosen.option is None else prompts.options(pair.agent)
+    options = () if pair.chosen.option is None else tuple(prompts.options(pair.agent))
     chosen, rejected = (
         ScoredMove(before, move.token_ids, pair.node, options) for move in (pair.chosen, pair.rejected)
     )

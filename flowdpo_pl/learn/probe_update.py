@@ -78,7 +78,7 @@ def _pair(prompts: PromptBook, agent: Agent, problem: Problem) -> PreferencePair
         moves = [
             Move(agent, (token,), word, option=option)
             for option, (token, word) in enumerate(zip(prompts.options(agent), words, strict=True))
-        ]
+        ][:2]
     else:
         moves = [Move(agent, prompts.written(text), text) for text in ("1", "2")]
     return PreferencePair(problem, 0, agent, (), *moves)

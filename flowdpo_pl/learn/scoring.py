@@ -34,8 +34,10 @@ class MicroBatch:
     """[S] index into the flattened hidden states."""
     targets: Tensor
     """[S]"""
-    options: Tensor | None
-    """[S, 2] for an agent that chooses, else None."""
+    choices: Tensor
+    """[C] which of the S scored tokens are choices; the others are drawn from the whole vocabulary."""
+    options: Tensor
+    """[C, k] the token ids of their words."""
     summed: Tensor
     """[N] indices into the S scored tokens, move after move."""
     owner: Tensor
@@ -61,6 +63,8 @@ class MicroBatch:
             targets.extend(target for _, target in tree.scored)
             options.extend(tree.options)
 
+        choices = [index for index, of_token in enumerate(options) if of_token]
+
         def rows(values: list[tuple[int, ...]], fill: int) -> Tensor:
             return torch.tensor([v + (fill,) * (length - len(v)) for v in values], device=device)
 
@@ -72,7 +76,8 @@ class MicroBatch:
             attached=rows([tree.attached for tree in trees], 0),
             sources=torch.tensor(sources, device=device),
             targets=torch.tensor(targets, device=device),
-            options=torch.tensor(options, device=device) if options[0] else None,
+            choices=torch.tensor(choices, dtype=torch.long, device=device),
+            options=torch.tensor([options[index] for index in choices], dtype=torch.long, device=device),
             summed=torch.tensor(summed, device=device),
             owner=torch.tensor(owner, device=device),
             moves=moves,
@@ -92,13 +97,27 @@ def micro_batches(
 
 
 def move_logprobs(agents: Agents, batch: MicroBatch, head: OutputHead) -> Tensor:
-    """Log-probability `[M]` of every move, for whoever acts; two-way softmax for an agent that chooses."""
+    """Log-probability `[M]` of every move, for whoever acts; a softmax over its words for a choice."""
     view = TreeView(batch.positions, batch.segments, batch.attached)
     hidden = agents.hidden(batch.token_ids, batch.positions, view)
     scored = hidden.flatten(0, 1)[batch.sources]
-    if batch.options is None:
+    count, chosen = len(batch.targets), len(batch.choices)
+    if not chosen:
         logprobs = token_logprobs(scored, batch.targets, head)
-    else:
-        both = head.option_logits(scored, batch.options).log_softmax(-1)
-        logprobs = both[batch.options == batch.targets[:, None]]
+    elif chosen == count:
+        logprobs = _choice_logprobs(scored, batch, head)
+    else:  # an agent that does both
+        written = torch.ones(count, dtype=torch.bool, device=hidden.device)
+        written[batch.choices] = False
+        logprobs = torch.empty(count, device=hidden.device)
+        logprobs = logprobs.masked_scatter(
+            written, token_logprobs(scored[written], batch.targets[written], head)
+        )
+        logprobs = logprobs.masked_scatter(~written, _choice_logprobs(scored[~written], batch, head))
     return torch.zeros(batch.moves, device=hidden.device).index_add(0, batch.owner, logprobs[batch.summed])
+
+
+def _choice_logprobs(scored: Tensor, batch: MicroBatch, head: OutputHead) -> Tensor:
+    """[C] of the hidden states of choices."""
+    logprobs = head.option_logits(scored, batch.options).log_softmax(-1)
+    return logprobs[batch.options == batch.targets[batch.choices][:, None]]

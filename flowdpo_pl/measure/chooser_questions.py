@@ -26,22 +26,23 @@ def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str
 
 def chooser_questions(
     tree: RolloutTree,
-    closes: Callable[[Move], bool],
+    finishes: Callable[[Sequence[Move], Move], bool | None],
     judge: Callable[[str, str], PartialAnswer],
-    text_of: Callable[[Sequence[Move]], str],
+    answer_of: Callable[[Sequence[Move]], str],
 ) -> tuple[ChooserQuestion, ...]:
     """What agents that choose were asked on the main chain, in order.
 
     Args:
         tree: the problem and its main chain.
-        closes: says whether a choice is that the answer is finished (`Flow.closes`).
+        finishes: says of a choice, after the moves before it, whether it ended the flow; None where that was
+            not the question (`Flow.finishes`).
         judge: called with a partial answer's text and the gold answer; says what the text holds.
-        text_of: called with written moves in order; gives the partial answer that they make.
+        answer_of: the answer so far after some moves, as text.
     """
     moves = tree.main.moves
     questions: list[ChooserQuestion] = []
     for node, move in enumerate(moves):
-        if move.option is not None:
-            text = text_of([earlier for earlier in moves[:node] if earlier.option is None])
-            questions.append((judge(text, tree.problem.gold), closes(move)))
+        finished = finishes(moves[:node], move)
+        if finished is not None:
+            questions.append((judge(answer_of(moves[:node]), tree.problem.gold), finished))
     return tuple(questions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from flowdpo_pl.types import Fork, Move, RolloutTree, Trajectory
 from flowdpo_pl.verify.answers import quick_verdict, read_answer
@@ -17,8 +18,12 @@ SIGNS = (
 """Names of the counts, in logs after `signs/`; docs/runs.md explains them."""
 
 
+Finishes: TypeAlias = Callable[[Sequence[Move], Move], bool | None]
+"""Says of a choice, after the moves before it, whether it ended the flow; None where that was not asked."""
+
+
 def play_signs(
-    trees: Sequence[RolloutTree], closes: Callable[[Move], bool], ended: Callable[[Move], bool]
+    trees: Sequence[RolloutTree], finishes: Finishes, ended: Callable[[Move], bool]
 ) -> dict[str, float]:
     """Counts over the trees of one batch, by `signs/{name}`; all of `SIGNS`.
 
@@ -34,29 +39,28 @@ def play_signs(
 
     Args:
         trees: of the batch.
-        closes: says whether a choice is that the answer is finished (`Flow.closes`).
+        finishes: `Flow.finishes`.
         ended: says whether a written move ends with an end token.
     """
     counts: Counter[str] = Counter()
     for tree in trees:
-        counts.update(_of_chain(tree.main, tree.problem.gold, closes, ended))
+        counts.update(_of_chain(tree.main, tree.problem.gold, finishes, ended))
         for fork in tree.forks:
             counts["endings"] += 1
             counts["endings_right"] += fork.other_correct
-            counts.update(_of_fork(fork, closes))
+            counts.update(_of_fork(fork, finishes))
     return {f"signs/{name}": float(counts[name]) for name in SIGNS}
 
 
-def _of_chain(
-    main: Trajectory, gold: str, closes: Callable[[Move], bool], ended: Callable[[Move], bool]
-) -> Counter[str]:
+def _of_chain(main: Trajectory, gold: str, finishes: Finishes, ended: Callable[[Move], bool]) -> Counter[str]:
     written = [move for move in main.moves if move.option is None]
     last = main.moves[-1]
     counts: Counter[str] = Counter(chains=1, endings=1)
     counts["right"] = counts["endings_right"] = int(main.correct)
-    counts["cut"] = int(last.option is None and not ended(last) and not closes(last))
+    counts["cut"] = int(last.option is None and not ended(last))
     counts["marked"] = int(extract_marked(main.answer) is not None)
-    counts["closed_early"] = int(closes(last) and not ended(written[-1]) and not counts["marked"])
+    closed = finishes(main.moves[:-1], last) is True
+    counts["closed_early"] = int(closed and not ended(written[-1]) and not counts["marked"])
     counts["written_tokens"] = sum(len(move.token_ids) for move in written)
     counts.update({"written_nats": -sum(move.logprob for move in written)})
     if not main.correct and main.verdict.error is None:
@@ -71,14 +75,16 @@ def _of_chain(
     return counts
 
 
-def _of_fork(fork: Fork, closes: Callable[[Move], bool]) -> Counter[str]:
+def _of_fork(fork: Fork, finishes: Finishes) -> Counter[str]:
     counts: Counter[str] = Counter()
     if fork.taken.option is None:
         counts["written_forks"] = 1
         counts["same_text"] = int(fork.taken.text == fork.other.text)
     elif fork.flipped:
         better = fork.taken if fork.taken_correct else fork.other
-        counts["better_finished" if closes(better) else "better_going_on"] = 1
+        finished = finishes(fork.branch.moves[: fork.node], better)
+        if finished is not None:
+            counts["better_finished" if finished else "better_going_on"] = 1
     return counts
 
 

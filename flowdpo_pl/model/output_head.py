@@ -34,7 +34,7 @@ class OutputHead:
         return self.bounded(F.linear(hidden, self.weight, self.bias).float())
 
     def option_logits(self, hidden: Tensor, options: Tensor) -> Tensor:
-        """float32 logits `[S, 2]` of two options `[S, 2]` per row."""
+        """float32 logits `[S, k]` of k options `[S, k]` per row."""
         rows = self.weight[options]
         scores = torch.einsum("soe,se->so", rows.float(), hidden.float())
         return self.bounded(scores if self.bias is None else scores + self.bias[options].float())

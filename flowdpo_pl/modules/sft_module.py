@@ -22,6 +22,7 @@ from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.run_length import stopped_by_trainer
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
 from flowdpo_pl.plan.demand import Demand
+from flowdpo_pl.play.agent_prompt import QUESTION
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.traces import Trace
@@ -55,9 +56,10 @@ class SFTModule(AdapterModule):
         """
         require_within(COUNT, {"model.accumulation": accumulation})
         writer = team.flow.writer
-        if (prompt := team.prompts.get(writer)) and (prompt.options or prompt.reads_partial):
+        prompt = team.prompts.get(writer)
+        if prompt and (prompt.options or set(prompt.places(team.flow.agents)) != {QUESTION}):
             raise UserError(
-                f"model.team.prompts.{writer} is one of an agent that reads {{partial}} or chooses: "
+                f"model.team.prompts.{writer} is one of an agent that reads what was said or chooses: "
                 "give the prompt of an agent that writes, with {question} alone."
             )
         super().__init__(team, seed)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from flowdpo_pl.plan.advice import Change, changes
 from flowdpo_pl.plan.cards import GB, Card
 from flowdpo_pl.plan.hours import Phase, phases
+from flowdpo_pl.plan.made_trees import deepest_pairs, made_tree
 from flowdpo_pl.plan.memory import Machine, Use, memory
-from flowdpo_pl.plan.paths import PackedShape, PromptTokens, problem_tokens, supervised_tokens
 from flowdpo_pl.plan.shapes import ModelShape
-from flowdpo_pl.plan.workload import Workload, assumed, supervised
+from flowdpo_pl.plan.sketched_prompts import PromptShape, SketchedPrompts
+from flowdpo_pl.plan.workload import Workload, counted, supervised
 from flowdpo_pl.play.exploration import Exploration
 from flowdpo_pl.play.flow import Flow
-from flowdpo_pl.types import Agent
+from flowdpo_pl.types import Agent, RolloutTree
 
 LEFT_FREE = GB
 """Of a card: what its driver and libraries take before the first tensor."""
@@ -32,8 +33,8 @@ class Task:
     """None: nothing is played, traces are learnt."""
     writer: Agent
     learners: tuple[Agent, ...]
-    typical: Mapping[Agent, PromptTokens]
-    longest: Mapping[Agent, PromptTokens]
+    typical: Mapping[Agent, PromptShape]
+    longest: Mapping[Agent, PromptShape]
     count: int | None
     """Problems or traces of the whole run, passes and samples counted; None if nobody knows."""
 
@@ -87,7 +88,7 @@ def planned(
     task: Task, shape: ModelShape, use: Use, card: Card, machine: Machine, batch: Workload | None = None
 ) -> Plan:
     """The plan of a task with these settings on a card; `batch`: one that was played, if one was."""
-    most = task.flow.max_written_tokens
+    most = task.flow.max_answer_tokens
     room = card.memory - (0 if card.is_cpu else LEFT_FREE)
     answer = -(-most // _TYPICAL)
 
@@ -113,25 +114,25 @@ def typically(task: Task, use: Use, answer: int) -> Workload:
     """A batch whose answers have `answer` tokens; a third of its problems give each agent a pair."""
     if task.exploration is None:
         return _traces(task, use, answer, task.typical)
-    tokens = problem_tokens(task.flow, task.typical, task.exploration, answer)
-    trees = -(-use.trees // _TYPICAL)
-    return assumed(tokens, use.problems, _of_learners(task, tokens.pairs, trees))
+    tree = deepest_pairs(made_tree(task.flow, task.exploration, answer))
+    return _problems(task, tree, task.typical, use, -(-use.trees // _TYPICAL))
 
 
 def at_most(task: Task, use: Use) -> Workload:
     """A batch of the longest answers, with a pair at every node of every problem."""
-    answer = task.flow.max_written_tokens
+    answer = task.flow.max_answer_tokens
     if task.exploration is None:
         return _traces(task, use, answer, task.longest)
-    tokens = problem_tokens(task.flow, task.longest, task.exploration, answer)
-    return assumed(tokens, use.problems, _of_learners(task, tokens.trees, use.trees))
+    tree = made_tree(task.flow, task.exploration, answer)
+    return _problems(task, tree, task.longest, use, use.trees)
 
 
-def _traces(task: Task, use: Use, answer: int, prompts: Mapping[Agent, PromptTokens]) -> Workload:
-    return supervised(task.writer, supervised_tokens(prompts[task.writer].before, answer), use.trees)
+def _traces(task: Task, use: Use, answer: int, prompts: Mapping[Agent, PromptShape]) -> Workload:
+    return supervised(task.writer, sum(prompts[task.writer].tokens), answer, use.trees)
 
 
-def _of_learners(
-    task: Task, packs: Mapping[Agent, PackedShape], trees: int
-) -> dict[Agent, list[PackedShape]]:
-    return {agent: [pack] * trees for agent, pack in packs.items() if agent in task.learners}
+def _problems(
+    task: Task, tree: RolloutTree, prompts: Mapping[Agent, PromptShape], use: Use, trees: int
+) -> Workload:
+    one = counted([tree], SketchedPrompts(task.flow, prompts), task.learners)
+    return one.times(use.problems, trees)

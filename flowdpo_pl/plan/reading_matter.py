@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.data.rows import names_a_file, open_rows
-from flowdpo_pl.plan.paths import PromptTokens
-from flowdpo_pl.play.agent_prompt import AgentPrompt
+from flowdpo_pl.plan.sketched_prompts import PromptShape
+from flowdpo_pl.play.agent_prompt import QUESTION, AgentPrompt
+from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.types import Agent, Problem
 
 _LOOKED_AT = 64
@@ -29,24 +30,26 @@ class ReadingMatter:
 
     count: int | None
     """In one pass; None if nobody knows."""
-    typical: Mapping[Agent, PromptTokens]
-    longest: Mapping[Agent, PromptTokens]
+    typical: Mapping[Agent, PromptShape]
+    longest: Mapping[Agent, PromptShape]
     assumed: str
     """What these numbers rest on, as a clause."""
 
 
 def reading_matter(
-    base: str, prompts: Mapping[Agent, AgentPrompt], source: ProblemSource | None
+    base: str, flow: Flow, prompts: Mapping[Agent, AgentPrompt], source: ProblemSource | None
 ) -> ReadingMatter:
     """Looks at 64 questions of a local source, through the tokenizer in the base's folder."""
     questions, count = _questions(source)
     tokenizer = _tokenizer(base)
     if tokenizer is not None and questions:
-        lengths = _rendered(prompts, tokenizer, questions)
+        lengths = _rendered(flow, prompts, tokenizer, questions)
         told = f"prompts are those of {len(questions)} questions of the data"
     else:
         sizes = [len(question) // _CHARACTERS for question in questions] or [_QUESTION, _LONG_QUESTION]
-        lengths = [{agent: _guessed(prompt, size) for agent, prompt in prompts.items()} for size in sizes]
+        lengths = [
+            {agent: _guessed(flow, prompt, size) for agent, prompt in prompts.items()} for size in sizes
+        ]
         of = "those of the data" if questions else f"{_QUESTION} tokens, {_LONG_QUESTION} at most"
         told = f"questions are {of}, a token {_CHARACTERS} characters"
     return ReadingMatter(count, _mean(lengths), _most(lengths), told)
@@ -74,42 +77,54 @@ def _tokenizer(base: str) -> Any:
 
 
 def _rendered(
-    prompts: Mapping[Agent, AgentPrompt], tokenizer: Any, questions: Sequence[str]
-) -> list[dict[Agent, PromptTokens]]:
+    flow: Flow, prompts: Mapping[Agent, AgentPrompt], tokenizer: Any, questions: Sequence[str]
+) -> list[dict[Agent, PromptShape]]:
     from flowdpo_pl.play.prompts import PromptBook
 
-    book = PromptBook(prompts, tokenizer, (tokenizer.eos_token_id,))
-    lengths = []
-    for question in islice(questions, _LOOKED_AT):
-        contexts = {agent: book.context(agent, Problem("", question, ""), ()) for agent in prompts}
-        lengths.append({a: PromptTokens(len(c.prefix), len(c.suffix)) for a, c in contexts.items()})
-    return lengths
+    book = PromptBook(flow, prompts, tokenizer, (tokenizer.eos_token_id,))
+    return [
+        {
+            agent: PromptShape(
+                tuple(map(len, book.around(agent, Problem("", question, "")))), book.spliced(agent)
+            )
+            for agent in prompts
+        }
+        for question in islice(questions, _LOOKED_AT)
+    ]
 
 
-def _guessed(prompt: AgentPrompt, question: int) -> PromptTokens:
-    text = f"{prompt.system or ''}{prompt.user}"
-    before, partial, after = text.partition("{partial}")
-    sides = [len(side.replace("{question}", "")) // _CHARACTERS for side in (before, after)]
-    asked = [question if "{question}" in side else 0 for side in (before, after)]
-    end = _TEMPLATE // 3 if partial else 0
-    return PromptTokens(sides[0] + asked[0] + _TEMPLATE - end, sides[1] + asked[1] + end)
+def _guessed(flow: Flow, prompt: AgentPrompt, question: int) -> PromptShape:
+    spliced = tuple(place for place in prompt.places(flow.agents) if place != QUESTION)
+    rest, parts = prompt.user, []
+    for place in spliced:
+        before, _, rest = rest.partition(place)
+        parts.append(before)
+    tokens = [
+        len(part.replace(QUESTION, "")) // _CHARACTERS + question * part.count(QUESTION)
+        for part in (*parts, rest)
+    ]
+    end = _TEMPLATE // 3
+    tokens[0] += len(prompt.system) // _CHARACTERS + _TEMPLATE - end
+    tokens[-1] += end
+    return PromptShape(tuple(tokens), spliced)
 
 
-def _mean(lengths: Sequence[Mapping[Agent, PromptTokens]]) -> dict[Agent, PromptTokens]:
-    count = len(lengths)
+def _mean(lengths: Sequence[Mapping[Agent, PromptShape]]) -> dict[Agent, PromptShape]:
+    return _each(lengths, lambda numbers: round(sum(numbers) / len(numbers)))
+
+
+def _most(lengths: Sequence[Mapping[Agent, PromptShape]]) -> dict[Agent, PromptShape]:
+    return _each(lengths, max)
+
+
+def _each(
+    lengths: Sequence[Mapping[Agent, PromptShape]], summary: Callable[[Sequence[int]], int]
+) -> dict[Agent, PromptShape]:
+    """One number for each part of each agent's prompt."""
     return {
-        agent: PromptTokens(
-            round(sum(one[agent].before for one in lengths) / count),
-            round(sum(one[agent].after for one in lengths) / count),
+        agent: replace(
+            shape,
+            tokens=tuple(summary(part) for part in zip(*(one[agent].tokens for one in lengths), strict=True)),
         )
-        for agent in lengths[0]
-    }
-
-
-def _most(lengths: Sequence[Mapping[Agent, PromptTokens]]) -> dict[Agent, PromptTokens]:
-    return {
-        agent: PromptTokens(
-            max(one[agent].before for one in lengths), max(one[agent].after for one in lengths)
-        )
-        for agent in lengths[0]
+        for agent, shape in lengths[0].items()
     }

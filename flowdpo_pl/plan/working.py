@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowdpo_pl.plan.paths import PackedShape, Wave
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape
+from flowdpo_pl.plan.workload import PackedShape, Wave
 
 _LOGIT_BYTES = 16 * 2**20
 """float32 logits of scored tokens at a time (model/output_head.py)."""

@@ -1,25 +1,42 @@
-"""What one batch takes: assumed from the rules and a length of answers, or counted in played trees."""
+"""What one batch takes, counted in trees: in those that a probe played, or in one that the rules allow."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from flowdpo_pl.learn.packing import PackedTree, pack
+import numpy as np
+
+from flowdpo_pl.learn.packing import PackedTree, Prompts, ScoredMove, pack, pack_rows
 from flowdpo_pl.learn.pairs import mine
-from flowdpo_pl.plan.paths import (
-    PackedShape,
-    Path,
-    ProblemTokens,
-    PromptTokens,
-    Wave,
-    blocks_seen,
-    path_tokens,
-    start_of_fork,
-)
-from flowdpo_pl.play.prompts import PromptBook
-from flowdpo_pl.types import Agent, RolloutTree
+from flowdpo_pl.play.engines.prefix_cache import Ids, common_prefix
+from flowdpo_pl.types import Agent, Move, RolloutTree
+
+_QUERIES_AT_ONCE = 128
+"""As in model/attention.py: queries of a packed row that share the keys they see."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Chunks that are written side by side."""
+
+    rows: int
+    tokens: int
+    """A row writes at most."""
+    context: int
+    """Tokens before the chunk, of the longest row."""
+
+
+@dataclass(frozen=True)
+class PackedShape:
+    """A packed tree of one agent on one problem, or a row of one trace."""
+
+    tokens: int
+    scored: int
+    """Tokens whose logits over the vocabulary are needed; none of choices."""
+    seen: tuple[int, ...]
+    """Keys that each block of 128 queries sees."""
 
 
 @dataclass(frozen=True)
@@ -46,52 +63,86 @@ class Workload:
     def scored_tokens(self) -> int:
         return sum(pack.scored for packs in self.packs.values() for pack in packs)
 
+    def times(self, problems: int, trees: int) -> Workload:
+        """This much for each of so many problems, of which so many give pairs."""
+        return Workload(
+            size=problems * self.size,
+            generated=problems * self.generated,
+            read=problems * self.read,
+            cached=problems * self.cached,
+            waves=tuple(replace(wave, rows=problems * wave.rows) for wave in self.waves),
+            packs={agent: [*packs] * trees for agent, packs in self.packs.items()},
+        )
 
-def assumed(tokens: ProblemTokens, problems: int, packs: Mapping[Agent, Sequence[PackedShape]]) -> Workload:
-    """A batch of equal problems, from which these are learnt."""
-    return Workload(
-        size=problems,
-        generated=problems * tokens.generated,
-        read=problems * tokens.read,
-        cached=problems * tokens.cached,
-        waves=tuple(replace(wave, rows=problems * wave.rows) for wave in tokens.waves),
-        packs=packs,
-    )
 
-
-def supervised(writer: Agent, row: PackedShape, traces: int) -> Workload:
+def supervised(writer: Agent, prompt: int, written: int, traces: int) -> Workload:
     """A batch of equal traces."""
-    return Workload(traces, 0, 0, 0, (), {writer: [row] * traces})
+    (row,) = pack_rows([ScoredMove(tuple(range(prompt)), (0,) * written, 0)])
+    return Workload(traces, 0, 0, 0, (), {writer: [_shape_of(row)] * traces})
 
 
-def counted(trees: Sequence[RolloutTree], prompts: PromptBook, learners: Sequence[Agent]) -> Workload:
-    """A batch as it was played, and as its pairs are packed."""
-    problems = [_of_tree(tree, prompts) for tree in trees]
-    rows: defaultdict[int, list[Wave]] = defaultdict(list)
+def counted(trees: Sequence[RolloutTree], prompts: Prompts, learners: Sequence[Agent]) -> Workload:
+    """A batch as these trees were played, and as their pairs are packed."""
+    problems = [_Problem(tree, prompts) for tree in trees]
+    waves: defaultdict[int, list[Wave]] = defaultdict(list)
     for problem in problems:
-        for number, wave in enumerate(problem.waves):
-            rows[number].append(wave)
+        for number, wave in problem.waves.items():
+            waves[number] += wave
     mined = mine(trees)
+    packed = {agent: [_shape_of(tree) for tree in pack(mined.of(agent), prompts)] for agent in learners}
     return Workload(
         size=len(trees),
         generated=sum(problem.generated for problem in problems),
         read=sum(problem.read for problem in problems),
         cached=sum(problem.cached for problem in problems),
-        waves=tuple(_together(waves) for _, waves in sorted(rows.items())),
-        packs={agent: [_shape_of(tree) for tree in pack(mined.of(agent), prompts)] for agent in learners},
+        waves=tuple(_together(rows) for _, rows in sorted(waves.items())),
+        packs={agent: packs for agent, packs in packed.items() if packs},
     )
 
 
-def _of_tree(tree: RolloutTree, prompts: PromptBook) -> ProblemTokens:
-    around = {}
-    for agent in prompts.agents:
-        context = prompts.context(agent, tree.problem, ())
-        around[agent] = PromptTokens(len(context.prefix), len(context.suffix))
-    main = Path(tree.main.moves, 0, 0)
-    forks = [
-        Path(fork.branch.moves, fork.node, start_of_fork(tree.main.moves, fork.node)) for fork in tree.forks
-    ]
-    return path_tokens([main, *forks], around)
+class _Problem:
+    """One problem's play again, by lengths: each agent reads what it has not read or written before."""
+
+    def __init__(self, tree: RolloutTree, prompts: Prompts) -> None:
+        self.generated = self.read = self.cached = 0
+        self.waves: defaultdict[int, list[Wave]] = defaultdict(list)
+        """By number: a chunk is written in the wave after the one before it on its path."""
+        self._known: defaultdict[Agent, list[Ids]] = defaultdict(list)
+        for moves, node in _paths(tree):
+            for place in range(node, len(moves)):
+                self._play(tree, moves, place, node, prompts)
+
+    def _play(
+        self, tree: RolloutTree, moves: Sequence[Move], place: int, node: int, prompts: Prompts
+    ) -> None:
+        move = moves[place]
+        context = prompts.context(move.agent, tree.problem, moves[:place])
+        before = np.asarray(context.token_ids, dtype=np.int64)
+        shared = max((common_prefix(known, before) for known in self._known[move.agent]), default=0)
+        self.read += len(before) - shared
+        if move.option is None:
+            kept = np.asarray((*context.token_ids, *move.token_ids), dtype=np.int64)
+            self.generated += len(move.token_ids)
+            number = _wave_of(moves, place, node)
+            self.waves[number].append(Wave(1, len(move.token_ids), len(before)))
+        else:
+            kept = np.asarray(context.prefix, dtype=np.int64)
+        self.cached += max(0, len(kept) - shared)
+        self._known[move.agent].append(kept)
+
+
+def _paths(tree: RolloutTree) -> Iterator[tuple[Sequence[Move], int]]:
+    """Each path with its first own move, the main chain first."""
+    yield tree.main.moves, 0
+    for fork in tree.forks:
+        yield fork.branch.moves, fork.node
+
+
+def _wave_of(moves: Sequence[Move], place: int, node: int) -> int:
+    """An alternative to a chunk is written in the wave after that chunk's own."""
+    before = sum(move.option is None for move in moves[:place])
+    leaves_a_chunk = node > 0 and moves[node].option is None
+    return before + leaves_a_chunk
 
 
 def _together(waves: Sequence[Wave]) -> Wave:
@@ -104,10 +155,16 @@ def _together(waves: Sequence[Wave]) -> Wave:
 
 def _shape_of(tree: PackedTree) -> PackedShape:
     scored = sum(not options for options in tree.options)
-    segments = [(0, 0, tree.segments.count(0))]
-    start = segments[0][2]
-    while start < len(tree):
-        length = tree.segments.count(tree.segments[start])
-        segments.append((tree.attached[start], start, start + length))
-        start += length
-    return PackedShape(len(tree), scored, blocks_seen(segments))
+    segments = np.asarray(tree.segments)
+    attached = np.asarray(tree.attached)
+    trunk = int((segments == 0).sum())
+    seen = []
+    for first in range(0, len(tree), _QUERIES_AT_ONCE):
+        last = min(first + _QUERIES_AT_ONCE, len(tree))
+        inside = np.unique(segments[first:last])
+        on_trunk = max(
+            min(last, trunk) if number == 0 else int(attached[segments == number][0]) for number in inside
+        )
+        own = sum(int((segments[:last] == number).sum()) for number in inside if number)
+        seen.append(on_trunk + own)
+    return PackedShape(len(tree), scored, tuple(seen))

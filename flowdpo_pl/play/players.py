@@ -26,11 +26,14 @@ class Players:
 
     agents: Agents
     prompts: PromptBook
-    flow: Flow
     lora: LoraSettings
     """Shape of the agents' adapters."""
     decode_tokens: int
     """Cached tokens of one decoding micro-batch."""
+
+    @property
+    def flow(self) -> Flow:
+        return self.prompts.flow
 
     @cached_property
     def head(self) -> OutputHead:
@@ -39,12 +42,11 @@ class Players:
     def rollouts(self, sampling: Sampling, judge: Judge, draws: Draws) -> Rollouts:
         """What grows trees with these agents, by our own engine."""
         engine = NativeEngine(self.agents, self.head, draws, sampling, self.decode_tokens)
-        return Rollouts(self.flow, self.prompts, engine, judge, draws)
+        return Rollouts(self.prompts, engine, judge, draws)
 
     def admit(self, problem: Problem) -> str | None:
         """Why the problem can't be played, or None: its longest context must fit the model's."""
-        longest = self.prompts.longest(problem, self.flow.max_written_tokens)
-        return "too long" if longest > self.agents.context_limit else None
+        return "too long" if self.prompts.longest(problem) > self.agents.context_limit else None
 
     def require_room(self) -> None:
         """
@@ -52,7 +54,7 @@ class Players:
             UserError: the longest answer leaves no room for a question.
         """
         empty = Problem(id="", question="", gold="")
-        needed = self.prompts.longest(empty, self.flow.max_written_tokens)
+        needed = self.prompts.longest(empty)
         if needed >= (limit := self.agents.context_limit):
             raise UserError(
                 f"the flow needs {needed} tokens beside the question but the model's context is {limit}: "

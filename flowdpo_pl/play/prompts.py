@@ -1,8 +1,9 @@
 """What each agent reads: prompts are data, rendered once, with token ids spliced in unchanged.
 
-An agent's context is `prefix + answer so far + suffix`. The text around the answer so far is rendered by the
-model's chat template and tokenised once a question; generated ids go between unchanged. Play and learning
-both ask here, so they read the same.
+An agent's context is its rendered prompt, with token ids in the places of what was said, and behind it the
+words that it goes on from in its own turn. The text around the places is rendered by the model's chat
+template and tokenised once a question; generated ids go between unchanged. Play and learning both ask here,
+so they read the same.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.agent_prompt import AgentPrompt
+from flowdpo_pl.play.agent_prompt import AgentPrompt, Place
+from flowdpo_pl.play.contexts import Context, Contexts, Ids
 from flowdpo_pl.play.control_tokens import ControlTokens
+from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.play.rendering import Rendering
 from flowdpo_pl.types import Agent, Move, Problem
 
@@ -27,26 +31,15 @@ __all__ = ["AgentPrompt", "Context", "PromptBook"]
 _REMEMBERED = 4096  # questions; a stream never asks for an old problem again
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What an agent reads before it moves."""
-
-    prefix: tuple[int, ...]
-    """Up to the end of the answer so far."""
-    suffix: tuple[int, ...]
-    """What follows the answer so far."""
-
-    @property
-    def token_ids(self) -> tuple[int, ...]:
-        """All of it."""
-        return self.prefix + self.suffix
-
-
-class PromptBook:
-    """The agents' prompts, bound to a tokenizer and its chat template."""
+class PromptBook(Contexts):
+    """The agents' prompts, bound to a flow, a tokenizer and its chat template."""
 
     def __init__(
-        self, prompts: Mapping[Agent, AgentPrompt], tokenizer: PreTrainedTokenizerBase, end_ids: Sequence[int]
+        self,
+        flow: Flow,
+        prompts: Mapping[Agent, AgentPrompt],
+        tokenizer: PreTrainedTokenizerBase,
+        end_ids: Sequence[int],
     ) -> None:
         """`end_ids`: every token known to end a turn; what ends the template's turns is added.
 
@@ -54,9 +47,12 @@ class PromptBook:
             UserError: the template can't show a prompt as it stands (see `Rendering`), its assistant's turn
                 ends with no end token, or an option word is not one token of its own.
         """
+        super().__init__(flow)
         self._prompts = dict(prompts)
         self._tokenizer = tokenizer
-        renderings = {agent: Rendering(agent, prompt, tokenizer) for agent, prompt in self._prompts.items()}
+        renderings = {
+            agent: Rendering(agent, prompt, tokenizer, flow.agents) for agent, prompt in self._prompts.items()
+        }
         if not end_ids:
             raise UserError(f"the model in {tokenizer.name_or_path} names no end token: set eos_token_id.")
         self.end_ids = tuple(end_ids)
@@ -66,43 +62,53 @@ class PromptBook:
         for rendering in renderings.values():
             self._add_end_of(rendering)
         self._renderings = renderings
-        self._around: dict[tuple[Agent, str], tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        self._around: dict[tuple[Agent, str], tuple[Ids, ...]] = {}
         self._options = {agent: self._option_ids(agent) for agent in self._prompts}
 
     @property
     def agents(self) -> tuple[Agent, ...]:
         return tuple(self._prompts)
 
-    def context(self, agent: Agent, problem: Problem, moves: Sequence[Move]) -> Context:
-        """What `agent` reads after `moves` on `problem`."""
-        before, after = self._around_answer(agent, problem.question.strip())
-        return Context(before + self.partial(moves), after)
+    def spliced(self, agent: Agent) -> tuple[Place, ...]:
+        return self._renderings[agent].spliced
 
-    def partial(self, moves: Sequence[Move]) -> tuple[int, ...]:
-        """Token ids of the answer so far: the written moves without their end tokens."""
-        ids: list[int] = []
-        for move in moves:
-            if move.option is None:
-                ids.extend(move.token_ids[:-1] if self.ended(move) else move.token_ids)
-        return tuple(ids)
+    def around(self, agent: Agent, problem: Problem) -> tuple[Ids, ...]:
+        return self._around_places(agent, problem.question.strip())
 
     def ended(self, move: Move) -> bool:
-        """Whether the agent ended this written move itself."""
-        return move.token_ids[-1:] == self.end_ids[:1]
+        return move.option is None and move.token_ids[-1:] == self.end_ids[:1]
 
-    def options(self, agent: Agent) -> tuple[int, int]:
-        """Token ids of the agent's two option words."""
-        ids = self._options[agent]
-        if ids is None:
-            raise UserError(f"agent '{agent}' chooses but its prompt has no options: give two option words.")
-        return ids
+    def options(self, agent: Agent) -> tuple[int, ...]:
+        """Token ids of the words that the agent chooses from; none of an agent that only writes."""
+        return self._options[agent]
+
+    def require_words(self) -> None:
+        """
+        Raises:
+            UserError: an agent has not as many words as the flow lets it choose among.
+        """
+        for agent, words in self.flow.words.items():
+            if agent not in self._prompts or len(self._options[agent]) == words:
+                continue
+            raise UserError(
+                f"the flow lets agent '{agent}' choose among {words} words, but team.prompts.{agent}.options "
+                f"has {len(self._options[agent]) or 'none'}: give {words} words."
+            )
 
     def option_words(self, agent: Agent) -> tuple[str, ...]:
         return self._prompts[agent].options
 
     def text(self, moves: Sequence[Move]) -> str:
+        """The words of these moves as text."""
+        return self.decode(self.words(moves))
+
+    def answer_ids(self, moves: Sequence[Move]) -> Ids:
+        """The answer so far as token ids, without end tokens."""
+        return self.words(self.flow.answer(moves))
+
+    def answer(self, moves: Sequence[Move]) -> str:
         """The answer so far as text."""
-        return self.decode(self.partial(moves))
+        return self.decode(self.answer_ids(moves))
 
     def written(self, text: str) -> tuple[int, ...]:
         """Token ids of a whole answer that is given as text, its end token included; nothing else in it is a
@@ -122,11 +128,13 @@ class PromptBook:
     def decode(self, token_ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
-    def longest(self, problem: Problem, written_tokens: int) -> int:
-        """Tokens of the longest context that a flow with `written_tokens` can reach on this problem."""
-        return written_tokens + max(
-            len(self.context(agent, problem, ()).token_ids) for agent in self._prompts
-        )
+    def longest(self, problem: Problem) -> int:
+        """Tokens of the longest context of this problem in this flow, with what its agent then writes."""
+        return max(sum(map(len, self.around(agent, problem))) + room for agent, room in self._rooms.items())
+
+    @cached_property
+    def _rooms(self) -> dict[Agent, int]:
+        return {agent: self.room(agent) for agent in self._prompts}
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint remembers of the prompts: as they are set, and as the template renders them."""
@@ -142,11 +150,11 @@ class PromptBook:
     def _digest(self, agent: Agent) -> str:
         """Of the rendered prompt as text and tokens, and of what ends a turn."""
         sample = {**self._renderings[agent].sample, "end": self.end_ids}
-        ids = self._around_answer(agent, "What is 12 + 30?")
+        ids = self._around_places(agent, "What is 12 + 30?")
         return hashlib.sha256(json.dumps([sample, ids]).encode()).hexdigest()[:16]
 
-    def _around_answer(self, agent: Agent, question: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Token ids before and behind the answer so far."""
+    def _around_places(self, agent: Agent, question: str) -> tuple[Ids, ...]:
+        """Token ids before, between and behind the places of what was said."""
         key = (agent, question)
         if key not in self._around:
             if len(self._around) > _REMEMBERED:
@@ -154,12 +162,12 @@ class PromptBook:
             self._around[key] = self._encoded_around(self._renderings[agent], question)
         return self._around[key]
 
-    def _encoded_around(self, rendering: Rendering, question: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        ids = []
-        rendered = rendering.of(question) or (None, None)
-        for parts, text in zip((rendering.before, rendering.after), rendered, strict=True):
-            ids.append(self.controls.encode_around(parts, [question] * (len(parts) - 1), text))
-        return ids[0], ids[1]
+    def _encoded_around(self, rendering: Rendering, question: str) -> tuple[Ids, ...]:
+        rendered = rendering.of(question) or (None,) * len(rendering.parts)
+        return tuple(
+            self.controls.encode_around(parts, [question] * (len(parts) - 1), text)
+            for parts, text in zip(rendering.parts, rendered, strict=True)
+        )
 
     def _add_end_of(self, rendering: Rendering) -> None:
         """Count what the template ends an assistant's turn with among the end tokens.
@@ -180,22 +188,19 @@ class PromptBook:
             )
         self.end_ids = (*self.end_ids, end)
 
-    def _option_ids(self, agent: Agent) -> tuple[int, int] | None:
-        words = self._prompts[agent].options
-        if not words:
-            return None
-        ids = []
-        for word in words:
+    def _option_ids(self, agent: Agent) -> tuple[int, ...]:
+        ids: dict[int, str] = {}
+        for word in self._prompts[agent].options:
             pieces = self.controls.encode(word)
             if len(pieces) != 1:
                 raise UserError(
                     f"option word {word!r} of agent '{agent}' is {len(pieces)} tokens for this tokenizer: "
                     "choose a word that is one token."
                 )
-            ids.append(pieces[0])
-        if ids[0] == ids[1]:
-            raise UserError(
-                f"option words {words[0]!r} and {words[1]!r} of agent '{agent}' are the same token for this "
-                "tokenizer: choose two that differ."
-            )
-        return ids[0], ids[1]
+            if other := ids.get(pieces[0]):
+                raise UserError(
+                    f"option words {other!r} and {word!r} of agent '{agent}' are the same token for this "
+                    "tokenizer: choose words that differ."
+                )
+            ids[pieces[0]] = word
+        return tuple(ids)

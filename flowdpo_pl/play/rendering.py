@@ -1,8 +1,8 @@
 """An agent's prompt through the model's chat template: rendered once around marks, and checked.
 
 What a template leaves out, doubles or takes from a clock would be trained on without a word, so a sample is
-rendered when the team is loaded: it must hold the system message, the question and one place for the answer
-so far, in the order of the prompt.
+rendered when the team is loaded: it must hold the system message and every place of the user message, in the
+order of the prompt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.agent_prompt import PARTIAL, QUESTION, AgentPrompt
+from flowdpo_pl.play.agent_prompt import QUESTION, AgentPrompt, Place
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ _THOUGHT = re.compile(r"[<\[]/[^<>\[\]\s]*(?:think|thought|reason)[^<>\[\]\s]*[>
 class Rendering:
     """One agent's prompt, rendered by the tokenizer's chat template."""
 
-    def __init__(self, agent: Agent, prompt: AgentPrompt, tokenizer: PreTrainedTokenizerBase) -> None:
-        """
+    def __init__(
+        self, agent: Agent, prompt: AgentPrompt, tokenizer: PreTrainedTokenizerBase, agents: Sequence[Agent]
+    ) -> None:
+        """`agents`: of the flow, whose words the prompt may show.
+
         Raises:
             UserError: the template refuses the messages, drops or doubles a part of them, reads a clock,
                 knows no such argument, or opens a thought before a choice.
@@ -44,30 +47,28 @@ class Rendering:
         self._tokenizer = tokenizer
         self._source = self._template_source()
         self._arguments = self._template_arguments()
-        self._check_messages()
+        places = prompt.places(agents)
+        self._places = list(dict.fromkeys(places))
+        self._check_messages(places)
         self._check_arguments()
-        before, *after = self._between_marks()
-        self.before: tuple[str, ...] = before
-        """The text before the answer so far, cut where the question goes."""
-        self.after: tuple[str, ...] = after[0] if after else ("",)
-        """The text behind it; empty for an agent that writes on in its own turn."""
+        self.spliced = tuple(place for place in places if place != QUESTION)
+        """The places where token ids go, in order."""
+        self.parts = self._between_marks()
+        """The text before, between and behind them, each cut where the question goes."""
         self._check_thinking()
 
-    def of(self, question: str) -> tuple[str, str] | None:
-        """What the template makes of this question, before and behind the answer so far.
+    def of(self, question: str) -> tuple[str, ...] | None:
+        """What the template makes of this question, before, between and behind the places of token ids.
 
-        None where it refuses the question or moves the place of the answer.
+        None where it refuses the question or moves a place.
         """
-        mark = self._mark_beside(question)
-        user = self._prompt.filled({QUESTION: question, PARTIAL: mark})
+        marks = self._marks(beside=question)
         try:
-            text = self._render(self._messages(user))
+            text = self._render(self._messages(self._prompt.filled({**marks, QUESTION: question})))
         except UserError:
             return None
-        before, *after = text.split(mark)
-        if len(after) != self._prompt.reads_partial:
-            return None
-        return before, "".join(after)
+        parts, found = _cut(text, {mark: place for place, mark in marks.items() if place != QUESTION})
+        return parts if found == self.spliced else None
 
     def assistant_turn(self) -> tuple[str, str]:
         """What stands between a user's and an assistant's message, and behind the latter, to the end.
@@ -76,7 +77,7 @@ class Rendering:
             UserError: the template shows no assistant's turn.
         """
         asked, said = self._mark(0), self._mark(1)
-        user = self._prompt.filled({QUESTION: "x", PARTIAL: "x"})
+        user = self._prompt.filled(dict.fromkeys(self._places, "x"))
         messages = [*self._messages(user + asked), {"role": "assistant", "content": said}]
         try:
             text = self._render(messages, turn_follows=False)
@@ -94,7 +95,7 @@ class Rendering:
     @property
     def sample(self) -> dict[str, Any]:
         """The rendered prompt as text around its marks, JSON-able."""
-        return {"before": list(self.before), "after": list(self.after)}
+        return {"parts": [list(part) for part in self.parts], "spliced": list(self.spliced)}
 
     # The template.
 
@@ -167,13 +168,17 @@ class Rendering:
         marks = (f"7{k:032b}" for k in count(271828182 + 1000 * number))
         return next(mark for mark in marks if mark not in taken)
 
+    def _marks(self, beside: str = "") -> dict[Place, str]:
+        """One for each of the prompt's places."""
+        return {place: self._mark_beside(beside, number) for number, place in enumerate(self._places)}
+
     # The checks.
 
-    def _check_messages(self) -> None:
+    def _check_messages(self, places: Sequence[Place]) -> None:
         """The system message is accepted and shown, the user's too, and twice the same is the same."""
-        system, *marks = (self._mark(number) for number in range(5))
-        begin, end, question, partial = marks
-        user = begin + self._prompt.filled({QUESTION: question, PARTIAL: partial}) + end
+        marks = self._marks()
+        system, begin, end = (self._mark(len(marks) + number) for number in range(3))
+        user = begin + self._prompt.filled(marks) + end
         try:
             text = self._render(self._messages(user))
         except UserError as error:
@@ -191,12 +196,11 @@ class Rendering:
             raise UserError(
                 f"the chat template of {self._name} renders one message in two ways: use another."
             )
-        values = {QUESTION: question, PARTIAL: partial}
-        wanted = [begin, *(values[place] for place in self._prompt.places), end]
-        if re.findall("|".join(marks), text) != wanted:
+        wanted = [begin, *(marks[place] for place in places), end]
+        if re.findall("|".join([begin, end, *marks.values()]), text) != wanted:
             raise UserError(
                 f"the chat template of {self._name} does not show the user message of team.prompts."
-                f"{self._agent} with its {' and '.join(self._prompt.places)} once and in order: use another."
+                f"{self._agent} with its {' and '.join(places)} once and in order: use another."
             )
         if self._prompt.system and system not in self._render(self._messages(user, system)):
             raise UserError(
@@ -221,17 +225,19 @@ class Rendering:
                 f"template of {self._name}, which knows {', '.join(choices) or 'none'}."
             )
 
-    def _between_marks(self) -> list[tuple[str, ...]]:
-        """The rendered prompt, cut at the place of the answer so far and there at the questions'."""
-        question, partial = self._mark(0), self._mark(1)
-        text = self._render(self._messages(self._prompt.filled({QUESTION: question, PARTIAL: partial})))
-        return [tuple(part.split(question)) for part in text.split(partial)]
+    def _between_marks(self) -> tuple[tuple[str, ...], ...]:
+        """The rendered prompt, cut where token ids go and there where the question goes."""
+        marks = self._marks()
+        text = self._render(self._messages(self._prompt.filled(marks)))
+        parts, _ = _cut(text, {mark: place for place, mark in marks.items() if place != QUESTION})
+        question = marks.get(QUESTION, self._mark(len(marks)))
+        return tuple(tuple(part.split(question)) for part in parts)
 
     def _check_thinking(self) -> None:
         """A verdict is compared at one position: it must not stand inside an opened thought."""
         if not self._prompt.options:
             return
-        prefilled = (self.after if self._prompt.reads_partial else self.before)[-1]
+        prefilled = self.parts[-1][-1]
         opened = list(_THINKING.finditer(prefilled))
         if opened and not _THOUGHT.search(prefilled, opened[-1].end()):
             raise UserError(
@@ -240,6 +246,14 @@ class Rendering:
                 f"team.prompts.{self._agent}.template_arguments (often enable_thinking: false), or use a "
                 "model that need not think."
             )
+
+
+def _cut(text: str, marks: Mapping[str, Place]) -> tuple[tuple[str, ...], tuple[Place, ...]]:
+    """The text around the marks, one part more than there are, and the places that they stand for."""
+    if not marks:
+        return (text,), ()
+    pieces = re.split(f"({'|'.join(marks)})", text)
+    return tuple(pieces[0::2]), tuple(marks[mark] for mark in pieces[1::2])
 
 
 def _variables(source: str) -> set[str]:

@@ -1,12 +1,12 @@
 """Grows rollout trees breadth-first by asking an engine for moves.
 
 In one wave the next chunk of every main chain, the alternatives to the chunk before and the
-continuations of older branches, of all problems, share one batch: `max_chunks + 1` waves in all.
+continuations of older branches, of all problems, share one batch: one wave more than the longest path has
+chunks.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -16,7 +16,7 @@ from typing import Protocol
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
 from flowdpo_pl.play.exploration import Exploration
-from flowdpo_pl.play.flow import Choose, Flow, Write
+from flowdpo_pl.play.flow import Choose, Write
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
 
@@ -35,7 +35,7 @@ class Play:
     generated_tokens: int
     seconds: float
     choice_mass: float
-    """Mean probability that the full softmax leaves to both option words together; nan without a choice."""
+    """Mean probability that the full softmax leaves to an agent's words together; nan without a choice."""
 
 
 @dataclass(eq=False)
@@ -60,8 +60,8 @@ class _Branch:
 class Rollouts:
     """Plays problems with today's agents."""
 
-    def __init__(self, flow: Flow, prompts: PromptBook, engine: Engine, judge: Judge, draws: Draws) -> None:
-        self.flow = flow
+    def __init__(self, prompts: PromptBook, engine: Engine, judge: Judge, draws: Draws) -> None:
+        self.flow = prompts.flow
         self.prompts = prompts
         self.engine = engine
         self.judge = judge
@@ -159,12 +159,11 @@ class _Growth:
         for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
             self.masses.append(chosen.mass)
             if branch.explores:
-                if chosen.logprob < 0:
-                    other = math.log(-math.expm1(chosen.logprob))
-                    fork = self._fork(branch)
-                    fork.moves.append(self._chosen_move(turn.agent, 1 - chosen.option, other))
-                else:
+                if chosen.other is None:
                     self._barren[branch].append(len(branch.moves))
+                else:
+                    other = self._chosen_move(turn.agent, chosen.other, chosen.other_logprob)
+                    self._fork(branch).moves.append(other)
             branch.moves.append(self._chosen_move(turn.agent, chosen.option, chosen.logprob))
 
     def _fork(self, main: _Branch, forced: tuple[int, ...] = ()) -> _Branch:
@@ -186,7 +185,7 @@ class _Growth:
         """Whether the flow is over on this branch; its answer goes to the judge while others play on."""
         if branch.forced or self._rollouts.flow.turn(branch.moves) is not None:
             return False
-        text = self._rollouts.prompts.text(branch.moves)
+        text = self._rollouts.prompts.answer(branch.moves)
         branch.verdict = self._rollouts.judge.submit(text, branch.problem.gold)
         return True
 
@@ -205,7 +204,7 @@ class _Growth:
 
     def _trajectory(self, branch: _Branch) -> Trajectory:
         assert branch.verdict is not None
-        text = self._rollouts.prompts.text(branch.moves)
+        text = self._rollouts.prompts.answer(branch.moves)
         return Trajectory(tuple(branch.moves), text, branch.verdict.result())
 
 

@@ -17,7 +17,8 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.product_rates import slower_dtype
 from flowdpo_pl.model.targets import what_is_left_out
 from flowdpo_pl.play.engines.agreement import require_twin_agrees, require_weights_agree
-from flowdpo_pl.play.flow import AnswerStopFlow, Flow
+from flowdpo_pl.play.flow import Flow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.types import Agent
@@ -62,7 +63,7 @@ class Team:
     base: BaseModel
     """The frozen model that all agents and the reference share."""
     prompts: dict[str, AgentPrompt]
-    """Each agent's prompt, by agent (`answer`, `stop`)."""
+    """Each agent's prompt, by the flow's names of agents."""
     flow: Flow = field(default_factory=AnswerStopFlow)
     """The rules: whose turn, when over; flowdpo_pl.SingleFlow is one model that writes in one go."""
     lora: LoraSettings = field(default_factory=LoraSettings)
@@ -111,6 +112,7 @@ class Team:
                 computes something that is not done here.
         """
         players = self._loaded(self.flow.agents, seed)
+        players.prompts.require_words()
         players.require_room()
         if self.start.reference == "initial":
             players.agents.freeze_reference()
@@ -127,7 +129,7 @@ class Team:
             torch.set_num_threads(self.budget.cpu_threads)
         model, tokenizer = self.base.load()
         prompts = {agent: self.prompts[agent] for agent in agents}
-        book = PromptBook(prompts, tokenizer, end_token_ids(model, tokenizer))
+        book = PromptBook(self.flow, prompts, tokenizer, end_token_ids(model, tokenizer))
         loaded = Agents(model, agents, self.lora, seed, self.budget.activation_checkpointing)
         if left_out := what_is_left_out(model, self.lora, loaded.layer_names):
             _LOG.warning(left_out)
@@ -141,4 +143,4 @@ class Team:
         for agent, folder in self.start.adapters.items():
             if agent in agents:
                 loaded.load_saved(agent, Path(folder))
-        return Players(loaded, book, self.flow, self.lora, self.budget.decode_tokens)
+        return Players(loaded, book, self.lora, self.budget.decode_tokens)

@@ -79,9 +79,9 @@ class CollectedTraces:
                 tried.setdefault(tree.problem.id, []).append(tree.main)
             unsolved = [tree.problem for tree in play.trees if not tree.main.correct]
         made_by = {**chains.made_by, **self.settings}
-        ids_of = chains.players.prompts.partial
+        prompts = chains.players.prompts
         mine = [
-            self._trace(problem, tried[problem.id], made_by, ids_of(tried[problem.id][-1].moves))
+            self._trace(problem, tried[problem.id], made_by, prompts.answer_ids(tried[problem.id][-1].moves))
             for problem in problems
             if problem.id in tried
         ]

@@ -148,9 +148,9 @@ def prediction(tree: RolloutTree, sample: int, chains: MainChains) -> Prediction
         error=main.verdict.error,
         chunks=sum(move.option is None for move in main.moves),
         tokens=answer_tokens(main.moves),
-        cut=last.option is None and last.token_ids[-1] != prompts.end_ids[0],
+        cut=last.option is None and not prompts.ended(last),
         labels=dict(tree.problem.labels),
-        chooser_questions=chooser_questions(tree, flow.closes, judge, prompts.text),
+        chooser_questions=chooser_questions(tree, flow.finishes, judge, prompts.answer),
     )
 
 

@@ -73,7 +73,7 @@ class StreamNumbers:
         device = players.agents.device
         statistics = tree_statistics(play.trees, players.flow.agents)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
-        signs = play_signs(play.trees, players.flow.closes, players.prompts.ended)
+        signs = play_signs(play.trees, players.flow.finishes, players.prompts.ended)
         totals = summed([*nodes.values(), *signs.values()], device)
         tokens, trees = summed([play.generated_tokens, len(play.trees)], device)
         return BatchNumbers(
@@ -120,7 +120,7 @@ class StreamNumbers:
         judge = partial(partial_answer, self._verifier)
         self._chooser.reset()
         self._chooser.update(
-            [chooser_questions(tree, players.flow.closes, judge, players.prompts.text) for tree in trees]
+            [chooser_questions(tree, players.flow.finishes, judge, players.prompts.answer) for tree in trees]
         )
         return {name: float(value) for name, value in self._chooser.compute().items()}
 

@@ -143,7 +143,7 @@ def _matter(told: DescribedRun, module: AdapterModule, verb: str) -> ReadingMatt
     data = told.datamodule
     source = data.sources[own] if isinstance(data, PromptDataModule) else None
     prompts = {agent: module.team.prompts[agent] for agent in module.demand().agents}
-    return reading_matter(module.team.base.path, prompts, source)
+    return reading_matter(module.team.base.path, module.team.flow, prompts, source)
 
 
 def _task(told: DescribedRun, module: AdapterModule, verb: str, matter: ReadingMatter) -> Task:

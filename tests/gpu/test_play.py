@@ -13,7 +13,7 @@ from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.protocol import WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem
 from tests.conftest import CoinJudge, World
@@ -33,7 +33,7 @@ from tests.play.engines.test_native import (  # noqa: F401
 
 def greedy(world: World, token_budget: int = 65_536) -> Rollouts:
     engine = NativeEngine(world.agents, world.head, world.draws, Sampling(temperature=0), token_budget)
-    return Rollouts(world.flow, world.prompts, engine, CoinJudge(), world.draws)
+    return Rollouts(world.prompts, engine, CoinJudge(), world.draws)
 
 
 def test_moves_are_those_of_a_cpu(make_world: Callable[..., World], problems: list[Problem]) -> None:

@@ -13,7 +13,7 @@ from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.quantization import Quantization
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from tests.model.test_quantization import (  # noqa: F401
     flow_dpo,
     frozen,

@@ -17,7 +17,7 @@ from torch import Tensor
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.play.team import Budget
 from tests.runs import MODEL, Recorder, data, module, trainer, weights
 

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Agent, Problem
 from tests.conftest import World
 from tests.gpu.nearness import as_near, in_bf16

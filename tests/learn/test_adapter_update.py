@@ -12,7 +12,7 @@ from torch import Tensor
 from flowdpo_pl.learn.adapter_update import AdapterStep, AdapterUpdate
 from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from tests.conftest import World
 
 TREES = [pack_rows([ScoredMove((5, 6, 7), tuple(range(10, 12 + size)), 0)])[0] for size in (4, 1, 9, 6)]

@@ -10,7 +10,7 @@ import torch
 
 from flowdpo_pl.learn.packing import PackedTree, ScoredMove, pack_moves, pack_rows
 from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from tests.conftest import World
 from tests.models import FAMILIES
 from tests.oracles import merged_logprobs

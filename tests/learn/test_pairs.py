@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowdpo_pl.learn.pairs import mine
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Problem, RolloutTree
 from tests.example_trees import NO, YES, choice, fork, path, random_tree, written
 

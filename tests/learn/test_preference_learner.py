@@ -13,7 +13,7 @@ from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.packing import pack_rows, scored_moves
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged, pair_scores
 from flowdpo_pl.learn.scoring import MicroBatch
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Agent, Problem
 from tests.conftest import World
 from tests.learn.test_scoring import every_fork

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from flowdpo_pl.learn.probe_update import probe_update
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Agent, Problem
 from tests.conftest import World
 from tests.runs import module

@@ -13,7 +13,7 @@ from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.packing import pack, scored_moves
 from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Agent, PreferencePair, Problem
 from tests.conftest import World
 from tests.models import FAMILIES

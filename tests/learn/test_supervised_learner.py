@@ -13,7 +13,7 @@ import pytest
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning, trace_tokens
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from flowdpo_pl.results.traces import Trace
 from tests.conftest import World
 

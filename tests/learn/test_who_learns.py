@@ -5,7 +5,7 @@ import pytest
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.learn.who_learns import learners, learning_by_agent
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 
 FLOW = AnswerStopFlow()
 

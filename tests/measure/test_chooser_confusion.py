@@ -11,7 +11,7 @@ import torch
 
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion, PartialAnswer, chooser_questions
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.types import Move, RolloutTree
 from tests.example_trees import NO, YES, choice, main_only, written
 
@@ -47,7 +47,7 @@ def confusion(trees: Sequence[RolloutTree] = ()) -> ChooserConfusion:
 
 
 def chains(trees: Sequence[RolloutTree]) -> list[tuple[ChooserQuestion, ...]]:
-    return [chooser_questions(tree, AnswerStopFlow().closes, marked, joined) for tree in trees]
+    return [chooser_questions(tree, AnswerStopFlow().finishes, marked, joined) for tree in trees]
 
 
 def test_choices_are_counted_by_what_the_partial_answer_held() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from flowdpo_pl.measure.tree_statistics import tree_statistics
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.types import Problem, RolloutTree
 from tests.example_trees import NO, YES, choice, fork, main_only, path, random_tree, written
 

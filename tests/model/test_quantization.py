@@ -23,7 +23,7 @@ from flowdpo_pl.model.quantization import Quantization, follow_weights, loading_
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.types import Verdict
 from tests.conftest import PROMPTS, CoinJudge

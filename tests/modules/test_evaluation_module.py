@@ -22,7 +22,8 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, SingleFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.play.team import Budget, Start
 from flowdpo_pl.results.predictions import read_predictions
 from flowdpo_pl.results.traces import Trace, read_traces

@@ -15,7 +15,8 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, Turn
+from flowdpo_pl.play.flow import Turn
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.team import Budget, Start
 from flowdpo_pl.types import Move
 from tests.runs import PROMPTS, Recorder, data, module, trainer, weights
@@ -265,7 +266,7 @@ def test_whole_trajectories_teach_both_agents(tmp_path: Path) -> None:
 
 
 def test_a_single_agent_learns_online(tmp_path: Path) -> None:
-    from flowdpo_pl.play.flow import SingleFlow
+    from flowdpo_pl.play.flows.single import SingleFlow
     from flowdpo_pl.play.prompts import AgentPrompt
 
     prompts = {ANSWER: AgentPrompt("{question}")}
@@ -285,9 +286,6 @@ class SolverCheckerFlow(AnswerStopFlow):
     def turn(self, moves: Sequence[Move]) -> Turn | None:
         turn = super().turn([replace(move, agent=CALLED[move.agent]) for move in moves])
         return None if turn is None else replace(turn, agent=NAMES[turn.agent])
-
-    def closes(self, move: Move) -> bool:
-        return super().closes(replace(move, agent=CALLED.get(move.agent, move.agent)))
 
 
 NAMES = {ANSWER: "solver", STOP: "checker"}

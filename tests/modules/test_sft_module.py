@@ -17,7 +17,7 @@ from flowdpo_pl.learn.supervised_learner import SupervisedLearning
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Budget
 from flowdpo_pl.results.traces import Trace

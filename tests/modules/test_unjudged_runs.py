@@ -15,7 +15,7 @@ from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
-from flowdpo_pl.play.flow import SingleFlow
+from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.verifier import MathVerifier

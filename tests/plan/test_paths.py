@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flowdpo_pl.plan.paths import PromptTokens, problem_tokens, supervised_tokens
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
-from flowdpo_pl.play.flow import AnswerStopFlow, SingleFlow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
+from flowdpo_pl.play.flows.single import SingleFlow
 
 PROMPTS = {"answer": PromptTokens(10), "stop": PromptTokens(20, 5)}
 

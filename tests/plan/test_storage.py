@@ -19,7 +19,7 @@ from flowdpo_pl.plan.storage import adapter_bytes, weight_bytes
 from flowdpo_pl.plan.table import plan_lines
 from flowdpo_pl.plan.working import Reading, saved_bytes
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 
 LAYER = LayerShape(
     (

@@ -11,7 +11,7 @@ from flowdpo_pl.plan.paths import PromptTokens, problem_tokens
 from flowdpo_pl.plan.workload import assumed, counted
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, RolloutTree, Verdict

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.control_tokens import ControlTokens
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.types import Problem
 from tests.tokenizers import CONTROLS, KINDS
@@ -34,7 +34,7 @@ def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
 
 
 def book_of(tokenizer: PreTrainedTokenizerFast) -> PromptBook:
-    return PromptBook(PROMPTS, tokenizer, [tokenizer.eos_token_id])
+    return PromptBook(AnswerStopFlow(), PROMPTS, tokenizer, [tokenizer.eos_token_id])
 
 
 def read(book: PromptBook, agent: str, question: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories, require_alternatives
-from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, RolloutTree, Tie, Trajectory
@@ -48,8 +48,8 @@ class Dicing:
 
 def grow(exploration: Exploration | None, same: bool = False, count: int = 60) -> tuple[RolloutTree, ...]:
     script = Dicing(same)
-    book = PromptBook(PROMPTS, script.tokenizer, (END,))  # type: ignore[arg-type]
-    rollouts = Rollouts(AnswerStopFlow(1, 3), book, script.engine, LastWordJudge(), Draws(0))
+    book = PromptBook(AnswerStopFlow(1, 3), PROMPTS, script.tokenizer, (END,))  # type: ignore[arg-type]
+    rollouts = Rollouts(book, script.engine, LastWordJudge(), Draws(0))
     return rollouts.play([Problem(f"p{n}", f"six {n}", "6") for n in range(count)], exploration).trees
 
 
@@ -99,8 +99,8 @@ def test_the_main_chain_does_not_depend_on_what_is_explored() -> None:
 
 def test_the_second_sample_has_draws_of_its_own() -> None:
     script = Dicing()
-    book = PromptBook(PROMPTS, script.tokenizer, (END,))  # type: ignore[arg-type]
-    rollouts = Rollouts(AnswerStopFlow(1, 3), book, script.engine, LastWordJudge(), Draws(0))
+    book = PromptBook(AnswerStopFlow(1, 3), PROMPTS, script.tokenizer, (END,))  # type: ignore[arg-type]
+    rollouts = Rollouts(book, script.engine, LastWordJudge(), Draws(0))
     rollouts.play([Problem("p", "six", "6")], WholeTrajectories())
     first = script.engine.batches[0]
     assert len(first) == 2 and len({request.branch for request in first}) == 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow, Choose, Flow, SingleFlow, Turn, Write
+from flowdpo_pl.play.flow import Choose, Flow, Turn, Write
+from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.types import Move
 from tests.example_trees import choice, written
 
@@ -34,7 +36,7 @@ def test_no_path_is_longer_than_the_flow_says(chunks: int) -> None:
     flow = AnswerStopFlow(chunk_tokens=4, max_chunks=chunks)
     turns, moves = played(flow, [])
     assert len(moves) == flow.max_moves
-    assert sum(turn.max_tokens for turn in turns if isinstance(turn, Write)) == flow.max_written_tokens
+    assert sum(turn.max_tokens for turn in turns if isinstance(turn, Write)) == flow.max_answer_tokens
     assert {turn.agent for turn in turns} <= set(flow.agents)
 
 
@@ -42,7 +44,7 @@ def test_a_single_agent_writes_once() -> None:
     flow = SingleFlow(max_tokens=9)
     turns, moves = played(flow, [])
     assert turns == [Write(ANSWER, 9)] and flow.agents == (ANSWER,)
-    assert (flow.max_moves, flow.max_written_tokens) == (len(moves), 9)
+    assert (flow.max_moves, flow.max_answer_tokens) == (len(moves), 9)
 
 
 def test_flows_without_room_are_refused_by_name() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.play.team import Start
 from flowdpo_pl.types import Problem

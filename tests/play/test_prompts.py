@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flow import Write
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.types import Agent, Problem
 from tests.example_trees import NO, choice, written
@@ -27,7 +28,7 @@ def book_of(
     prompts: dict[Agent, AgentPrompt] | None = None,
     end_ids: tuple[int, ...] = (END,),
 ) -> PromptBook:
-    return PromptBook(prompts or PROMPTS, tokenizer, end_ids)  # type: ignore[arg-type]
+    return PromptBook(AnswerStopFlow(), prompts or PROMPTS, tokenizer, end_ids)  # type: ignore[arg-type]
 
 
 def test_a_reader_has_the_answer_inside_its_prompt_and_a_writer_goes_on_after_it() -> None:
@@ -43,8 +44,8 @@ def test_a_reader_has_the_answer_inside_its_prompt_and_a_writer_goes_on_after_it
 
 def test_end_tokens_and_verdicts_are_not_part_of_the_answer() -> None:
     book = book_of(WordTokenizer(), end_ids=(END, 77))
-    assert book.partial([written("a", 5, END), choice(NO), written("b", 6, 7)]) == (5, 6, 7)
-    assert book.partial([written("a", 5, 77)]) == (5, 77)  # engines say the first for all of them
+    assert book.answer_ids([written("a", 5, END), choice(NO), written("b", 6, 7)]) == (5, 6, 7)
+    assert book.answer_ids([written("a", 5, 77)]) == (5, 77)  # engines say the first for all of them
 
 
 def test_the_answer_as_text_and_text_as_an_answer() -> None:
@@ -52,9 +53,8 @@ def test_the_answer_as_text_and_text_as_an_answer() -> None:
     book = book_of(tokenizer)
     ids = book.written("three four")
     assert ids == (*tokenizer.ids("three four"), END)
-    assert book.text([written("three four", *ids), choice(NO), written("five", *tokenizer.ids("five"))]) == (
-        "three four five"
-    )
+    moves = [written("three four", *ids), choice(NO), written("five", *tokenizer.ids("five"))]
+    assert book.answer(moves) == "three four five"
 
 
 def test_braces_in_a_question_are_left_alone() -> None:
@@ -65,11 +65,14 @@ def test_braces_in_a_question_are_left_alone() -> None:
 
 def test_the_longest_context_leaves_room_for_all_that_is_written() -> None:
     book = book_of(WordTokenizer())
-    reads = [
-        len(context.prefix) + len(context.suffix)
-        for context in (book.context(agent, PROBLEM, []) for agent in book.agents)
-    ]
-    assert book.longest(PROBLEM, 100) == 100 + max(reads)
+    flow = book.flow
+    reads = []
+    for position in flow.positions:
+        if position.turn is not None:
+            context = book.context(position.turn.agent, PROBLEM, position.moves)
+            written_then = position.turn.max_tokens if isinstance(position.turn, Write) else 0
+            reads.append(len(context.token_ids) + written_then)
+    assert book.longest(PROBLEM) == max(reads)
 
 
 def test_options_are_the_tokens_of_two_words() -> None:
@@ -77,8 +80,10 @@ def test_options_are_the_tokens_of_two_words() -> None:
     book = book_of(tokenizer)
     assert book.options(STOP) == (tokenizer.id("Yes"), tokenizer.id("No"))
     assert book.option_words(STOP) == ("Yes", "No")
-    with pytest.raises(UserError, match="agent 'answer' chooses but its prompt has no options"):
-        book.options(ANSWER)
+    assert book.options(ANSWER) == ()
+    bare = book_of(tokenizer, {STOP: AgentPrompt("{question} {partial}")})
+    with pytest.raises(UserError, match="lets agent 'stop' choose among 2 words, but .* has none"):
+        bare.require_words()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,9 @@ def test_a_draft_may_stand_before_its_question() -> None:
 
 def test_control_tokens_in_a_trace_are_text_and_tokens_at_hand_are_checked() -> None:
     tokenizer = byte_level()
-    book = PromptBook({ANSWER: AgentPrompt("{question}")}, tokenizer, [tokenizer.eos_token_id])
+    book = PromptBook(
+        AnswerStopFlow(), {ANSWER: AgentPrompt("{question}")}, tokenizer, [tokenizer.eos_token_id]
+    )
     end, text = tokenizer.eos_token_id, "so <|end|> is <think> 2"
     *ids, last = book.written(text)
     assert last == end and not book.controls.in_order(ids)

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.agent_prompt import AgentPrompt
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.play.rendering import Rendering
 from tests.tokenizers import TEMPLATE, byte_level
@@ -33,7 +33,7 @@ def with_template(template: str) -> PreTrainedTokenizerFast:
 
 
 def rendering(template: str, prompt: AgentPrompt = READER, agent: str = STOP) -> Rendering:
-    return Rendering(agent, prompt, with_template(template))
+    return Rendering(agent, prompt, with_template(template), (ANSWER, STOP))
 
 
 def refused(template: str, message: str, prompt: AgentPrompt = READER) -> None:
@@ -44,15 +44,17 @@ def refused(template: str, message: str, prompt: AgentPrompt = READER) -> None:
 
 def test_a_prompt_is_the_template_s_text_around_its_places() -> None:
     found = rendering(EACH)
-    assert found.before == ("<|begin|>user\nof ", " this ")
-    assert found.after == (" finished?<|end|>\n<|begin|>assistant\n",)
-    assert found.of("1 + 1?") == ("<|begin|>user\nof 1 + 1? this ", found.after[0])
+    assert found.parts == (
+        ("<|begin|>user\nof ", " this "),
+        (" finished?<|end|>\n<|begin|>assistant\n",),
+    )
+    assert found.spliced == ("{partial}",)
+    assert found.of("1 + 1?") == ("<|begin|>user\nof 1 + 1? this ", found.parts[1][0])
     writer = rendering(EACH, TOLD, ANSWER)
-    assert writer.after == ("",)
-    assert writer.before[0] == "<|begin|>system\nYou solve problems.<|end|>\n<|begin|>user\n"
+    assert writer.spliced == ()
+    assert writer.parts[0][0] == "<|begin|>system\nYou solve problems.<|end|>\n<|begin|>user\n"
     turned = rendering(EACH, AgentPrompt("{partial} of {question}"))
-    assert turned.before == ("<|begin|>user\n",)
-    assert turned.after == (" of ", "<|end|>\n<|begin|>assistant\n")
+    assert turned.parts == (("<|begin|>user\n",), (" of ", "<|end|>\n<|begin|>assistant\n"))
 
 
 def test_what_looks_like_the_inner_mark_stays_in_the_question() -> None:
@@ -64,7 +66,7 @@ def test_what_looks_like_the_inner_mark_stays_in_the_question() -> None:
 
 def test_a_template_that_rewrites_a_question_is_followed() -> None:
     found = rendering(EACH.replace("m['content']", "m['content'] | replace('!', '.')"))
-    assert found.of("why!") == ("<|begin|>user\nof why. this ", found.after[0])
+    assert found.of("why!") == ("<|begin|>user\nof why. this ", found.parts[1][0])
 
 
 def test_a_template_that_drops_or_doubles_a_message_is_refused() -> None:
@@ -77,7 +79,7 @@ def test_a_template_that_drops_or_doubles_a_message_is_refused() -> None:
 
 def test_a_template_that_refuses_a_system_message_is_named_with_what_to_do() -> None:
     refused(NO_SYSTEM, r"refuses a system message: put the text of team\.prompts\.stop\.system at the", TOLD)
-    assert rendering(NO_SYSTEM).before
+    assert rendering(NO_SYSTEM).parts
 
 
 @pytest.mark.parametrize(
@@ -105,13 +107,13 @@ def test_an_argument_that_the_template_does_not_read_is_refused(template: str) -
 def test_an_argument_that_the_template_reads_reaches_it() -> None:
     template = EACH + "{% if plainly is defined and plainly %}plain{% endif %}"
     given = AgentPrompt("{question}", template_arguments={"plainly": True})
-    assert rendering(template, given).before[-1].endswith("assistant\nplain")
+    assert rendering(template, given).parts[0][-1].endswith("assistant\nplain")
     named = with_template(EACH)
     named.chat_template = {"other": template, "another": EACH}
     with pytest.raises(UserError, match=r"has several chat templates \(other, another\)"):
-        Rendering(STOP, READER, named)
+        Rendering(STOP, READER, named, (ANSWER, STOP))
     chosen = AgentPrompt("{question}", template_arguments={"chat_template": "other", "plainly": True})
-    assert Rendering(STOP, chosen, named).before[-1].endswith("plain")
+    assert Rendering(STOP, chosen, named, (ANSWER, STOP)).parts[0][-1].endswith("plain")
 
 
 def test_a_clock_is_refused_until_it_is_stopped() -> None:
@@ -119,7 +121,7 @@ def test_a_clock_is_refused_until_it_is_stopped() -> None:
     refused(clock, r"shows today's date \(strftime_now\).*template_arguments\.strftime_now to a date")
     for arguments in ({"strftime_now": "26 Jul 2024"}, {"day": "26 Jul 2024"}):
         stopped = rendering(clock, AgentPrompt("{question}", template_arguments=arguments))
-        assert stopped.before[0].startswith("26 Jul 2024<|begin|>")
+        assert stopped.parts[0][0].startswith("26 Jul 2024<|begin|>")
     refused("{{ lipsum() }}" + EACH, "renders one message in two ways")
 
 
@@ -129,13 +131,13 @@ def test_a_thought_that_is_open_before_a_choice_is_named(opening: str) -> None:
     refused(template, f"opens {re.escape(opening.split(chr(10))[0])} before agent 'stop' chooses")
     assert rendering(template, AgentPrompt("{question}")), "a writer may think"
     closed = template.replace(opening, opening + opening.split("\n")[0].replace("<", "</").replace("[", "[/"))
-    assert rendering(closed).after[-1]
+    assert rendering(closed).parts[-1][-1]
 
 
 def ends(template: str, *known: str) -> list[str]:
     tokenizer = with_template(template)
     ids = tokenizer.convert_tokens_to_ids(list(known))
-    book = PromptBook({STOP: READER, ANSWER: TOLD}, tokenizer, ids)
+    book = PromptBook(AnswerStopFlow(), {STOP: READER, ANSWER: TOLD}, tokenizer, ids)
     found: Any = tokenizer.convert_ids_to_tokens(list(book.end_ids))
     return list(found)
 

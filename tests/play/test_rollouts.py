@@ -11,7 +11,7 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.learn.packing import scored_moves
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER, FINISHED, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import PreferencePair, Problem, RolloutTree
@@ -27,8 +27,8 @@ PROBLEM = Problem("p", "six", "6")
 def grow(
     script: ScriptedEngine, tokenizer: WordTokenizer, flow: AnswerStopFlow, exploration: Exploration | None
 ) -> RolloutTree:
-    book = PromptBook(PROMPTS, tokenizer, (END,))  # type: ignore[arg-type]
-    rollouts = Rollouts(flow, book, script, LastWordJudge(), Draws(0))
+    book = PromptBook(flow, PROMPTS, tokenizer, (END,))  # type: ignore[arg-type]
+    rollouts = Rollouts(book, script, LastWordJudge(), Draws(0))
     return rollouts.play([PROBLEM], exploration).trees[0]
 
 
@@ -150,10 +150,10 @@ def test_light_modules_need_no_torch(module: str) -> None:
 def test_a_writer_that_reads_the_draft_plays_in_the_context_that_it_learns_in() -> None:
     tokenizer = WordTokenizer()
     prompts = {**PROMPTS, ANSWER: AgentPrompt("draft {partial} of {question} goes on")}
-    book = PromptBook(prompts, tokenizer, (END,))  # type: ignore[arg-type]
-    script = ScriptedEngine(lambda _: (tokenizer.ids("one two"), None), lambda _: 1 - FINISHED)
     flow = AnswerStopFlow(2, 3)
-    tree = Rollouts(flow, book, script, LastWordJudge(), Draws(0)).play([PROBLEM]).trees[0]
+    book = PromptBook(flow, prompts, tokenizer, (END,))  # type: ignore[arg-type]
+    script = ScriptedEngine(lambda _: (tokenizer.ids("one two"), None), lambda _: 1 - FINISHED)
+    tree = Rollouts(book, script, LastWordJudge(), Draws(0)).play([PROBLEM]).trees[0]
     read = [
         request.prefix for batch in script.batches for request in batch if isinstance(request, WriteRequest)
     ]

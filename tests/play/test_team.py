@@ -16,7 +16,8 @@ import torch
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
-from flowdpo_pl.play.flow import ANSWER, STOP, AnswerStopFlow, SingleFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Budget, Start, Team
 from flowdpo_pl.types import Problem

@@ -22,7 +22,7 @@ def test_each_problem_is_tried_until_it_is_right_and_no_more() -> None:
         right = [tree[place].main.correct for tree in samples]
         assert trace.attempts == (right.index(True) + 1 if any(right) else 3)
         assert trace.trace == samples[trace.attempts - 1][place].main.answer
-        assert trace.token_ids == players.players.prompts.partial(
+        assert trace.token_ids == players.players.prompts.answer_ids(
             samples[trace.attempts - 1][place].main.moves
         )
         assert players.players.prompts.wrote(trace.token_ids, trace.trace)

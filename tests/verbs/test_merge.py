@@ -16,7 +16,7 @@ from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
-from flowdpo_pl.play.flow import ANSWER
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from flowdpo_pl.verbs.merge import merge
 from tests.foreign_adapters import peft_logits, plain_base, save_foreign
 from tests.model.test_agents import LORA, trained

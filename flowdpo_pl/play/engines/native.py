@@ -6,20 +6,20 @@ a move.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from flowdpo_pl.draws import Draws, uniforms
+from flowdpo_pl.draws import Draws
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.output_head import OutputHead
+from flowdpo_pl.play.engines.choosing import choice
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written, require_numbers
 from flowdpo_pl.play.engines.reader import Reader, Row
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.engines.writing import Floats, Writing
+from flowdpo_pl.play.engines.writing import Writing
 from flowdpo_pl.types import Agent
 
 Request = TypeVar("Request", WriteRequest, ChooseRequest)
@@ -132,32 +132,16 @@ class NativeEngine:
             workspace, hidden = self._reader.read(rows, room=0)
             options = torch.tensor([request.options for request in requests], device=hidden.device)
             scores = self.head.option_logits(hidden, options)
-            both = scores.logsumexp(-1)
-            mass = (both - self.head.logits(hidden).logsumexp(-1)).exp().tolist()
-            logprobs = (scores - both[:, None]).double().cpu().numpy()
+            all_ = scores.logsumexp(-1)
+            mass = (all_ - self.head.logits(hidden).logsumexp(-1)).exp().tolist()
+            logprobs = (scores - all_[:, None]).double().cpu().numpy()
         for index, (request, row) in enumerate(zip(requests, rows, strict=True)):
             self._reader.remember(request, row, np.asarray(request.prefix), workspace, index)
         chosen = []
         for index, key in enumerate(self._keys(requests)):
             require_numbers(requests[index], (*logprobs[index], mass[index]))
-            option = self._option(logprobs[index], key)
-            chosen.append(Chosen(option, self._played_logprob(logprobs[index], option), mass[index]))
+            chosen.append(choice(logprobs[index], mass[index], key, self.sampling.temperature))
         return chosen
-
-    def _option(self, logprobs: Floats, key: int) -> int:
-        if self.sampling.temperature == 0:
-            return int(logprobs.argmax())
-        tempered = np.exp((logprobs - logprobs.max()) / self.sampling.temperature)  # the larger one is 1
-        return int(uniforms([key], 1)[0, 0] * tempered.sum() >= tempered[0])
-
-    def _played_logprob(self, logprobs: Floats, option: int) -> float:
-        if self.sampling.temperature == 0:
-            return 0.0
-        tempered = logprobs / self.sampling.temperature
-        if (logprob := float(tempered[option] - np.logaddexp(*tempered))) < 0:
-            return logprob
-        other = math.exp(tempered[1 - option] - tempered[option])  # the other word can be drawn all the same
-        return -max(other, math.ulp(0.0)) if np.isfinite(tempered[1 - option]) else 0.0
 
     def _keys(self, requests: Sequence[WriteRequest] | Sequence[ChooseRequest]) -> list[int]:
         return [self.draws.key(r.problem_id, r.branch, r.turn) for r in requests]

@@ -54,17 +54,20 @@ class ChooseRequest:
     turn: int
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
-    options: tuple[int, int]
+    options: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A drawn option of a two-way softmax at one position."""
+    """An option drawn from the softmax over the options at one position."""
 
     option: int
     logprob: float
     mass: float
-    """Probability that the full softmax leaves to both options together."""
+    """Probability that the full softmax leaves to all options together."""
+    other: int | None = None
+    """The alternative, drawn from the rest; None if nothing else could be drawn."""
+    other_logprob: float = float("nan")
 
 
 def require_numbers(request: WriteRequest | ChooseRequest, numbers: Iterable[float]) -> None:

@@ -18,7 +18,8 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.twin import NoTwin
 from flowdpo_pl.play.engines import agreement
 from flowdpo_pl.play.engines.agreement import require_twin_agrees, require_weights_agree
-from flowdpo_pl.play.flow import ANSWER, SingleFlow
+from flowdpo_pl.play.flows.answer_stop import ANSWER
+from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Team
 from tests.made_models import register

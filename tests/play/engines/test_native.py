@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.writing import Writing
 from flowdpo_pl.play.exploration import NodeAlternatives
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Problem, RolloutTree
 from tests.conftest import World
 from tests.models import FAMILIES
@@ -100,22 +99,6 @@ def test_greedy_equals_transformers_generate(
             eos_token_id=end_id,
         )[0, len(request.prefix) :]
         assert list(written.token_ids) == generated.tolist()
-
-
-@pytest.mark.parametrize("temperature", [1.0, 0.05, 1e-4, 1e-6])
-def test_a_choice_follows_its_own_law_at_every_temperature(
-    temperature: float, make_world: Callable[..., World]
-) -> None:
-    world = make_world()
-    engine = NativeEngine(world.agents, world.head, world.draws, Sampling(temperature), token_budget=64)
-    for probability in (0.9, 0.1, 0.5 + temperature / 8):
-        logprobs = np.log([probability, 1 - probability])
-        first = sum(engine._option(logprobs, key) == 0 for key in range(500)) / 500
-        gap = (logprobs[1] - logprobs[0]) / temperature
-        assert first == pytest.approx(1 / (1 + np.exp(min(gap, 700.0))), abs=0.07)
-        played = [engine._played_logprob(logprobs, option) for option in (0, 1)]
-        assert max(played) < 0  # both words can be drawn: there is an alternative
-        assert played[0] - played[1] == pytest.approx(-gap, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.0])

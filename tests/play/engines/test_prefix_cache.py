@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowdpo_pl.play.engines.prefix_cache import COMMON, Ids, PrefixCache, Stored, common_prefix
-from flowdpo_pl.play.flow import ANSWER, STOP
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 
 LAYERS, HEADS, SIZE = 2, 3, 4
 

@@ -1,0 +1,83 @@
+"""Trees of unknown tokens: a flow as it is played when its answers have a given length.
+
+The flow's own rules are asked, so any flow can be planned. Every alternative differs from its first token on,
+is played to its end, and makes a pair: the most that can come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.play.exploration import Exploration
+from flowdpo_pl.play.flow import Choose, Flow, Turn
+from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Trajectory, Verdict
+
+_PROBLEM = Problem("", "", "")
+
+
+def made_tree(flow: Flow, exploration: Exploration, most: int) -> RolloutTree:
+    """A problem whose answers are `most` tokens long, or as much longer as the turn that passes it."""
+    tokens = count(1)
+    main = _played(flow, (), most, tokens)
+    nodes = exploration.nodes(Draws(0), _PROBLEM, flow.max_moves)
+    forks = [_fork(flow, main, node, most, tokens) for node in sorted(nodes) if node < len(main)]
+    for _ in range(exploration.further_paths):
+        branch = _played(flow, (), most, tokens)
+        forks.append(Fork(0, main[0], branch[0], Trajectory(branch, "", Verdict(True)), False))
+    return RolloutTree(_PROBLEM, Trajectory(main, "", Verdict(False)), tuple(forks))
+
+
+def deepest_pairs(tree: RolloutTree) -> RolloutTree:
+    """The same, but only each agent's deepest fork makes a pair."""
+    deepest = {fork.taken.agent: fork for fork in tree.forks}
+    tied = Verdict(False)
+    forks = [
+        fork
+        if deepest[fork.taken.agent] is fork
+        else replace(fork, branch=replace(fork.branch, verdict=tied))
+        for fork in tree.forks
+    ]
+    return replace(tree, forks=tuple(forks))
+
+
+def _played(flow: Flow, start: Sequence[Move], most: int, tokens: Iterator[int]) -> tuple[Move, ...]:
+    moves = list(start)
+    while (turn := flow.turn(moves)) is not None:
+        if isinstance(turn, Choose):
+            moves.append(_choice(flow, turn, moves, most))
+        else:
+            moves.append(_written(turn.agent, min(turn.max_tokens, max(1, most)), tokens))
+    return tuple(moves)
+
+
+def _written(agent: str, length: int, tokens: Iterator[int]) -> Move:
+    return Move(agent, tuple(next(tokens) for _ in range(length)), "")
+
+
+def _choice(flow: Flow, turn: Choose, moves: Sequence[Move], most: int) -> Move:
+    """The word that ends the flow once the answer is as long as it shall be, one that goes on until then."""
+    ending = _answer_tokens(flow, moves) >= most
+    words = [Move(turn.agent, (option,), "", option=option) for option in range(turn.words)]
+    return next((move for move in words if _over(flow.turn([*moves, move])) == ending), words[0])
+
+
+def _over(turn: Turn | None) -> bool:
+    return turn is None
+
+
+def _answer_tokens(flow: Flow, moves: Sequence[Move]) -> int:
+    return sum(len(move.token_ids) for move in flow.answer(moves))
+
+
+def _fork(flow: Flow, main: Sequence[Move], node: int, most: int, tokens: Iterator[int]) -> Fork:
+    taken = main[node]
+    if taken.option is None:
+        other = _written(taken.agent, len(taken.token_ids), tokens)
+    else:
+        option = 0 if taken.option else 1
+        other = Move(taken.agent, (option,), "", option=option)
+    path = _played(flow, (*main[:node], other), most, tokens)
+    return Fork(node, taken, other, Trajectory(path, "", Verdict(True)), False)
