@@ -18,8 +18,11 @@ from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Trajectory, Verdi
 _PROBLEM = Problem("", "", "")
 
 
-def made_tree(flow: Flow, exploration: Exploration, most: int) -> RolloutTree:
-    """A problem whose answers are `most` tokens long, or as much longer as the turn that passes it."""
+def made_tree(flow: Flow, exploration: Exploration, most: int | None = None) -> RolloutTree:
+    """A problem whose answers are `most` tokens long, or as much longer as the turn that passes it.
+
+    None: everything is as long as the rules allow.
+    """
     tokens = count(1)
     main = _played(flow, (), most, tokens)
     nodes = exploration.nodes(Draws(0), _PROBLEM, flow.max_moves)
@@ -43,13 +46,14 @@ def deepest_pairs(tree: RolloutTree) -> RolloutTree:
     return replace(tree, forks=tuple(forks))
 
 
-def _played(flow: Flow, start: Sequence[Move], most: int, tokens: Iterator[int]) -> tuple[Move, ...]:
+def _played(flow: Flow, start: Sequence[Move], most: int | None, tokens: Iterator[int]) -> tuple[Move, ...]:
     moves = list(start)
     while (turn := flow.turn(moves)) is not None:
         if isinstance(turn, Choose):
             moves.append(_choice(flow, turn, moves, most))
         else:
-            moves.append(_written(turn.agent, min(turn.max_tokens, max(1, most)), tokens))
+            length = turn.max_tokens if most is None else min(turn.max_tokens, max(1, most))
+            moves.append(_written(turn.agent, length, tokens))
     return tuple(moves)
 
 
@@ -57,9 +61,9 @@ def _written(agent: str, length: int, tokens: Iterator[int]) -> Move:
     return Move(agent, tuple(next(tokens) for _ in range(length)), "")
 
 
-def _choice(flow: Flow, turn: Choose, moves: Sequence[Move], most: int) -> Move:
+def _choice(flow: Flow, turn: Choose, moves: Sequence[Move], most: int | None) -> Move:
     """The word that ends the flow once the answer is as long as it shall be, one that goes on until then."""
-    ending = _answer_tokens(flow, moves) >= most
+    ending = most is not None and _answer_tokens(flow, moves) >= most
     words = [Move(turn.agent, (option,), "", option=option) for option in range(turn.words)]
     return next((move for move in words if _over(flow.turn([*moves, move])) == ending), words[0])
 
@@ -72,7 +76,7 @@ def _answer_tokens(flow: Flow, moves: Sequence[Move]) -> int:
     return sum(len(move.token_ids) for move in flow.answer(moves))
 
 
-def _fork(flow: Flow, main: Sequence[Move], node: int, most: int, tokens: Iterator[int]) -> Fork:
+def _fork(flow: Flow, main: Sequence[Move], node: int, most: int | None, tokens: Iterator[int]) -> Fork:
     taken = main[node]
     if taken.option is None:
         other = _written(taken.agent, len(taken.token_ids), tokens)

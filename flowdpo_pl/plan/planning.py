@@ -120,10 +120,9 @@ def typically(task: Task, use: Use, answer: int) -> Workload:
 
 def at_most(task: Task, use: Use) -> Workload:
     """A batch of the longest answers, with a pair at every node of every problem."""
-    answer = task.flow.max_answer_tokens
     if task.exploration is None:
-        return _traces(task, use, answer, task.longest)
-    tree = made_tree(task.flow, task.exploration, answer)
+        return _traces(task, use, task.flow.max_answer_tokens, task.longest)
+    tree = made_tree(task.flow, task.exploration)
     return _problems(task, tree, task.longest, use, use.trees)
 
 

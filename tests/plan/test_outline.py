@@ -13,6 +13,7 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.plan.outline import outline
 from flowdpo_pl.plan.reading_matter import reading_matter
 from flowdpo_pl.play.agent_prompt import AgentPrompt
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.play.team import Team
 from tests.models import write_model
 
@@ -39,6 +40,6 @@ def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_tokenizer_and_data_the_assumption_is_said() -> None:
-    matter = reading_matter("none/here", {"answer": AgentPrompt("Solve: {question}")}, None)
+    matter = reading_matter("none/here", AnswerStopFlow(), {"answer": AgentPrompt("Solve: {question}")}, None)
     assert matter.count is None and "70 tokens" in matter.assumed
-    assert matter.typical["answer"].before < matter.longest["answer"].before
+    assert sum(matter.typical["answer"].tokens) < sum(matter.longest["answer"].tokens)

@@ -12,9 +12,9 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.plan.advice import changes
 from flowdpo_pl.plan.cards import CARDS, card_named
 from flowdpo_pl.plan.memory import Machine, Use, memory
-from flowdpo_pl.plan.paths import PromptTokens
 from flowdpo_pl.plan.planning import Task, at_most, planned
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape, Product
+from flowdpo_pl.plan.sketched_prompts import PromptShape
 from flowdpo_pl.plan.storage import adapter_bytes, weight_bytes
 from flowdpo_pl.plan.table import plan_lines
 from flowdpo_pl.plan.working import Reading, saved_bytes
@@ -37,7 +37,7 @@ LAYER = LayerShape(
 )
 SMOLLM2 = ModelShape("llama", 576, 49152, (LAYER,) * 30, 28_346_688, 2)
 USE = Use("bfloat16", None, 8, 0.05, 2, 2, 0, 32, 32, 65_536, 4096, checkpointing=False)
-PROMPTS = {"answer": PromptTokens(80), "stop": PromptTokens(80, 10)}
+PROMPTS = {"answer": PromptShape((80,)), "stop": PromptShape((80, 10), ("{partial}",))}
 FLOW = AnswerStopFlow(chunk_tokens=32, max_chunks=4)
 TASK = Task("fit", FLOW, NodeAlternatives(), "answer", ("answer", "stop"), PROMPTS, PROMPTS, 320)
 

@@ -1,4 +1,4 @@
-"""What a batch takes, counted in played trees."""
+"""What a batch takes, counted in trees that were played."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.learn.packing import pack
 from flowdpo_pl.learn.pairs import mine
-from flowdpo_pl.plan.paths import PromptTokens, problem_tokens
-from flowdpo_pl.plan.workload import assumed, counted
+from flowdpo_pl.plan.made_trees import made_tree
+from flowdpo_pl.plan.sketched_prompts import PromptShape, SketchedPrompts
+from flowdpo_pl.plan.workload import counted
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
@@ -25,20 +26,25 @@ PROMPTS = {
 }
 
 
-def full_trees(book: PromptBook, tokenizer: WordTokenizer, count: int) -> list[RolloutTree]:
+def full_trees(book: PromptBook, tokenizer: WordTokenizer, problems: int) -> list[RolloutTree]:
     """Every chunk is full, Stop never stops of itself, and every fork is made a pair."""
-    word, other = tokenizer.ids("on")[0], tokenizer.ids("off")
+    on, off = tokenizer.ids("on off")
+    written = count()
 
     def write(request: WriteRequest) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        rest = (word,) * (request.max_tokens - len(request.forced))
-        return request.forced + rest, other if request.alternative else None
+        rest = tuple(
+            tokenizer.id(f"w{next(written)}") for _ in range(request.max_tokens - len(request.forced))
+        )
+        if request.branch == "" and request.alternative:
+            rest = (on, *rest[1:])
+        return request.forced + rest, (off,) if request.alternative else None
 
     def choose(request: ChooseRequest) -> int:
         return 1 - FINISHED
 
     engine = ScriptedEngine(write, choose)
-    rollouts = Rollouts(FLOW, book, engine, LastWordJudge(), Draws(0))
-    played = rollouts.play([Problem(str(n), "six", "6") for n in range(count)], NodeAlternatives())
+    rollouts = Rollouts(book, engine, LastWordJudge(), Draws(0))
+    played = rollouts.play([Problem(str(n), "six", "6") for n in range(problems)], NodeAlternatives())
     right = Verdict(True)
     return [
         replace(tree, forks=tuple(replace(f, branch=replace(f.branch, verdict=right)) for f in tree.forks))
@@ -48,32 +54,21 @@ def full_trees(book: PromptBook, tokenizer: WordTokenizer, count: int) -> list[R
 
 def test_full_trees_take_what_the_rules_say_at_most() -> None:
     tokenizer = WordTokenizer()
-    book = PromptBook(PROMPTS, tokenizer, (END,))  # type: ignore[arg-type]
+    book = PromptBook(FLOW, PROMPTS, tokenizer, (END,))  # type: ignore[arg-type]
     trees = full_trees(book, tokenizer, 4)
-    around = {}
-    for agent in LEARNERS:
-        context = book.context(agent, trees[0].problem, ())
-        around[agent] = PromptTokens(len(context.prefix), len(context.suffix))
-    tokens = problem_tokens(FLOW, around, NodeAlternatives(), FLOW.max_written_tokens)
-    expected = assumed(tokens, 4, {agent: [tokens.trees[agent]] * 4 for agent in LEARNERS})
-    found = counted(trees, book, LEARNERS)
-    assert (found.size, found.generated, found.read, found.cached, found.waves) == (
-        expected.size,
-        expected.generated,
-        expected.read,
-        expected.cached,
-        expected.waves,
+    shapes = {
+        agent: PromptShape(tuple(map(len, book.around(agent, trees[0].problem))), book.spliced(agent))
+        for agent in LEARNERS
+    }
+    made = made_tree(FLOW, NodeAlternatives())
+    assert counted([made], SketchedPrompts(FLOW, shapes), LEARNERS).times(4, 4) == counted(
+        trees, book, LEARNERS
     )
-    assert found.packs[STOP] == expected.packs[STOP]
-    # both moves of a node are there in full, but for the last token of what ends there: the trunk's, and
-    # each alternative's, which is only predicted
-    for own, full in zip(found.packs[ANSWER], expected.packs[ANSWER], strict=True):
-        assert own.scored == full.scored and full.tokens - own.tokens == FLOW.max_chunks + 1
 
 
 def test_only_pairs_are_learnt_from() -> None:
     tokenizer = WordTokenizer()
-    book = PromptBook(PROMPTS, tokenizer, (END,))  # type: ignore[arg-type]
+    book = PromptBook(FLOW, PROMPTS, tokenizer, (END,))  # type: ignore[arg-type]
     trees = full_trees(book, tokenizer, 2)
     wrong = Verdict(False)
     tied = replace(
