@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
@@ -33,6 +34,9 @@ PROMPTS = {
     ANSWER: AgentPrompt("the problem : {question}"),
     STOP: AgentPrompt("the problem : {question} so far : {partial} is it finished ?", options=("Yes", "No")),
 }
+
+
+FLOW = AnswerStopFlow(chunk_tokens=5, max_chunks=3)
 
 
 class CoinJudge:
@@ -55,7 +59,7 @@ class World:
     head: OutputHead
     plain: PlainAgents
     draws: Draws
-    flow: AnswerStopFlow
+    flow: Flow
 
     @property
     def players(self) -> Players:
@@ -97,11 +101,18 @@ def make_world(models: Callable[[str], Path], tmp_path: Path, device: torch.devi
         seed: int = 0,
         activation_checkpointing: bool = False,
         dtype: Literal["float32", "bfloat16"] = "float32",
+        flow: Flow = FLOW,
+        prompts: Mapping[str, AgentPrompt] = PROMPTS,
+        adapted: Sequence[str] | None = None,
     ) -> World:
         folder = models(family)
         model, tokenizer = BaseModel(str(folder), dtype=dtype).load()
         agents = Agents(
-            model, (ANSWER, STOP), LoraSettings(r=4, alpha=8, dropout=0.0), seed, activation_checkpointing
+            model,
+            flow.agents if adapted is None else adapted,
+            LoraSettings(r=4, alpha=8, dropout=0.0),
+            seed,
+            activation_checkpointing,
         )
         with torch.random.fork_rng():
             torch.manual_seed(seed + 1)
@@ -111,11 +122,10 @@ def make_world(models: Callable[[str], Path], tmp_path: Path, device: torch.devi
         agents.save(tmp_path / "adapters")
         agents.to(device)
         end_ids = end_token_ids(model, tokenizer)
-        flow = AnswerStopFlow(chunk_tokens=5, max_chunks=3)
         return World(
             folder=folder,
             agents=agents,
-            prompts=PromptBook(flow, PROMPTS, tokenizer, end_ids),
+            prompts=PromptBook(flow, prompts, tokenizer, end_ids),
             head=agents.head(end_ids),
             plain=PlainAgents(folder, tmp_path / "adapters", agents.names, device),
             adapters=tmp_path / "adapters",

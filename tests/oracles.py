@@ -45,9 +45,9 @@ class PlainAgents:
         self.device = device
 
     def logits(self, agent: Agent | None, token_ids: Sequence[int]) -> Tensor:
-        """[T, V] for one sequence; without an agent, of the base."""
+        """[T, V] for one sequence; without an agent, or of one without an adapter, of the base."""
         ids = torch.tensor([list(token_ids)], device=self.device)
-        if agent is None:
+        if agent not in self.model.peft_config:
             with self.model.disable_adapter(), torch.no_grad():
                 return self.model(ids).logits[0].float()
         self.model.set_adapter(agent)

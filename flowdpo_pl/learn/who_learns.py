@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.play.flow import Flow
+from flowdpo_pl.play.team import Team
 from flowdpo_pl.types import Agent
 
 
@@ -22,13 +23,14 @@ def learning_by_agent(
     return {agent: agent_learning.get(agent, learning) for agent in flow.agents}
 
 
-def learners(flow: Flow, frozen: Sequence[str]) -> tuple[Agent, ...]:
-    """The agents that aren't frozen.
+def learners(team: Team, frozen: Sequence[str]) -> tuple[Agent, ...]:
+    """The agents that have an adapter and aren't frozen.
 
     Raises:
-        UserError: `model.frozen` names an agent that the flow doesn't have, or all that it has.
+        UserError: `model.frozen` names an agent that the flow doesn't have, or all that have an adapter.
     """
-    flow.require_known("model.frozen", frozen)
-    if set(frozen) == set(flow.agents):
-        raise UserError(f"model.frozen names all of {list(flow.agents)}: leave one agent to learn.")
-    return tuple(agent for agent in flow.agents if agent not in frozen)
+    team.flow.require_known("model.frozen", frozen)
+    learning = tuple(agent for agent in team.adapted if agent not in frozen)
+    if not learning:
+        raise UserError(f"model.frozen names all of {list(team.adapted)}: leave one agent to learn.")
+    return learning

@@ -231,9 +231,15 @@ class Agents(nn.Module):
 
     @contextmanager
     def decoding_as(self, agent: Agent) -> Iterator[None]:
-        """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout."""
-        self._fused.load(self.adapter(agent))
-        with self._in(Decoding()), torch.inference_mode():
+        """Forwards inside use a compute-dtype copy of the adapter, without gradients or dropout.
+
+        An agent without an adapter decodes as the base.
+        """
+        mode: Mode = Nobody()
+        if agent in self._matrices:
+            self._fused.load(self.adapter(agent))
+            mode = Decoding()
+        with self._in(mode), torch.inference_mode():
             yield
 
     @contextmanager

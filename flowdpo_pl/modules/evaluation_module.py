@@ -83,7 +83,7 @@ class EvaluationModule(AdapterModule):
 
     def demand(self) -> Demand:
         samples = max(self._samples, self._attempts)
-        return Demand(self.team.flow.agents, (), exploration=Exploration(), samples=samples)
+        return Demand(self.team.adapted, (), exploration=Exploration(), samples=samples)
 
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""

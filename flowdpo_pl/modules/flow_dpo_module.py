@@ -68,7 +68,7 @@ class FlowDPOModule(AdapterModule):
             team: who plays: base, prompts, flow, adapters, and how the machine is used.
             learning: how the agents learn.
             agent_learning: how single agents learn instead, by agent (whole, not only what differs).
-            frozen: agents that play but do not learn; their pairs are only counted.
+            frozen: agents that play their adapter but do not learn; their pairs are only counted.
             pairs_per_update: pairs of an optimizer step; null: all of a batch of problems in one.
             sampling: the distribution that agents play from.
             exploration: what is played beside the main chain, to be compared with it.
@@ -81,7 +81,7 @@ class FlowDPOModule(AdapterModule):
             seed: of every draw and of the adapters' start; linked to `seed_everything`.
         """
         by_agent = learning_by_agent(team.flow, learning, agent_learning or {})
-        learns = learners(team.flow, frozen)
+        learns = learners(team, frozen)
         require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
         require_within(LIMIT, {"model.max_problems": max_problems})
         require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
@@ -187,7 +187,7 @@ class FlowDPOModule(AdapterModule):
         return self._train.add(play, self.players, self._given("train").unreadable_gold_rate).flat()
 
     def demand(self) -> Demand:
-        agents = self.team.flow.agents
+        agents = self.team.adapted
         starts = len(agents) if self.team.start.reference == "initial" else 0
         most = self._limits.max_problems
         return Demand(agents, self.learners, starts, self.exploration, most_problems=most)

@@ -68,16 +68,33 @@ class Team:
     """The rules: whose turn, when over; flowdpo_pl.SingleFlow is one model that writes in one go."""
     lora: LoraSettings = field(default_factory=LoraSettings)
     """Shape of every agent's adapter."""
+    without_adapter: tuple[Agent, ...] = ()
+    """Agents that have none: they play the base and never learn."""
     start: Start = field(default_factory=Start)
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
         self.flow.require_known("model.team.start.adapters", self.start.adapters)
+        self.flow.require_known("model.team.without_adapter", self.without_adapter)
+        if both := sorted(set(self.without_adapter) & set(self.start.adapters)):
+            raise UserError(
+                f"model.team.without_adapter names '{both[0]}', which model.team.start.adapters gives one: "
+                "take it out of either."
+            )
+        if not self.adapted:
+            raise UserError(
+                f"model.team.without_adapter names all of {list(self.flow.agents)}: leave one agent an adapter."
+            )
         if self.start.reference == "initial" and not self.start.adapters:
             raise UserError(
                 "model.team.start.reference is 'initial' without model.team.start.adapters: name their "
                 "folders by agent, or compare with the base."
             )
+
+    @property
+    def adapted(self) -> tuple[Agent, ...]:
+        """The agents that have an adapter."""
+        return tuple(agent for agent in self.flow.agents if agent not in self.without_adapter)
 
     def shaped_by_start(self) -> Team:
         """The same team with adapters of the shape that its start has, for play alone: without dropout.
@@ -130,7 +147,8 @@ class Team:
         model, tokenizer = self.base.load()
         prompts = {agent: self.prompts[agent] for agent in agents}
         book = PromptBook(self.flow, prompts, tokenizer, end_token_ids(model, tokenizer))
-        loaded = Agents(model, agents, self.lora, seed, self.budget.activation_checkpointing)
+        adapted = [agent for agent in agents if agent not in self.without_adapter]
+        loaded = Agents(model, adapted, self.lora, seed, self.budget.activation_checkpointing)
         if left_out := what_is_left_out(model, self.lora, loaded.layer_names):
             _LOG.warning(left_out)
         if loaded.device.type == "cpu" and (slower := slower_dtype(self.base.dtype)):

@@ -5,7 +5,9 @@ import pytest
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.learn.who_learns import learners, learning_by_agent
+from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
+from flowdpo_pl.play.team import Start, Team
 
 FLOW = AnswerStopFlow()
 
@@ -18,7 +20,21 @@ def test_an_agent_without_its_own_learns_as_all_do() -> None:
 
 
 def test_whoever_is_not_frozen_learns_and_someone_must() -> None:
-    assert learners(FLOW, ()) == (ANSWER, STOP)
-    assert learners(FLOW, [ANSWER]) == (STOP,)
+    team = Team(BaseModel("none"), {}, FLOW)
+    assert learners(team, ()) == (ANSWER, STOP)
+    assert learners(team, [ANSWER]) == (STOP,)
     with pytest.raises(UserError, match=r"model\.frozen names all of"):
-        learners(FLOW, [STOP, ANSWER])
+        learners(team, [STOP, ANSWER])
+
+
+def test_an_agent_without_an_adapter_never_learns() -> None:
+    team = Team(BaseModel("none"), {}, FLOW, without_adapter=(STOP,))
+    assert learners(team, ()) == (ANSWER,)
+    with pytest.raises(UserError, match=r"model\.frozen names all of \['answer'\]"):
+        learners(team, [ANSWER])
+    with pytest.raises(UserError, match=r"without_adapter names 'critic', but the flow's agents are"):
+        Team(BaseModel("none"), {}, FLOW, without_adapter=("critic",))
+    with pytest.raises(UserError, match=r"without_adapter names all of"):
+        Team(BaseModel("none"), {}, FLOW, without_adapter=(STOP, ANSWER))
+    with pytest.raises(UserError, match=r"'stop', which model\.team\.start\.adapters gives one"):
+        Team(BaseModel("none"), {}, FLOW, start=Start({STOP: "there"}), without_adapter=(STOP,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.learn.packing import pack

@@ -56,7 +56,9 @@ def test_one_word_is_no_choice() -> None:
 
 
 def test_places_are_filled_once_and_other_braces_left_alone() -> None:
-    prompt = AgentPrompt("{partial} of {question} is \\boxed{0}, {question} \\boxed{critic} {critic.all}{critic}")
+    prompt = AgentPrompt(
+        "{partial} of {question} is \\boxed{0}, {question} \\boxed{critic} {critic.all}{critic}"
+    )
     assert prompt.places(TEAM) == ["{partial}", "{question}", "{question}", "{critic.all}", "{critic}"]
     filled = prompt.filled(
         {"{question}": "{partial} \\1", "{partial}": "{question}", "{critic.all}": "A", "{critic}": "C"}

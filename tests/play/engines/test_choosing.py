@@ -20,7 +20,9 @@ def test_a_choice_follows_its_own_law_at_every_temperature(temperature: float) -
         for one in chosen:
             odds = one.logprob - one.other_logprob
             expected = gap if one.option else -gap
-            assert odds == pytest.approx(np.clip(expected, np.log(5e-324), -np.log(5e-324)), rel=1e-6, abs=1e-9)
+            assert odds == pytest.approx(
+                np.clip(expected, np.log(5e-324), -np.log(5e-324)), rel=1e-6, abs=1e-9
+            )
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
