@@ -82,7 +82,7 @@ def test_options_are_the_tokens_of_two_words() -> None:
     assert book.option_words(STOP) == ("Yes", "No")
     assert book.options(ANSWER) == ()
     bare = book_of(tokenizer, {STOP: AgentPrompt("{question} {partial}")})
-    with pytest.raises(UserError, match="lets agent 'stop' choose among 2 words, but .* has none"):
+    with pytest.raises(UserError, match=r"lets agent 'stop' choose among 2 words, but .* has none"):
         bare.require_words()
 
 
