@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given
 from flowdpo_pl.command_line.settings import require_settings
 from flowdpo_pl.command_line.typed_text import for_parser, unmarked
 from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
@@ -263,6 +264,7 @@ def described(args: list[str]) -> DescribedRun:
 
 
 def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
+    carry_over_only_what_was_given()
     return cli(
         LightningModule,
         LightningDataModule,

@@ -48,3 +48,21 @@ RELAY_PROMPTS = {
     "y": AgentPrompt("{partial} is it {z} finished ? {question}", options=("Yes", "No", "is")),
     "z": AgentPrompt("so {y.all} far {question} {y} it"),
 }
+
+
+@dataclass(frozen=True)
+class PairFlow(Flow):
+    """x writes in chunks, y says whether it is enough: the paper's rules, and nobody is called as there."""
+
+    chunk_tokens: int = 12
+    max_chunks: int = 4
+
+    agents: ClassVar[tuple[Agent, ...]] = ("x", "y")
+    writer: ClassVar[Agent] = "x"
+
+    def turn(self, moves: Sequence[Move]) -> Turn | None:
+        if moves and moves[-1].option == 0:
+            return None
+        if moves and moves[-1].agent == "x":
+            return Choose("y") if len(moves) < 2 * self.max_chunks - 1 else None
+        return Write("x", self.chunk_tokens)

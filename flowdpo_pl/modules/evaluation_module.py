@@ -47,6 +47,7 @@ class EvaluationModule(AdapterModule):
         attempts: int = 1,
         max_generated_tokens: int | None = None,
         source: str = "",
+        swapped: Sequence[str] = (),
         verifier: MathVerifier | None = None,
         seed: int = 0,
     ) -> None:
@@ -60,11 +61,14 @@ class EvaluationModule(AdapterModule):
             max_generated_tokens: `predict` begins no further batch once it has generated so many tokens,
                 those of the run that it resumes included; null: no bound.
             source: name of the arm that the traces are for.
+            swapped: agents whose every move goes to another problem of the batch: if the accuracy stays, the
+                agent is only decoration.
             verifier: judges answers; default: one worker process.
             seed: of every draw; linked to `seed_everything`.
         """
         require_within(COUNT, {"model.samples": samples, "model.attempts": attempts})
         require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
+        team.flow.require_known("model.swapped", swapped)
         super().__init__(team.shaped_by_start(), seed)
         self.sampling = sampling
         self.verifier = verifier or MathVerifier()
@@ -72,6 +76,7 @@ class EvaluationModule(AdapterModule):
         self._attempts = attempts
         self._max_generated_tokens = max_generated_tokens
         self._source = source
+        self._swapped = tuple(swapped)
         self._verb = ""
         self.results: JudgedAnswers | CollectedTraces = JudgedAnswers(samples)
         """Of the running verb, so far; all ranks hold the same."""
@@ -79,7 +84,7 @@ class EvaluationModule(AdapterModule):
     @cached_property
     def chains(self) -> MainChains:
         """Who plays, and how."""
-        return MainChains(self.team, self.players, self.sampling, self.verifier, self.draws)
+        return MainChains(self.team, self.players, self.sampling, self.verifier, self.draws, self._swapped)
 
     def demand(self) -> Demand:
         samples = max(self._samples, self._attempts)

@@ -95,7 +95,7 @@ class Flow(ABC):
         found, ahead = [], [()]  # type: tuple[list[Position], list[tuple[Move, ...]]]
         while ahead:
             moves = ahead.pop()
-            turn = self.turn(moves)
+            turn = self._asked(moves)
             self._require_sound(moves, turn)
             found.append(Position(moves, turn))
             ahead += [(*moves, move) for move in _possible(turn)]
@@ -143,6 +143,17 @@ class Flow(ABC):
         """
         if unknown := sorted(set(agents) - set(self.agents)):
             raise UserError(f"{key} names '{unknown[0]}', but the flow's agents are {list(self.agents)}.")
+
+    def _asked(self, moves: Sequence[Move]) -> Turn | None:
+        try:
+            return self.turn(moves)
+        except UserError:
+            raise
+        except Exception as error:  # rules of one's own
+            path = " ".join(move.agent for move in moves) or "no move at all"
+            raise UserError(
+                f"{self._name}.turn fails after {path}: {type(error).__name__}: {error}."
+            ) from error
 
     @property
     def _name(self) -> str:

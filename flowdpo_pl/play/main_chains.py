@@ -12,10 +12,11 @@ from typing import Any
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.model.lora import adapter_fingerprint
 from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.engines.swapped import SwappedEngine
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.rollouts import Play
 from flowdpo_pl.play.team import Team
-from flowdpo_pl.types import Problem
+from flowdpo_pl.types import Agent, Problem
 from flowdpo_pl.verify.verifier import MathVerifier
 
 
@@ -29,10 +30,14 @@ class MainChains:
     sampling: Sampling
     verifier: MathVerifier
     draws: Draws
+    swapped: tuple[Agent, ...] = ()
+    """Agents whose moves go to another problem."""
 
     def play(self, problems: Sequence[Problem], sample: int) -> Play:
         """One sample of each problem; sample 0 has the run's own draws."""
         rollouts = self.players.rollouts(self.sampling, self.verifier, self.draws.of_sample(sample))
+        if self.swapped:
+            rollouts.engine = SwappedEngine(rollouts.engine, self.swapped)
         return rollouts.play(problems)
 
     @cached_property
@@ -49,6 +54,7 @@ class MainChains:
             "sampling": asdict(self.sampling),
             "verifier": self.verifier.identity(),
             "seed": self.draws.seed,
+            **({"swapped": list(self.swapped)} if self.swapped else {}),
         }
         known: dict[str, Any] = json.loads(json.dumps(values))
         return known

@@ -74,6 +74,7 @@ class Team:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
+        _ = self.flow.positions  # contradictions in its rules show before anything is loaded
         self.flow.require_known("model.team.start.adapters", self.start.adapters)
         self.flow.require_known("model.team.without_adapter", self.without_adapter)
         if both := sorted(set(self.without_adapter) & set(self.start.adapters)):
@@ -83,7 +84,8 @@ class Team:
             )
         if not self.adapted:
             raise UserError(
-                f"model.team.without_adapter names all of {list(self.flow.agents)}: leave one agent an adapter."
+                f"model.team.without_adapter names all of {list(self.flow.agents)}: leave one agent its "
+                "adapter."
             )
         if self.start.reference == "initial" and not self.start.adapters:
             raise UserError(
