@@ -28,7 +28,7 @@ def path(moves: Sequence[Move], correct: bool) -> Trajectory:
 
 def fork(main: Trajectory, node: int, other: Move, continuation: Sequence[Move], correct: bool) -> Fork:
     branch = path([*main.moves[:node], other, *continuation], correct)
-    return Fork(node, main.moves[node], other, branch, main.correct)
+    return Fork(node, main.moves[node], other, branch, main.verdict)
 
 
 def main_only(correct: bool, *moves: Move, gold: str = "4", name: str = "p") -> RolloutTree:

@@ -51,7 +51,8 @@ WITHOUT_TORCH = (
     "data.problem_stream",
     "play.rollouts",
     "results.tree_io",
-    "verify.verifier",
+    "verify.function_worker",
+    "verify.math_verifier",
 )
 """Modules that a flow without weights, a judge's worker and the light verbs need."""
 

@@ -13,7 +13,7 @@ STOPPED = Move(STOP, (9,), "Yes", option=0)
 
 def fork(taken_correct: bool, other_correct: bool) -> Fork:
     branch = Trajectory((OTHER, STOPPED), "d", Verdict(other_correct))
-    return Fork(0, TAKEN, OTHER, branch, taken_correct)
+    return Fork(0, TAKEN, OTHER, branch, Verdict(taken_correct))
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_a_fork_is_a_pair_or_a_tie_of_its_kind(
     taken_correct: bool, other_correct: bool, tie: Tie | None
 ) -> None:
     node = fork(taken_correct, other_correct)
-    assert node.tie == tie
-    assert node.flipped == (tie is None)
+    assert node.tie() == tie
+    assert node.is_pair() == (tie is None)
     assert node.other_correct == other_correct
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, get_args
 
-from flowdpo_pl.types import Move, RolloutTree, Verdict
-from flowdpo_pl.verify.markers import extract_marked
+from flowdpo_pl.types import Move, Problem, RolloutTree
+from flowdpo_pl.verify.verifier import Verifier
 
 PartialAnswer: TypeAlias = Literal["none", "wrong", "right"]
 """What a partial answer holds: no explicitly marked result, a wrong one, the right one."""
@@ -17,17 +17,17 @@ ChooserQuestion: TypeAlias = tuple[PartialAnswer, bool]
 """One question to the chooser: what the partial answer held, and whether it said finished."""
 
 
-def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str) -> PartialAnswer:
+def partial_answer(verifier: Verifier, text: str, problem: Problem) -> PartialAnswer:
     """What a partial answer holds, by an explicit marker only (a last number is no result yet)."""
-    if extract_marked(text) is None:
+    if verifier.marked(text) is None:
         return "none"
-    return "right" if verifier(text, gold).correct else "wrong"
+    return "right" if verifier.judge(text, problem).correct else "wrong"
 
 
 def chooser_questions(
     tree: RolloutTree,
     closes: Callable[[Move], bool],
-    judge: Callable[[str, str], PartialAnswer],
+    judge: Callable[[str, Problem], PartialAnswer],
     text_of: Callable[[Sequence[Move]], str],
 ) -> tuple[ChooserQuestion, ...]:
     """What agents that choose were asked on the main chain, in order.
@@ -35,7 +35,7 @@ def chooser_questions(
     Args:
         tree: the problem and its main chain.
         closes: says whether a choice is that the answer is finished (`Flow.closes`).
-        judge: called with a partial answer's text and the gold answer; says what the text holds.
+        judge: called with a partial answer's text and the problem; says what the text holds.
         text_of: called with written moves in order; gives the partial answer that they make.
     """
     moves = tree.main.moves
@@ -43,5 +43,5 @@ def chooser_questions(
     for node, move in enumerate(moves):
         if move.option is not None:
             text = text_of([earlier for earlier in moves[:node] if earlier.option is None])
-            questions.append((judge(text, tree.problem.gold), closes(move)))
+            questions.append((judge(text, tree.problem), closes(move)))
     return tuple(questions)

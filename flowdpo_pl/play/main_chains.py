@@ -16,7 +16,7 @@ from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.rollouts import Play
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.types import Problem
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.verifier import Verifier
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MainChains:
     players: Players
     """The team, loaded."""
     sampling: Sampling
-    verifier: MathVerifier
+    verifier: Verifier
     draws: Draws
 
     def play(self, problems: Sequence[Problem], sample: int) -> Play:

@@ -14,7 +14,7 @@ from callbacks import AdapterCheckpoint
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_length import Limits, outlook
-from flowdpo_pl.verify.verifier import MarkedAnswerVerifier, MathVerifier
+from flowdpo_pl.verify.math_verifier import MarkedAnswerVerifier, MathVerifier
 from tests.runs import ROOT, Recorder, data, module, trainer, weights
 
 FEW = ProblemSource(str(ROOT / "quickstart/problems/train.jsonl"), limit=16)

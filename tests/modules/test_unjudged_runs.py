@@ -18,7 +18,7 @@ from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.flow import SingleFlow
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Verdict
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 from tests import runs
 
 QUICKSTART = runs.ROOT / "quickstart" / "problems" / "valid.jsonl"
@@ -32,7 +32,7 @@ class Broken(MathVerifier):
         super().__init__()
         self._of = of
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+    def compare(self, prediction: object, gold: object) -> Future[Verdict]:
         done: Future[Verdict] = Future()
         error = "timeout" if int(str(gold)) % self._of == 0 else None
         done.set_result(Verdict(False, None, error))

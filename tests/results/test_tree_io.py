@@ -29,7 +29,7 @@ def test_an_unknown_logprob_and_an_unjudged_answer_come_back() -> None:
 
 def test_a_fork_of_another_chain_is_refused_when_written() -> None:
     tree = next(tree for tree in map(random_tree, range(50)) if tree.forks)
-    stray = dataclasses.replace(tree.forks[0], taken_correct=not tree.main.correct)
+    stray = dataclasses.replace(tree.forks[0], taken_verdict=Verdict(not tree.main.correct))
     with pytest.raises(ValueError, match="doesn't belong to its main chain"):
         tree_to_dict(dataclasses.replace(tree, forks=(stray,)))
 

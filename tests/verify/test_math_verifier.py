@@ -16,8 +16,10 @@ from jsonargparse import ArgumentParser
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.answers import quick_verdict, read_answer
+from flowdpo_pl.verify.counts import VerifierCounts
+from flowdpo_pl.verify.math_verifier import MATH_WORKER, MarkedAnswerVerifier, MathVerifier, question_of
 from flowdpo_pl.verify.pool import WorkerLimits, WorkerPool
-from flowdpo_pl.verify.verifier import MarkedAnswerVerifier, MathVerifier, VerifierCounts, check_gold
+from flowdpo_pl.verify.readable import check_gold
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA} is absent")
@@ -126,7 +128,7 @@ def test_a_crash_hurts_no_other_answer() -> None:
     with MathVerifier(timeout=60) as verifier:
         verifier("1/2", "0.5")  # now the worker runs
         (worker,) = children() - before
-        futures = [verifier.submit(answer, "0.5") for answer in (ENDLESS, "1/2", "1/3")]
+        futures = [verifier.compare(answer, "0.5") for answer in (ENDLESS, "1/2", "1/3")]
         while not futures[0].running():
             time.sleep(0.01)
         time.sleep(0.3)
@@ -154,7 +156,7 @@ def test_memory_is_limited() -> None:
 def test_threads_may_submit(verifier: MathVerifier) -> None:
     verdicts: list[Verdict] = []
     submitters = [
-        threading.Thread(target=lambda: verdicts.append(verifier.submit("1/4", "0.25").result()))
+        threading.Thread(target=lambda: verdicts.append(verifier.compare("1/4", "0.25").result()))
         for _ in range(4)
     ]
     for thread in submitters:
@@ -168,7 +170,7 @@ def test_close_leaves_no_process_and_a_later_call_starts_anew() -> None:
     before = children()
     verifier = MathVerifier(workers=2)
     assert verifier("1/2", "0.5").correct
-    waiting = [verifier.submit(ENDLESS, "5") for _ in range(5)]
+    waiting = [verifier.compare(ENDLESS, "5") for _ in range(5)]
     verifier.close()
     assert children() == before
     assert all(future.cancelled() or not future.result().correct for future in waiting)
@@ -179,10 +181,10 @@ def test_close_leaves_no_process_and_a_later_call_starts_anew() -> None:
 
 def test_the_interpreter_exits_while_an_answer_is_judged() -> None:
     program = """
-        from flowdpo_pl.verify.verifier import MathVerifier
+        from flowdpo_pl.verify.math_verifier import MathVerifier
         verifier = MathVerifier(timeout=600)
         assert verifier("1/2", "0.5").correct
-        verifier.submit("9**9**9**9", "5"), verifier.submit("9**9**9**9", "5")
+        verifier.compare("9**9**9**9", "5"), verifier.compare("9**9**9**9", "5")
         print(verifier._pool._workers[0]._process.pid)
     """
     done = subprocess.run(
@@ -199,7 +201,7 @@ def test_the_interpreter_exits_while_an_answer_is_judged() -> None:
 def test_a_forked_process_gets_workers_of_its_own() -> None:
     program = """
         import os, sys
-        from flowdpo_pl.verify.verifier import MathVerifier
+        from flowdpo_pl.verify.math_verifier import MathVerifier
         verifier = MathVerifier()
         assert verifier("1/2", "0.5").correct
         if child := os.fork():
@@ -225,9 +227,8 @@ def test_workers_import_neither_torch_nor_lightning(
 
 
 def test_importing_the_verifier_is_light() -> None:
-    program = (
-        "import sys, flowdpo_pl.verify.verifier; print(*{name.partition('.')[0] for name in sys.modules})"
-    )
+    program = "import sys, flowdpo_pl.verify.math_verifier as _\n"
+    program += "print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"torch", "lightning", "transformers", "sympy", "math_verify"}
 
@@ -350,13 +351,13 @@ def fast_pairs() -> list[tuple[str, str]]:
 
 
 def test_the_fast_path_never_disagrees_with_math_verify() -> None:
-    pool = WorkerPool(2, WorkerLimits(60.0, 1.0), lambda verdict: None)
+    pool = WorkerPool(MATH_WORKER, 2, WorkerLimits(60.0, 1.0), lambda verdict: None)
     slow = []
     for prediction, gold in fast_pairs():
         answer, right = read_answer(prediction), read_answer(gold)
         certain = quick_verdict(answer, right)
         if certain is not None and answer.readings:
-            slow.append((prediction, gold, certain, pool.submit(answer, right)))
+            slow.append((prediction, gold, certain, pool.submit(question_of(answer, right))))
     different = [(*pair, certain) for *pair, certain, future in slow if future.result().correct != certain]
     pool.close()
     assert len(slow) > 900
