@@ -10,6 +10,7 @@ from flowdpo_pl.verify.answers import read_answer
 
 _TRUTHS = {("builtins", "bool"), ("numpy", "bool"), ("numpy", "bool_")}
 """Modules and names of the types of true and false; NumPy's, of its comparisons, is no `bool`."""
+_SHOWN = 80  # characters of a value
 
 
 def as_verdict(returned: object, function: str, prediction: str) -> Verdict:
@@ -41,6 +42,6 @@ def _is_sound(verdict: Verdict) -> bool:
 
 
 def _wrong_value(function: str, returned: object) -> Verdict:
-    what = reprlib.repr(returned)
+    what = reprlib.repr(returned)[:_SHOWN]
     told = f"{function} returned {what}, and not true, false, a number from 0 to 1 or a Verdict"
     return Verdict(False, error=told)
