@@ -19,9 +19,7 @@ def with_units(prediction: str, gold: str) -> float:
     """The score of what a text gives last as its answer, `The answer is 5 km.`, where `5000 m` is right."""
     right = QUANTITY.fullmatch(gold.strip())
     if right is None:
-        raise ValueError(
-            f"the gold answer {gold!r} is no number with a unit"
-        )  # counted as an error, not as wrong
+        raise ValueError(f"the gold answer {gold!r} is no quantity")  # counted as an error, not as wrong
     answers = ANSWER.findall(prediction)
     if not answers:
         return 0.0
