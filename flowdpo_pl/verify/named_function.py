@@ -35,10 +35,7 @@ class NamedFunction:
         try:
             returned = self.call(prediction, *(given[name] for name in self.takes), **self.arguments)
             return as_verdict(returned, self.name, prediction)
-        except (
-            Exception,
-            SystemExit,
-        ) as failure:  # the user's code: whatever it raises is this answer's error
+        except (Exception, SystemExit) as failure:  # the user's code may raise anything
             return Verdict(False, error=f"{self.name} raised {describe(failure)}")
 
 
@@ -77,7 +74,7 @@ def _imported(name: str, module: str) -> object:
                 "look at its spelling",
             ) from error
         raise _refused(name, f"needs the module '{missing}'", "install it") from error
-    except (Exception, SystemExit) as error:  # the user's code: whatever it raises
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise _refused(name, f"can't be imported: {describe(error)}", f"mend {module}") from error
 
 
