@@ -57,6 +57,11 @@ def graded(prediction: str, gold: str) -> float:
     return crc32(prediction.encode()) % 5 / 4
 
 
+def near(prediction: str, gold: str) -> float:
+    """A fixed score for each text, of three that are half apart at most."""
+    return crc32(prediction.encode()) % 3 / 4
+
+
 def anything(prediction: str, gold: str) -> Any:
     """What the prediction says, one of a few: right, wrong, and what no verifier returns."""
     return VALUES[prediction]

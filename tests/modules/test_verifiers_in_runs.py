@@ -91,6 +91,14 @@ def test_graded_scores_give_more_pairs_and_a_margin_fewer(tmp_path: Path) -> Non
     assert run.verifier.counts.judged >= len(trees.trees)
 
 
+def test_within_the_margin_nothing_is_learnt(tmp_path: Path) -> None:
+    close = FunctionVerifier("tests.judges.near", in_process=True)
+    still, moved = (trained(tmp_path / str(m), close, score_margin=m)[0] for m in (0.5, 0.25))
+    start = runs.weights(runs.module())
+    assert all(torch.equal(weight, start[name]) for name, weight in runs.weights(still).items())
+    assert not all(torch.equal(weight, start[name]) for name, weight in runs.weights(moved).items())
+
+
 def kept_rows(folder: Path, number: int = 16) -> ProblemSource:
     """Problems with golds of words and a column that the verifier reads."""
     rows = [json.loads(line) for line in TRAIN.read_text().splitlines()[:number]]
