@@ -22,7 +22,7 @@ from pathlib import Path
 
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.boxes import last_box
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 ROOT = Path(__file__).parents[1]
 TRAIN = ROOT / "quickstart" / "problems" / "train.jsonl"
@@ -33,17 +33,17 @@ _ROMAN += (("X", 10), ("IX", 9), ("V", 5), ("IV", 4), ("I", 1))
 class BoxVerifier(MathVerifier):
     """Wants a box, which no prompt asks for."""
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+    def compare(self, prediction: object, gold: object) -> Future[Verdict]:
         if last_box(str(prediction)) is None:
             return self._at_once(Verdict(False))
-        return super().submit(prediction, gold)
+        return super().compare(prediction, gold)
 
 
 class EasyVerifier(MathVerifier):
     """Is content with whatever is written: a base that is always right."""
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
-        return super().submit(f"The answer is {gold}.", gold)
+    def compare(self, prediction: object, gold: object) -> Future[Verdict]:
+        return super().compare(f"The answer is {gold}.", gold)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ SMALL = Size(
 class Coin:
     """Judges a text by a fixed coin toss, at once."""
 
-    def submit(self, prediction: str, gold: str) -> Future[Verdict]:
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]:
         future: Future[Verdict] = Future()
         future.set_result(Verdict(correct=zlib.crc32(prediction.encode()) % 2 == 0, extracted=prediction))
         return future

@@ -32,7 +32,7 @@ from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.judged_answers import JudgedAnswers
 from flowdpo_pl.results.predictions import Prediction
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 FILTERS = ("strict-match", "flexible-extract")
 CASES = (

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 REASONS = {
     "answer_only_after_reasoning_marker": "refused there for want of reasoning tags; here none are needed",

@@ -11,7 +11,7 @@ from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.errors import COUNT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file
-from flowdpo_pl.types import Move, RolloutTree
+from flowdpo_pl.types import Move, RolloutTree, Verdict
 from flowdpo_pl.visible import visible, visible_line
 
 
@@ -57,7 +57,7 @@ def print_samples(trees: Sequence[RolloutTree], problems_seen: int) -> None:
         table.add_row("problem", Text(visible(tree.problem.question), "bold"), "")
         for who, said, chosen in _turns(tree.main.moves):
             table.add_row(Text(visible_line(who)), Text(visible(said)), Text(visible_line(chosen), "cyan"))
-        verdict = "right" if tree.main.correct else "wrong"
+        verdict = _told(tree.main.verdict)
         answer = Text(visible_line(f"{_answer(tree)}, gold {tree.problem.gold}"))
         style = "green" if tree.main.correct else "red"
         table.add_row(Text("judged", style), answer, Text(verdict, style), end_section=True)
@@ -74,7 +74,7 @@ def samples_as_markdown(trees: Sequence[RolloutTree], problems_seen: int) -> str
                 parts += [f"**{move.agent}** writes:", _fenced(move.text)]
             else:
                 parts.append(f"**{move.agent}** chooses {_code(move.text)}")
-        verdict = "right" if tree.main.correct else "wrong"
+        verdict = _told(tree.main.verdict)
         parts.append(f"Answer: {_code(_answer(tree))} ({verdict}), gold: {_code(tree.problem.gold)}")
     return "\n\n".join(parts) + "\n"
 
@@ -90,6 +90,12 @@ def _turns(moves: Sequence[Move]) -> list[tuple[str, str, str]]:
         choice = f"{move.agent}: {move.text}"
         turns.append((who, said, f"{before}, {choice}" if before else choice))
     return turns
+
+
+def _told(verdict: Verdict) -> str:
+    if 0 < verdict.score < 1:
+        return f"score {verdict.score:.2f}"
+    return "right" if verdict.correct else "wrong"
 
 
 def _answer(tree: RolloutTree) -> str:

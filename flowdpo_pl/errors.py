@@ -50,6 +50,8 @@ LIMIT = Range(1, or_null=True)
 NOT_NEGATIVE = Range(0)
 POSITIVE = Range(0, open_low=True)
 SHARE = Range(0, 1)
+SHARE_OR_NULL = Range(0, 1, or_null=True)
+MARGIN = Range(0, 1, open_high=True)
 DROPOUT = Range(0, 1, open_high=True)
 SEED = Range(0, 2**32 - 1)
 """Of Lightning's `seed_everything`, which is NumPy's."""

@@ -1,19 +1,21 @@
 """The vocabulary of the project: plain frozen data, standard library only.
 
 A *flow* is a conversation of agents about one problem. Each utterance is a `Move`; the main
-chain and its alternatives form a `RolloutTree`; endings that differ in correctness give
+chain and its alternatives form a `RolloutTree`; endings that differ in their scores give
 `PreferencePair`s. Token ids are the truth everywhere, text is a view of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Agent: TypeAlias = str
 """Name of an agent and of its LoRA adapter."""
+BY_CORRECTNESS: Any = object()
+"""Stands for a score that is left out: 1 if the answer is correct, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,19 @@ class Problem:
     """Groups rewrites of one question (MetaMath's `original_question`); empty: its own group."""
     labels: tuple[tuple[str, str], ...] = ()
     """Names and values that accuracies are broken down by, such as `("level", "Level 2")`."""
+    kept: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
+    """Further columns of its row (`data.train.keep`) and their values, as JSON has them; for verifiers."""
+
+    def __getitem__(self, column: str) -> Any:
+        """The value of a kept column, as JSON has it.
+
+        Raises:
+            KeyError: the column is not kept.
+        """
+        for name, value in self.kept:
+            if name == column:
+                return value
+        raise KeyError(f"problem {self.id} has no column {column!r}: name it in `keep` of its data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +63,27 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the verifier says of one answer."""
+    """What the verifier says of one answer.
+
+    Raises:
+        ValueError: the score is no number in [0, 1], or there is an error and the answer is not wrong.
+    """
 
     correct: bool
     extracted: str | None = None
     error: str | None = None
     """Why no judgement was possible (`timeout`, or the exception); such an answer is not correct."""
+    score: float = BY_CORRECTNESS
+    """How good the answer is, in [0, 1]; left out: 1 if it is correct, else 0. Accuracies are means of
+    scores, and of two endings the one with the higher score is the better."""
+
+    def __post_init__(self) -> None:
+        if self.score is BY_CORRECTNESS:
+            object.__setattr__(self, "score", 1.0 if self.correct else 0.0)
+        if not 0 <= self.score <= 1:
+            raise ValueError(f"a verdict's score is {self.score}: give a number from 0 to 1")
+        if self.error is not None and (self.correct or self.score):
+            raise ValueError(f"a verdict has an error ({self.error}) and is not wrong: give correct=False")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +98,10 @@ class Trajectory:
     def correct(self) -> bool:
         return self.verdict.correct
 
+    @property
+    def score(self) -> float:
+        return self.verdict.score
+
 
 @dataclass(frozen=True, slots=True)
 class Fork:
@@ -79,23 +113,36 @@ class Fork:
     other: Move
     branch: Trajectory
     """The alternative's whole path: main moves before `node`, `other`, and its continuation."""
-    taken_correct: bool
+    taken_verdict: Verdict
+    """Of the main chain."""
+
+    @property
+    def taken_correct(self) -> bool:
+        return self.taken_verdict.correct
 
     @property
     def other_correct(self) -> bool:
         return self.branch.correct
 
     @property
-    def flipped(self) -> bool:
-        """Whether the two endings differ in correctness, which makes the fork a pair."""
-        return self.taken_correct != self.other_correct
+    def better(self) -> Move:
+        """Of the two moves, the one whose ending has the higher score; of equal scores `other`."""
+        return self.taken if self.taken_verdict.score > self.branch.score else self.other
 
     @property
-    def tie(self) -> Tie | None:
+    def worse(self) -> Move:
+        return self.other if self.better is self.taken else self.taken
+
+    def is_pair(self, margin: float = 0.0) -> bool:
+        """Whether the scores of the two endings differ by more than `margin`, which makes the fork a pair."""
+        return abs(self.taken_verdict.score - self.branch.score) > margin
+
+    def tie(self, margin: float = 0.0) -> Tie | None:
         """Why the fork gives no pair; None if it gives one."""
-        if self.flipped:
+        if self.is_pair(margin):
             return None
-        return Tie.BOTH_RIGHT if self.taken_correct else Tie.BOTH_WRONG
+        both = self.taken_verdict.score + self.branch.score
+        return Tie.BOTH_RIGHT if both >= 1 else Tie.BOTH_WRONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +173,7 @@ class Tie(StrEnum):
     """Why a node gave no pair."""
 
     BOTH_RIGHT = "both_right"
+    """Of graded endings: their scores are too close, and a half or more on average."""
     BOTH_WRONG = "both_wrong"
     NO_ALTERNATIVE = "no_alternative"
 

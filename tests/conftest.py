@@ -25,6 +25,7 @@ from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, Verdict
+from flowdpo_pl.verify.verifier import Verifier
 from tests.models import write_model
 from tests.oracles import PlainAgents, PlainEngine
 
@@ -39,10 +40,10 @@ PROMPTS = {
 FLOW = AnswerStopFlow(chunk_tokens=5, max_chunks=3)
 
 
-class CoinJudge:
+class CoinJudge(Verifier):
     """A verdict that is a fixed coin toss for each text: it needs no skill and flips often."""
 
-    def submit(self, prediction: str, gold: str) -> Future[Verdict]:
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]:
         future: Future[Verdict] = Future()
         future.set_result(Verdict(correct=crc32(prediction.encode()) % 2 == 0, extracted=prediction))
         return future

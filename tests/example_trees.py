@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Trajectory, Verdict
@@ -21,14 +22,23 @@ def choice(option: int) -> Move:
     return Move(STOP, (option,), ("Yes", "No")[option], option=option, logprob=-0.5)
 
 
-def path(moves: Sequence[Move], correct: bool) -> Trajectory:
+def path(moves: Sequence[Move], correct: bool, score: float | None = None) -> Trajectory:
+    """The score is that of right or wrong unless given."""
     answer = "".join(move.text for move in moves if move.option is None)
-    return Trajectory(tuple(moves), answer, Verdict(correct, extracted=answer[-1:] or None))
+    verdict = Verdict(correct, extracted=answer[-1:] or None)
+    return Trajectory(tuple(moves), answer, verdict if score is None else replace(verdict, score=score))
 
 
-def fork(main: Trajectory, node: int, other: Move, continuation: Sequence[Move], correct: bool) -> Fork:
-    branch = path([*main.moves[:node], other, *continuation], correct)
-    return Fork(node, main.moves[node], other, branch, main.correct)
+def fork(
+    main: Trajectory,
+    node: int,
+    other: Move,
+    continuation: Sequence[Move],
+    correct: bool,
+    score: float | None = None,
+) -> Fork:
+    branch = path([*main.moves[:node], other, *continuation], correct, score)
+    return Fork(node, main.moves[node], other, branch, main.verdict)
 
 
 def main_only(correct: bool, *moves: Move, gold: str = "4", name: str = "p") -> RolloutTree:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
-from flowdpo_pl.types import Verdict
+from flowdpo_pl.types import Problem, Verdict
 
 END = 0
 
@@ -83,9 +83,9 @@ class ScriptedEngine:
 class LastWordJudge:
     """Right when the last word is the gold answer."""
 
-    def submit(self, prediction: str, gold: str) -> Future[Verdict]:
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]:
         future: Future[Verdict] = Future()
-        future.set_result(Verdict(prediction.split()[-1:] == [gold]))
+        future.set_result(Verdict(prediction.split()[-1:] == [problem.gold]))
         return future
 
 

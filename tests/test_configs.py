@@ -20,8 +20,8 @@ import torch
 import yaml
 
 from flowdpo_pl.cli import FlowCLI, main
-from flowdpo_pl.types import Verdict
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.types import Problem, Verdict
+from flowdpo_pl.verify.verifier import Verifier
 from tests.conftest import CoinJudge
 from tests.models import write_model
 from tests.problem_files import write_jsonl
@@ -64,11 +64,11 @@ TABLE_3 = {
 }
 
 
-class CoinVerifier(MathVerifier):
+class CoinVerifier(Verifier):
     """Tosses a coin for each text."""
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
-        return CoinJudge().submit(str(prediction), str(gold))
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]:
+        return CoinJudge().submit(prediction, problem)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from jsonargparse import ArgumentError, ArgumentParser
 
 from flowdpo_pl.errors import COUNT, LIMIT, Range, UserError, one_sentence, require_within, some_of
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 7, 10**30, None])

@@ -51,7 +51,8 @@ WITHOUT_TORCH = (
     "data.problem_stream",
     "play.rollouts",
     "results.tree_io",
-    "verify.verifier",
+    "verify.function_worker",
+    "verify.math_verifier",
 )
 """Modules that a flow without weights, a judge's worker and the light verbs need."""
 
@@ -169,7 +170,11 @@ def test_the_front_exports_what_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["Exploration", "Flow", "GoldExtractor", "Grouping", "MathVerifier", "PreferenceLoss", "Solution"]
+    "kind",
+    [
+        *("Exploration", "Flow", "FunctionVerifier", "GoldExtractor", "Grouping", "MathVerifier"),
+        *("PreferenceLoss", "Solution", "Verifier"),
+    ],
 )
 def test_the_front_exports_every_class_of_a_kind_that_a_config_names(kind: str) -> None:
     exported = getattr(flowdpo_pl, kind)

@@ -21,6 +21,7 @@ TEAM = Team(BaseModel("models/none"), {"answer": AgentPrompt("{question}")}, Sin
 NEEDED: dict[str, dict[str, Any]] = {
     "EvaluationModule": {"team": TEAM},
     "FlowDPOModule": {"team": TEAM},
+    "FunctionVerifier": {"function": "flowdpo_pl.exact"},
     "SFTModule": {"team": TEAM},
     "ProblemSource": {"path": "problems.jsonl"},
     "TraceDataModule": {"train": ["traces.jsonl"]},
@@ -28,6 +29,8 @@ NEEDED: dict[str, dict[str, Any]] = {
 """What a class can't be made without."""
 ALLOWED = {
     ("EvaluationModule", "seed"): [0],
+    ("EvaluationModule", "accept_from"): [0],  # every answer
+    ("FlowDPOModule", "score_margin"): [0],  # any difference
     ("FlowDPOModule", "seed"): [0],
     ("SFTModule", "seed"): [0],
     ("PromptDataModule", "seed"): [0],
@@ -43,6 +46,8 @@ ALLOWED = {
 """Which of these numbers mean something, by class and setting."""
 NOT_OURS = {"AdapterStrategy", "MetricsTable"}
 """Arguments of Lightning's own, which it checks."""
+NOT_NAMED = {"Problem", "Verdict"}
+"""Exported for code, not for configs."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def numbers() -> Iterator[Setting]:
     for package in (flowdpo_pl, callbacks):
         for name in package.__all__:
             owner = getattr(package, name)
-            if name in NOT_OURS or owner.__init__ is object.__init__ or inspect.isabstract(owner):
+            if name in NOT_OURS | NOT_NAMED or owner.__init__ is object.__init__ or inspect.isabstract(owner):
                 continue
             hints = get_type_hints(owner.__init__)
             for setting in inspect.signature(owner).parameters:
@@ -118,6 +123,8 @@ def test_the_search_finds_settings_and_the_table_names_no_other() -> None:
         ("Sampling", "top_p", 1.5),
         ("ProblemSource", "part", 1.5),
         ("FlowDPOModule", "seed", 2**32),
+        ("FlowDPOModule", "score_margin", 1.0),  # nothing differs by more
+        ("EvaluationModule", "accept_from", 1.01),
     ],
 )
 def test_just_outside_is_refused(owner: str, name: str, value: float) -> None:

@@ -53,7 +53,7 @@ class StitchedLoop:
             ):
                 paths[index].append(move)
         verdicts = [
-            self.judge.submit(self.prompts.answer(path), problem.gold)
+            self.judge.submit(self.prompts.answer(path), problem)
             for problem, path in zip(problems, paths, strict=True)
         ]
         for verdict in verdicts:

@@ -23,7 +23,7 @@ from flowdpo_pl.types import Problem, Verdict
 class NoJudge:
     """Verdicts cost vLLM nothing here."""
 
-    def submit(self, prediction: str, gold: str) -> Future[Verdict]:
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]:
         future: Future[Verdict] = Future()
         future.set_result(Verdict(False))
         return future

@@ -2,13 +2,14 @@ r"""Finding the gold answer in a row: one small class per convention, named in t
 
 An extractor maps a row's answer text to the gold answer, or to None when it finds none. It cuts with
 the verifier's reader, so that a solution, read as a prediction, is right against the gold cut from it;
-whether it can be judged is `verifier.check_gold`'s business.
+whether it can be judged is the verifier's business (`Verifier.reads_gold`).
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.boxes import last_box
@@ -22,6 +23,9 @@ _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(,\d{3})+(\.\d+)?")
 class GoldExtractor(ABC):
     """Cuts the gold answer out of a row's answer text."""
 
+    takes_lists: ClassVar[bool] = False
+    """Whether a list of texts is several gold answers; they come as a JSON text (`several_golds`)."""
+
     @abstractmethod
     def __call__(self, text: str) -> str | None:
         """The gold answer in `text` (stripped, never empty), or None when there is none."""
@@ -33,7 +37,9 @@ class GoldExtractor(ABC):
 
 
 class Plain(GoldExtractor):
-    """The text is the answer, as it stands."""
+    """The text is the answer, as it stands; a list of texts is several, for a verifier that takes them."""
+
+    takes_lists = True
 
     def __call__(self, text: str) -> str | None:
         return text.strip() or None

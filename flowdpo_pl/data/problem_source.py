@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from typing import Any
 from flowdpo_pl.data.gold import Automatic, GoldExtractor
 from flowdpo_pl.data.grouping import Grouping, OneRewritePerSeed
 from flowdpo_pl.data.indexed_rows import Row
+from flowdpo_pl.data.kept_columns import kept_value
 from flowdpo_pl.data.questions import content_id, question_key
 from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.types import Problem
-from flowdpo_pl.verify.verifier import check_gold
+from flowdpo_pl.verify.readable import check_gold
 
 _SHORT = 80  # characters; more are a solution
 NO_ANSWER = "no answer"
@@ -40,6 +42,7 @@ class ProblemSource:
         id_field: column with a unique id; without it the id is a hash of the question.
         seed_question_field: column with the question that a row rewrites (MetaMath: original_question).
         label_fields: columns that accuracies are broken down by (MATH: type, level).
+        keep: further columns that a problem carries on, for a verifier of one's own (`problem["column"]`).
         gold: how the gold answer is found in the answer, such as flowdpo_pl.HashMarked (default: Automatic).
         grouping: what becomes of rewrites of one seed question, such as flowdpo_pl.KeepTogether
             (without it: OneRewritePerSeed).
@@ -59,6 +62,7 @@ class ProblemSource:
     id_field: str | None = None
     seed_question_field: str | None = None
     label_fields: list[str] | None = None
+    keep: list[str] | None = None
     gold: GoldExtractor | None = None
     grouping: Grouping | None = None
     part: tuple[float, float] | None = None
@@ -79,6 +83,7 @@ class ProblemSource:
             ("id_field", self.id_field),
             ("seed_question_field", self.seed_question_field),
             *(("label_fields", column) for column in self.label_fields or ()),
+            *(("keep", column) for column in self.keep or ()),
         ]
         return [(argument, column) for argument, column in named if column is not None]
 
@@ -90,6 +95,7 @@ class ProblemSource:
             "id_field": self.id_field,
             "seed_question_field": self.seed_question_field,
             "label_fields": list(self.label_fields or []),
+            "keep": list(self.keep or []),
             "gold": str(self.extractor()),
             "grouping": type(self.grouped_by()).__name__,
             "part": None if self.part is None else list(self.part),
@@ -146,6 +152,8 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
     answer = row.values.get(source.answer_field)
     if _is_blank(answer):
         return NO_ANSWER
+    if isinstance(answer, list) and source.extractor().takes_lists:
+        answer = _several(answer)
     if isinstance(answer, bool) or not isinstance(answer, str | int | float | Decimal):
         return f"answer is neither text nor a number but {type(answer).__name__}"
     answer = written(answer)
@@ -167,9 +175,21 @@ def read_problem(row: Row, source: ProblemSource) -> Problem | str:
         if not _is_blank(value := row.values.get(column))
     )
     texts = {"question": question, "answer": answer, "id": _shown(id_), "seed question": seed, **dict(labels)}
+    try:
+        kept = tuple((column, kept_value(row.values.get(column))) for column in source.keep or ())
+    except TypeError as error:
+        return f"a kept column holds {error}"
+    texts |= {column: json.dumps(value, ensure_ascii=False) for column, value in kept}
     if damage := _damage(texts):
         return damage
-    return Problem(id=texts["id"], question=question, gold=gold, seed_question=seed, labels=labels)
+    return Problem(texts["id"], question, gold, seed, labels, kept)
+
+
+def _several(answers: list[object]) -> object:
+    """The JSON text of several gold answers; the list itself where it is none of texts and numbers."""
+    known = all(isinstance(one, str | int | float | Decimal) and not isinstance(one, bool) for one in answers)
+    golds = [written(one) for one in answers if not _is_blank(one)] if known else []  # type: ignore[arg-type]
+    return json.dumps(golds, ensure_ascii=False) if golds and None not in golds else answers
 
 
 def _is_unreadable(answer: str) -> bool:

@@ -29,7 +29,7 @@ from flowdpo_pl.data.rows import open_rows
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.types import Problem
-from flowdpo_pl.verify.verifier import check_gold
+from flowdpo_pl.verify.readable import is_readable_gold
 
 DUPLICATE = "same question as an earlier row"
 CONTRADICTION = "same question as an earlier row with another gold answer"
@@ -48,6 +48,7 @@ class ProblemStream:
         admit: says in a few fixed words why a problem cannot be played, None when it can.
         report: takes a line about rows read and skipped.
         held_out: questions that may not come, as `questions_of` gives them.
+        readable: says whether a gold answer can be judged by (`Verifier.reads_gold`).
 
     Raises:
         UserError: the source cannot be opened, is empty or lacks a column; a local file has a held-out
@@ -66,6 +67,7 @@ class ProblemStream:
         admit: Callable[[Problem], str | None] = lambda problem: None,
         report: Callable[[str], None] = lambda line: None,
         held_out: AbstractSet[str] = frozenset(),
+        readable: Callable[[str], bool] = is_readable_gold,
     ) -> None:
         self.source = source
         self.skipped: Counter[str] = Counter()
@@ -78,6 +80,7 @@ class ProblemStream:
         self._admit = admit
         self._report = report
         self._held_out = held_out
+        self._reads = readable
         self._rows = open_rows(source.path, source.name, source.split)
         self._rows_read = 0
         self._given = 0
@@ -213,12 +216,7 @@ class ProblemStream:
     def _is_readable(self, gold: str) -> bool:
         """Whether the verifier could compare an answer with it."""
         if gold not in self._readable:
-            try:
-                check_gold(gold)
-            except UserError:
-                self._readable[gold] = False
-            else:
-                self._readable[gold] = True
+            self._readable[gold] = self._reads(gold)
         return self._readable[gold]
 
     def _check_columns(self) -> None:

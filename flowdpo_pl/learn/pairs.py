@@ -1,4 +1,4 @@
-"""Mining: forks whose endings differ in correctness become preference pairs; ties are never trained on."""
+"""Mining: forks whose endings differ in their scores become preference pairs; ties are never trained on."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ class Mined:
         return tuple(pair for pair in self.pairs if pair.agent == agent)
 
 
-def mine(trees: Iterable[RolloutTree]) -> Mined:
-    """Pairs of these trees (arXiv 2410.22304, section 3: the better of two moves)."""
-    return Mined(tuple(_pair(tree, fork) for tree in trees for fork in tree.forks if fork.flipped))
+def mine(trees: Iterable[RolloutTree], margin: float = 0.0) -> Mined:
+    """Pairs of these trees (arXiv 2410.22304, section 3: the better of two moves).
+
+    Args:
+        trees: of a batch.
+        margin: endings whose scores differ by no more are ties.
+    """
+    return Mined(tuple(_pair(tree, fork) for tree in trees for fork in tree.forks if fork.is_pair(margin)))
 
 
 def _pair(tree: RolloutTree, fork: Fork) -> PreferencePair:
-    better, worse = (fork.taken, fork.other) if fork.taken_correct else (fork.other, fork.taken)
     return PreferencePair(
         problem=tree.problem,
         node=fork.node,
         agent=fork.taken.agent,
         prefix=tree.main.moves[: fork.node],
-        chosen=better,
-        rejected=worse,
+        chosen=fork.better,
+        rejected=fork.worse,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, get_args
 
-from flowdpo_pl.types import Move, RolloutTree, Verdict
-from flowdpo_pl.verify.markers import extract_marked
+from flowdpo_pl.types import Move, Problem, RolloutTree
+from flowdpo_pl.verify.verifier import Verifier
 
 PartialAnswer: TypeAlias = Literal["none", "wrong", "right"]
 """What a partial answer holds: no explicitly marked result, a wrong one, the right one."""
@@ -17,17 +17,17 @@ ChooserQuestion: TypeAlias = tuple[PartialAnswer, bool]
 """One question to the chooser: what the partial answer held, and whether it said finished."""
 
 
-def partial_answer(verifier: Callable[[str, str], Verdict], text: str, gold: str) -> PartialAnswer:
+def partial_answer(verifier: Verifier, text: str, problem: Problem) -> PartialAnswer:
     """What a partial answer holds, by an explicit marker only (a last number is no result yet)."""
-    if extract_marked(text) is None:
+    if verifier.marked(text) is None:
         return "none"
-    return "right" if verifier(text, gold).correct else "wrong"
+    return "right" if verifier.judge(text, problem).correct else "wrong"
 
 
 def chooser_questions(
     tree: RolloutTree,
     finishes: Callable[[Sequence[Move], Move], bool | None],
-    judge: Callable[[str, str], PartialAnswer],
+    judge: Callable[[str, Problem], PartialAnswer],
     answer_of: Callable[[Sequence[Move]], str],
 ) -> tuple[ChooserQuestion, ...]:
     """What agents that choose were asked on the main chain, in order.
@@ -36,7 +36,7 @@ def chooser_questions(
         tree: the problem and its main chain.
         finishes: says of a choice, after the moves before it, whether it ended the flow; None where that was
             not the question (`Flow.finishes`).
-        judge: called with a partial answer's text and the gold answer; says what the text holds.
+        judge: called with a partial answer's text and the problem; says what the text holds.
         answer_of: the answer so far after some moves, as text.
     """
     moves = tree.main.moves
@@ -44,5 +44,5 @@ def chooser_questions(
     for node, move in enumerate(moves):
         finished = finishes(moves[:node], move)
         if finished is not None:
-            questions.append((judge(answer_of(moves[:node]), tree.problem.gold), finished))
+            questions.append((judge(answer_of(moves[:node]), tree.problem), finished))
     return tuple(questions)

@@ -18,10 +18,16 @@ class FixedAccuracy(ProgressiveAccuracy):
 
     def compute(self) -> dict[str, Tensor]:
         """The running values, and over all problems `accuracy`, `low` and `high` (float32 scalars)."""
-        seen, correct = int(self.seen), int(self.correct)
-        over_all = wilson(correct, seen, self.confidence, squared_sizes=int(self.squared_sizes))
+        seen, total = int(self.seen), float(self.scores)
+        over_all = wilson(
+            total,
+            seen,
+            self.confidence,
+            squared_sizes=int(self.squared_sizes),
+            squares=float(self.squared_scores),
+        )
         values = {
-            "accuracy": correct / seen if seen else float("nan"),
+            "accuracy": total / seen if seen else float("nan"),
             "low": over_all.low,
             "high": over_all.high,
         }

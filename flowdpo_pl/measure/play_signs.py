@@ -23,42 +23,55 @@ Finishes: TypeAlias = Callable[[Sequence[Move], Move], bool | None]
 
 
 def play_signs(
-    trees: Sequence[RolloutTree], finishes: Finishes, ended: Callable[[Move], bool]
+    trees: Sequence[RolloutTree],
+    finishes: Finishes,
+    ended: Callable[[Move], bool],
+    marked: Callable[[str], str | None] = extract_marked,
+    margin: float = 0.0,
 ) -> dict[str, float]:
     """Counts over the trees of one batch, by `signs/{name}`; all of `SIGNS`.
 
-    Of main chains: `chains` in all; `right`; `cut`: they reached the flow's limit in the middle of a move;
-    `closed_early`: an agent that chooses ended them in the middle of a move, without a mark;
-    `marked`: the answer carries an explicit mark; `nothing_read`: the verifier found no answer in it;
+    Of main chains: `chains` in all; `right`: the sum of their scores; `cut`: they reached the flow's limit in
+    the middle of a move; `closed_early`: an agent that chooses ended them in the middle of a move, without a
+    mark; `marked`: the answer carries an explicit mark; `nothing_read`: the verifier found no answer in it;
     `right_unread`: of these, those whose text reads as the gold answer all the same; `other_kind`: wrong, and
     one of answer and gold is a number and the other is none; `written_tokens`, and `written_nats`: minus
     their log-probability under the distribution that they were drawn from.
 
-    Of all endings: `endings`, `endings_right`. Of forks: `written_forks`, of them `same_text` whose moves
-    read the same; pairs of choices where finishing was better (`better_finished`), or going on.
+    Of all endings: `endings`, `endings_right` (the sum of their scores). Of forks: `written_forks`, of them
+    `same_text` whose moves read the same; pairs of choices where finishing was better (`better_finished`), or
+    going on.
 
     Args:
         trees: of the batch.
         finishes: `Flow.finishes`.
         ended: says whether a written move ends with an end token.
+        marked: the answer behind an explicit mark, or None (`Verifier.marked`).
+        margin: endings whose scores differ by no more are ties.
     """
     counts: Counter[str] = Counter()
     for tree in trees:
-        counts.update(_of_chain(tree.main, tree.problem.gold, finishes, ended))
+        counts.update(_of_chain(tree.main, tree.problem.gold, finishes, ended, marked))
         for fork in tree.forks:
             counts["endings"] += 1
-            counts["endings_right"] += fork.other_correct
-            counts.update(_of_fork(fork, finishes))
+            counts.update({"endings_right": fork.branch.score})
+            counts.update(_of_fork(fork, finishes, margin))
     return {f"signs/{name}": float(counts[name]) for name in SIGNS}
 
 
-def _of_chain(main: Trajectory, gold: str, finishes: Finishes, ended: Callable[[Move], bool]) -> Counter[str]:
+def _of_chain(
+    main: Trajectory,
+    gold: str,
+    finishes: Finishes,
+    ended: Callable[[Move], bool],
+    marked: Callable[[str], str | None],
+) -> Counter[str]:
     written = [move for move in main.moves if move.option is None]
     last = main.moves[-1]
     counts: Counter[str] = Counter(chains=1, endings=1)
-    counts["right"] = counts["endings_right"] = int(main.correct)
+    counts.update({"right": main.score, "endings_right": main.score})
     counts["cut"] = int(last.option is None and not ended(last))
-    counts["marked"] = int(extract_marked(main.answer) is not None)
+    counts["marked"] = int(marked(main.answer) is not None)
     closed = finishes(main.moves[:-1], last) is True
     counts["closed_early"] = int(closed and not ended(written[-1]) and not counts["marked"])
     counts["written_tokens"] = sum(len(move.token_ids) for move in written)
@@ -75,14 +88,13 @@ def _of_chain(main: Trajectory, gold: str, finishes: Finishes, ended: Callable[[
     return counts
 
 
-def _of_fork(fork: Fork, finishes: Finishes) -> Counter[str]:
+def _of_fork(fork: Fork, finishes: Finishes, margin: float) -> Counter[str]:
     counts: Counter[str] = Counter()
     if fork.taken.option is None:
         counts["written_forks"] = 1
         counts["same_text"] = int(fork.taken.text == fork.other.text)
-    elif fork.flipped:
-        better = fork.taken if fork.taken_correct else fork.other
-        finished = finishes(fork.branch.moves[: fork.node], better)
+    elif fork.is_pair(margin):
+        finished = finishes(fork.branch.moves[: fork.node], fork.better)
         if finished is not None:
             counts["better_finished" if finished else "better_going_on"] = 1
     return counts

@@ -1,4 +1,4 @@
-"""Progressive accuracy: how often the flow was right, each problem judged before its update.
+"""Progressive accuracy: how often, or how far, the flow was right, each problem judged before its update.
 
 Shapes: B problems of a batch, W length of the window.
 """
@@ -14,7 +14,8 @@ from flowdpo_pl.measure.intervals import time_uniform, wilson
 
 
 class ProgressiveAccuracy(Metric):
-    """Share of right main chains over the whole stream and over its last `window` problems.
+    """Mean score of main chains over the whole stream and over its last `window` problems: the share of right
+    ones where each is right or wrong.
 
     The cumulative value has a time-uniform interval (its target drifts as the agents learn, and it is
     looked at after every batch); the window has Wilson's.
@@ -26,14 +27,16 @@ class ProgressiveAccuracy(Metric):
         confidence: Coverage of both intervals, in (0, 1).
     """
 
-    correct: Tensor
-    """Number of right problems so far (int64 scalar)."""
+    scores: Tensor
+    """Sum of the scores so far (float64 scalar, exact for right and wrong)."""
+    squared_scores: Tensor
+    """Sum of their squares so far (float64 scalar)."""
     seen: Tensor
     """Number of problems so far (int64 scalar)."""
     squared_sizes: Tensor
     """Sum over groups of the squared group size so far (int64 scalar)."""
-    recent_correct: Tensor
-    """Outcomes of the latest problems, newest last (int64 [W])."""
+    recent_scores: Tensor
+    """Scores of the latest problems, newest last (float64 [W])."""
     recent_sizes: Tensor
     """Sizes of the groups that those problems belong to, 0 where there was none yet (int64 [W])."""
 
@@ -43,31 +46,34 @@ class ProgressiveAccuracy(Metric):
         require_within(COUNT, {"model.window": window})
         self.window = window
         self.confidence = confidence
-        for name in ("correct", "seen", "squared_sizes"):
+        for name in ("scores", "squared_scores"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), persistent=True)
+        for name in ("seen", "squared_sizes"):
             self.add_state(name, torch.zeros((), dtype=torch.int64), persistent=True)
-        for name in ("recent_correct", "recent_sizes"):
-            self.add_state(name, torch.zeros(window, dtype=torch.int64), persistent=True)
+        self.add_state("recent_scores", torch.zeros(window, dtype=torch.float64), persistent=True)
+        self.add_state("recent_sizes", torch.zeros(window, dtype=torch.int64), persistent=True)
 
-    def update(self, correct: Tensor, groups: Tensor | None = None) -> None:
+    def update(self, scores: Tensor, groups: Tensor | None = None) -> None:
         """Adds a batch in stream order.
 
         Args:
-            correct: Whether each problem's main chain was right (bool [B]).
+            scores: Of each problem's main chain, in [0, 1] (float [B]), or whether it was right (bool [B]).
             groups: Equal numbers mark rewrites of one seed question (int [B]). A group must lie in one
                 batch, otherwise the intervals come out too narrow. None: every problem stands alone.
         """
-        outcomes = correct.detach().to(self.seen.device, torch.int64).flatten()
+        outcomes = scores.detach().to(self.seen.device, torch.float64).flatten()
         if groups is None:
-            sizes = torch.ones_like(outcomes)
+            sizes = torch.ones_like(outcomes, dtype=torch.int64)
         else:
             groups = groups.to(outcomes.device).flatten()
             _, index, sizes = torch.unique(groups, return_inverse=True, return_counts=True)
             sizes = sizes[index]
         # New tensors, never in place: a state may still be shared with a loaded checkpoint.
-        self.correct = self.correct + outcomes.sum()
+        self.scores = self.scores + outcomes.sum()
+        self.squared_scores = self.squared_scores + outcomes.square().sum()
         self.seen = self.seen + outcomes.numel()
         self.squared_sizes = self.squared_sizes + sizes.sum()
-        self.recent_correct = torch.cat([self.recent_correct, outcomes])[-self.window :]
+        self.recent_scores = torch.cat([self.recent_scores, outcomes])[-self.window :]
         self.recent_sizes = torch.cat([self.recent_sizes, sizes])[-self.window :]
 
     def compute(self) -> dict[str, Tensor]:
@@ -77,17 +83,21 @@ class ProgressiveAccuracy(Metric):
         `window_high`, `problems` and `window_full` (1 once the window holds W problems, else 0).
         Accuracies are NaN before the first problem.
         """
-        seen, correct = int(self.seen), int(self.correct)
-        in_window, window_correct = int((self.recent_sizes > 0).sum()), int(self.recent_correct.sum())
-        cumulative = time_uniform(correct, seen, self.confidence, squared_sizes=int(self.squared_sizes))
+        seen, total = int(self.seen), float(self.scores)
+        in_window, window_total = int((self.recent_sizes > 0).sum()), float(self.recent_scores.sum())
+        cumulative = time_uniform(total, seen, self.confidence, squared_sizes=int(self.squared_sizes))
         window = wilson(
-            window_correct, in_window, self.confidence, squared_sizes=int(self.recent_sizes.sum())
+            window_total,
+            in_window,
+            self.confidence,
+            squared_sizes=int(self.recent_sizes.sum()),
+            squares=float(self.recent_scores.square().sum()),
         )
         values: dict[str, float] = {
-            "progressive_accuracy": correct / seen if seen else float("nan"),
+            "progressive_accuracy": total / seen if seen else float("nan"),
             "progressive_low": cumulative.low,
             "progressive_high": cumulative.high,
-            "window_accuracy": window_correct / in_window if in_window else float("nan"),
+            "window_accuracy": window_total / in_window if in_window else float("nan"),
             "window_low": window.low,
             "window_high": window.high,
         }

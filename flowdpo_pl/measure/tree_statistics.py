@@ -8,18 +8,25 @@ from collections.abc import Sequence
 from flowdpo_pl.types import Agent, Fork, Move, RolloutTree, Tie
 
 
-def tree_statistics(trees: Sequence[RolloutTree], agents: Sequence[Agent]) -> dict[str, float]:
+def tree_statistics(
+    trees: Sequence[RolloutTree], agents: Sequence[Agent], margin: float = 0.0
+) -> dict[str, float]:
     """Counts and shares over the trees of one batch.
 
     Keys, for each of the flow's agents and each depth k that has forks; depth is the number of the chunk that
     the node wrote or judged, from 1:
 
     - `{agent}/pairs`, `{agent}/ties/{kind}` for each `Tie`: numbers of nodes;
-    - `{agent}/flips`, `flips/depth_{k}`: share of the forks there whose endings differ in correctness;
-      left out where there is no fork;
+    - `{agent}/flips`, `flips/depth_{k}`: share of the forks there that are pairs, whose endings
+      differ; left out where there is no fork;
     - `chunks_per_answer`: mean number of chunks of a main chain (0 without trees);
     - `same_text_alternatives`: number of forks whose two written moves read the same though their
       tokens differ.
+
+    Args:
+        trees: of the batch.
+        agents: of the flow.
+        margin: endings whose scores differ by no more are ties.
     """
     forks: Counter[str] = Counter()
     flips: Counter[str] = Counter()
@@ -31,8 +38,9 @@ def tree_statistics(trees: Sequence[RolloutTree], agents: Sequence[Agent]) -> di
                 f"flips/depth_{_chunks(tree.main.moves[: fork.node + 1])}",
             ):
                 forks[place] += 1
-                flips[place] += fork.flipped
-            outcome = "pairs" if fork.tie is None else f"ties/{fork.tie}"
+                flips[place] += fork.is_pair(margin)
+            tie = fork.tie(margin)
+            outcome = "pairs" if tie is None else f"ties/{tie}"
             counts[f"{fork.taken.agent}/{outcome}"] += 1
             counts["same_text_alternatives"] += _reads_the_same(fork)
         for node in tree.nodes_without_alternative:

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
-from flowdpo_pl.errors import COUNT, LIMIT, UserError, require_within
+from flowdpo_pl.errors import COUNT, LIMIT, SHARE_OR_NULL, UserError, require_within
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import outlook
@@ -22,7 +22,8 @@ from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.judged_answers import JudgedAnswers
 from flowdpo_pl.types import Problem
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.chosen import chosen_verifier
+from flowdpo_pl.verify.verifier import Verifier
 
 NO_CHECKPOINT = (
     "EvaluationModule takes adapters, not a checkpoint: leave --ckpt_path out and set "
@@ -48,7 +49,8 @@ class EvaluationModule(AdapterModule):
         max_generated_tokens: int | None = None,
         source: str = "",
         swapped: Sequence[str] = (),
-        verifier: MathVerifier | None = None,
+        verifier: Verifier | str | None = None,
+        accept_from: float | None = None,
         seed: int = 0,
     ) -> None:
         """
@@ -63,18 +65,24 @@ class EvaluationModule(AdapterModule):
             source: name of the arm that the traces are for.
             swapped: agents whose every move goes to another problem of the batch: if the accuracy stays, the
                 agent is only decoration.
-            verifier: judges answers; default: one worker process.
+            verifier: judges answers: a class such as flowdpo_pl.MathVerifier (the default, with one worker
+                process), or the dotted name of a function of the prediction and the gold answer.
+            accept_from: the score from which on `predict` takes an answer for right; null: where the verifier
+                calls it correct.
             seed: of every draw; linked to `seed_everything`.
         """
         require_within(COUNT, {"model.samples": samples, "model.attempts": attempts})
         require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
         team.flow.require_known("model.swapped", swapped)
+        require_within(SHARE_OR_NULL, {"model.accept_from": accept_from})
+        judge = chosen_verifier("model.verifier", verifier)
         super().__init__(team.shaped_by_start(), seed)
         self.sampling = sampling
-        self.verifier = verifier or MathVerifier()
+        self.verifier = judge
         self._samples = samples
         self._attempts = attempts
         self._max_generated_tokens = max_generated_tokens
+        self._accept_from = accept_from
         self._source = source
         self._swapped = tuple(swapped)
         self._verb = ""
@@ -93,6 +101,10 @@ class EvaluationModule(AdapterModule):
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""
         return self.players.admit(problem)
+
+    def reads_gold(self, gold: str) -> bool:
+        """Whether the verifier can judge by a gold answer; the data module asks."""
+        return self.verifier.reads_gold(gold)
 
     # What callbacks ask.
 
@@ -168,7 +180,9 @@ class EvaluationModule(AdapterModule):
             )
         self._verb = TrainerFn(stage).value
         if stage == "predict":
-            self.results = CollectedTraces(self._attempts, self._max_generated_tokens, self._source)
+            self.results = CollectedTraces(
+                self._attempts, self._max_generated_tokens, self._source, self._accept_from
+            )
         else:
             self.results = JudgedAnswers(self._samples)
 

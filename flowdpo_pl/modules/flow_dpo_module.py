@@ -12,7 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from flowdpo_pl.errors import LIMIT, UserError, require_within
+from flowdpo_pl.errors import LIMIT, MARGIN, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.learn.update_steps import update_steps
@@ -34,7 +34,8 @@ from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.results.run_folder import run_folder_of
 from flowdpo_pl.results.stream_numbers import StreamNumbers
 from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.chosen import chosen_verifier
+from flowdpo_pl.verify.verifier import Verifier
 from flowdpo_pl.visible import visible_line
 
 
@@ -56,7 +57,8 @@ class FlowDPOModule(AdapterModule):
         pairs_per_update: int | None = None,
         sampling: Sampling = Sampling(),
         exploration: Exploration = NodeAlternatives(),
-        verifier: MathVerifier | None = None,
+        verifier: Verifier | str | None = None,
+        score_margin: float = 0.0,
         max_problems: int | None = None,
         max_generated_tokens: int | None = None,
         window: int = 160,
@@ -72,7 +74,10 @@ class FlowDPOModule(AdapterModule):
             pairs_per_update: pairs of an optimizer step; null: all of a batch of problems in one.
             sampling: the distribution that agents play from.
             exploration: what is played beside the main chain, to be compared with it.
-            verifier: judges answers; default: one worker process.
+            verifier: judges answers: a class such as flowdpo_pl.MathVerifier (the default, with one worker
+                process), or the dotted name of a function of the prediction and the gold answer.
+            score_margin: two moves are a pair where the scores of their endings differ by more than this; for
+                verifiers that give more than right and wrong.
             max_problems: stop after this many problems, those of further passes included; null: when the
                 data end.
             max_generated_tokens: stop after the batch that reaches this many tokens of play; null: never.
@@ -85,7 +90,9 @@ class FlowDPOModule(AdapterModule):
         require_within(LIMIT, {"model.pairs_per_update": pairs_per_update})
         require_within(LIMIT, {"model.max_problems": max_problems})
         require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
+        require_within(MARGIN, {"model.score_margin": score_margin})
         limits = Limits(max_problems, max_generated_tokens)
+        judge = chosen_verifier("model.verifier", verifier)
         super().__init__(team, seed)
         self.learning = by_agent
         self.learners = learns
@@ -93,7 +100,8 @@ class FlowDPOModule(AdapterModule):
         self.pairs_per_update = pairs_per_update
         self.sampling = sampling
         self.exploration = exploration
-        self.verifier = verifier or MathVerifier()
+        self.verifier = judge
+        self.score_margin = score_margin
         self._limits = limits
         self._check = check
         self.trees: tuple[RolloutTree, ...] = ()
@@ -101,8 +109,10 @@ class FlowDPOModule(AdapterModule):
         self.accuracy = ProgressiveAccuracy(window)
         self.validation_accuracy = FixedAccuracy(window)
         self.chooser_confusion = ChooserConfusion()
-        self._train = StreamNumbers(self.accuracy, self.chooser_confusion, self.verifier)
-        self._validation = StreamNumbers(self.validation_accuracy, self.chooser_confusion, self.verifier)
+        self._train = StreamNumbers(self.accuracy, self.chooser_confusion, judge, score_margin)
+        self._validation = StreamNumbers(
+            self.validation_accuracy, self.chooser_confusion, judge, score_margin
+        )
         self._generated_tokens = 0
         self._updates = 0
 
@@ -166,6 +176,10 @@ class FlowDPOModule(AdapterModule):
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""
         return self.players.admit(problem)
+
+    def reads_gold(self, gold: str) -> bool:
+        """Whether the verifier can judge by a gold answer; the data module asks."""
+        return self.verifier.reads_gold(gold)
 
     def look(self, problems: Sequence[Problem], folder: Path | None) -> Iterator[Found]:
         """What the probes of a start say (`start_check`); nothing is changed, nothing drawn.
@@ -267,7 +281,7 @@ class FlowDPOModule(AdapterModule):
         self.trees = play.trees
         played = self._train.add(play, self.players, given.unreadable_gold_rate, given.pass_number)
         self._generated_tokens += int(played.generated_tokens)
-        pairs = mine(play.trees)
+        pairs = mine(play.trees, self.score_margin)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
         values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
         if given.data is not None:

@@ -23,6 +23,7 @@ from flowdpo_pl.modules.data_files import NamesFiles
 from flowdpo_pl.modules.sources_read import NEVER_TESTED, OWN_SOURCE, sources_read
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.types import Problem
+from flowdpo_pl.verify.readable import is_readable_gold
 
 
 @runtime_checkable
@@ -31,6 +32,13 @@ class AdmitsProblems(Protocol):
 
     def admit(self, problem: Problem) -> str | None:
         """Why the problem cannot be played, in a few fixed words (they are counted); None if it can."""
+
+
+@runtime_checkable
+class ReadsGolds(Protocol):
+    """A LightningModule that knows which gold answers can be judged by."""
+
+    def reads_gold(self, gold: str) -> bool: ...
 
 
 class PromptDataModule(LightningDataModule, NamesFiles):
@@ -93,6 +101,8 @@ class PromptDataModule(LightningDataModule, NamesFiles):
         self.invalid = invalid
         self.admits: Callable[[Problem], str | None] | None = None
         """Why a problem cannot be played; set from the LightningModule if it `AdmitsProblems`."""
+        self.reads_gold: Callable[[str], bool] = is_readable_gold
+        """Whether a gold answer can be judged by; set from the LightningModule if it `ReadsGolds`."""
         self.streams: dict[str, ProblemStream] = {}
         self._cursor = Cursor()
         self._restored: dict[str, Any] = {}
@@ -117,6 +127,8 @@ class PromptDataModule(LightningDataModule, NamesFiles):
         module = self.trainer.lightning_module if self.trainer is not None else None
         if isinstance(module, AdmitsProblems):
             self.admits = module.admit
+        if isinstance(module, ReadsGolds):
+            self.reads_gold = module.reads_gold
         names = tuple(self.sources)
         if stage is not None:
             names = sources_read(TrainerFn(stage).value, self.sources, self._validates)
@@ -147,6 +159,7 @@ class PromptDataModule(LightningDataModule, NamesFiles):
             admit=lambda problem: self.admits(problem) if self.admits is not None else None,
             report=rank_zero_info,
             held_out=held_out or frozenset(),
+            readable=self.reads_gold,
         )
 
     # What the training loop tells and asks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,8 +11,9 @@ from pathlib import Path
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.learn.probe_update import probe_update
 from flowdpo_pl.play.players import Players
-from flowdpo_pl.types import Agent, Problem, Verdict
+from flowdpo_pl.types import Agent, Problem
 from flowdpo_pl.verify.probe import probe_verifier
+from flowdpo_pl.verify.verifier import Verifier
 from flowdpo_pl.visible import visible_line
 
 _GOLDS = 16
@@ -52,7 +53,7 @@ class Start:
     learners: Sequence[Agent]
     at_reference: Sequence[Agent]
     """Of the learners, those who begin as their reference: their first margin is 0."""
-    verifier: Callable[[str, str], Verdict]
+    verifier: Verifier
     problems: Sequence[Problem]
     """The first ones."""
     stream: ProblemStream | None
@@ -99,12 +100,21 @@ def _updates(start: Start) -> Iterator[Found]:
 
 
 def _verifier(start: Start) -> Iterator[Found]:
-    golds = list(dict.fromkeys(problem.gold for problem in start.problems))[:_GOLDS]
+    by_gold: dict[str, Problem] = {}
+    for problem in start.problems:
+        by_gold.setdefault(problem.gold, problem)
+    golds = list(by_gold.values())[:_GOLDS]
     if not golds:
         return
     probed = probe_verifier(start.verifier, golds)
     shown = visible_line(repr(probed.not_right[0])) if probed.not_right else ""
-    if not probed.mark:
+    if len(probed.errors) == len(golds):
+        yield Found(
+            Level.WRONG,
+            f"the verifier can judge none of {len(golds)} gold answers ({visible_line(probed.errors[0])}): "
+            "mend what model.verifier names, or what it reads of the data",
+        )
+    elif not probed.mark:
         yield Found(
             Level.DOUBTFUL,
             f"the verifier calls none of {len(golds)} gold answers right, in whatever mark they are "

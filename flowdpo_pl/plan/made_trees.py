@@ -29,7 +29,7 @@ def made_tree(flow: Flow, exploration: Exploration, most: int | None = None) -> 
     forks = [_fork(flow, main, node, most, tokens) for node in sorted(nodes) if node < len(main)]
     for _ in range(exploration.further_paths):
         branch = _played(flow, (), most, tokens)
-        forks.append(Fork(0, main[0], branch[0], Trajectory(branch, "", Verdict(True)), False))
+        forks.append(Fork(0, main[0], branch[0], Trajectory(branch, "", Verdict(True)), Verdict(False)))
     return RolloutTree(_PROBLEM, Trajectory(main, "", Verdict(False)), tuple(forks))
 
 
@@ -84,4 +84,4 @@ def _fork(flow: Flow, main: Sequence[Move], node: int, most: int | None, tokens:
         option = 0 if taken.option else 1
         other = Move(taken.agent, (option,), "", option=option)
     path = _played(flow, (*main[:node], other), most, tokens)
-    return Fork(node, taken, other, Trajectory(path, "", Verdict(True)), False)
+    return Fork(node, taken, other, Trajectory(path, "", Verdict(True)), Verdict(False))

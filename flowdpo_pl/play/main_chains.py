@@ -17,7 +17,7 @@ from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.rollouts import Play
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.types import Agent, Problem
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.verifier import Verifier
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MainChains:
     players: Players
     """The team, loaded."""
     sampling: Sampling
-    verifier: MathVerifier
+    verifier: Verifier
     draws: Draws
     swapped: tuple[Agent, ...] = ()
     """Agents whose moves go to another problem."""

@@ -22,9 +22,9 @@ from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory
 
 
 class Judge(Protocol):
-    """Judges answers while generation goes on (`verifier.MathVerifier` is one)."""
+    """Judges answers while generation goes on (every `verifier.Verifier` is one)."""
 
-    def submit(self, prediction: str, gold: str) -> Future[Verdict]: ...
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]: ...
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class _Growth:
         if branch.forced or self._rollouts.flow.turn(branch.moves) is not None:
             return False
         text = self._rollouts.prompts.answer(branch.moves)
-        branch.verdict = self._rollouts.judge.submit(text, branch.problem.gold)
+        branch.verdict = self._rollouts.judge.submit(text, branch.problem)
         return True
 
     def tree(self, main: _Branch) -> RolloutTree:
@@ -198,7 +198,7 @@ class _Growth:
             if node is None:
                 barren.append(0)
             else:
-                forks.append(Fork(node, trunk.moves[node], branch.moves[node], branch, trunk.correct))
+                forks.append(Fork(node, trunk.moves[node], branch.moves[node], branch, trunk.verdict))
         forks.sort(key=lambda fork: fork.node)
         return RolloutTree(main.problem, trunk, tuple(forks), tuple(barren))
 

@@ -12,7 +12,7 @@ from flowdpo_pl.measure.judging import FirstChunk, Judgement, judging_counts, ju
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.results.provenance import MEND_FILE, require_same
 from flowdpo_pl.results.traces import Trace, read_traces
-from flowdpo_pl.types import Problem, Trajectory, answer_tokens
+from flowdpo_pl.types import Problem, Trajectory, Verdict, answer_tokens
 
 
 class CollectedTraces:
@@ -22,10 +22,19 @@ class CollectedTraces:
         attempts: at most so many a problem, until one is right.
         max_generated_tokens: what may be spent, that of the interrupted run included; None: no bound.
         source: name of the arm that the traces are for.
+        accept_from: the score from which on an answer is taken for right; None: where the verifier says so.
     """
 
-    def __init__(self, attempts: int = 1, max_generated_tokens: int | None = None, source: str = "") -> None:
-        self.settings = {"attempts": attempts}
+    def __init__(
+        self,
+        attempts: int = 1,
+        max_generated_tokens: int | None = None,
+        source: str = "",
+        accept_from: float | None = None,
+    ) -> None:
+        self._attempts = attempts
+        self._accept_from = accept_from
+        self.settings = {"attempts": attempts, "accept_from": accept_from}
         """What the traces depend on besides how they are played."""
         self._max_generated_tokens = max_generated_tokens
         self._source = source
@@ -70,14 +79,14 @@ class CollectedTraces:
             self._require_same(problem)
         tried: dict[str, list[Trajectory]] = {}
         unsolved = [problem for problem in problems if problem.id not in self.traces]
-        for attempt in range(self.settings["attempts"]):
+        for attempt in range(self._attempts):
             if not unsolved:
                 break
             play = chains.play(unsolved, attempt)
             self.seconds += play.seconds
             for tree in play.trees:
                 tried.setdefault(tree.problem.id, []).append(tree.main)
-            unsolved = [tree.problem for tree in play.trees if not tree.main.correct]
+            unsolved = [tree.problem for tree in play.trees if not self._accepts(tree.main.verdict)]
         made_by = {**chains.made_by, **self.settings}
         prompts = chains.players.prompts
         mine = [
@@ -141,6 +150,9 @@ class CollectedTraces:
         }
         return {"judging_errors": counts["judging_errors"], **judging_rates(**counts)}
 
+    def _accepts(self, verdict: Verdict) -> bool:
+        return verdict.correct if self._accept_from is None else verdict.score >= self._accept_from
+
     @property
     def _right(self) -> int:
         return sum(trace.correct for trace in self.traces.values())
@@ -159,7 +171,8 @@ class CollectedTraces:
             question=problem.question,
             gold=problem.gold,
             trace=last.answer,
-            correct=last.correct,
+            correct=self._accepts(last.verdict),
+            score=last.score,
             extracted=last.verdict.extracted,
             source=self._source,
             attempts=len(tried),

@@ -15,7 +15,7 @@ from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.results.traces import Trace
 
-_CHANCES = {"attempts", "sampling", "verifier"}
+_CHANCES = {"accept_from", "attempts", "sampling", "verifier"}
 """What `made_by` says of a played trace that must be alike in all arms."""
 
 

@@ -19,7 +19,13 @@ from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
 from flowdpo_pl.measure.judging import FirstChunk, Judgement, judging_counts, judging_rates
 from flowdpo_pl.play.main_chains import MainChains
-from flowdpo_pl.results.predictions import Prediction, accuracies, accuracies_by_label, prediction_of
+from flowdpo_pl.results.predictions import (
+    Prediction,
+    accuracies,
+    accuracies_by_label,
+    mean_score,
+    prediction_of,
+)
 from flowdpo_pl.results.provenance import MEND_FILE, require_same
 from flowdpo_pl.types import Problem, RolloutTree, answer_tokens
 
@@ -52,9 +58,8 @@ class JudgedAnswers:
 
     @property
     def accuracy(self) -> float:
-        """Share of right samples; nan without any."""
-        rows = self.predictions
-        return sum(row.correct for row in rows) / len(rows) if rows else float("nan")
+        """Mean score of the samples; nan without any."""
+        return mean_score(self.predictions)
 
     @property
     def generated_tokens(self) -> int:
@@ -143,6 +148,7 @@ def prediction(tree: RolloutTree, sample: int, chains: MainChains) -> Prediction
         gold=tree.problem.gold,
         text=main.answer,
         correct=main.correct,
+        score=main.score,
         sample=sample,
         extracted=main.verdict.extracted,
         error=main.verdict.error,

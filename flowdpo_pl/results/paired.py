@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowdpo_pl.data.questions import question_key, same_question
 from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
-from flowdpo_pl.results.predictions import Prediction, by_problem
+from flowdpo_pl.results.predictions import Prediction, by_problem, mean_score
 from flowdpo_pl.verify.values import read_value
 
 _AT_ONCE = 2**22  # resampled problems in memory
@@ -26,17 +26,18 @@ class Comparison:
     only_a: int
     only_b: int
     accuracy_a: float
-    """Mean over the common problems of the share of right samples."""
+    """Mean over the common problems of the samples' mean score: of the share of right ones."""
     accuracy_b: float
     difference: float
     low: float
     """Paired bootstrap over problems, 95 %."""
     high: float
     a_better: int
-    """Problems of which a has the larger share right."""
+    """Problems of which a has the larger mean score."""
     b_better: int
     p: float
-    """Exact, two-sided: McNemar's test (with several samples the sign test, which it is a case of)."""
+    """Exact, two-sided: McNemar's test (with several samples, or graded scores, the sign test, which it is a
+    case of)."""
     same_answers: bool
     """Whether the common problems have the same texts with the same verdicts in both: then p is 1."""
 
@@ -64,7 +65,7 @@ def paired(
             "second; compare runs of `test` on the same data."
         )
     _require_same_problems([(name, runs[0][name][0], runs[1][name][0]) for name in common])
-    shares = np.array([[_right(run[name]) for name in common] for run in runs])
+    shares = np.array([[mean_score(run[name]) for name in common] for run in runs])
     differences = shares[1] - shares[0]
     low, high = bootstrap(differences, seed, resamples)
     better = [int((differences < 0).sum()), int((differences > 0).sum())]
@@ -146,9 +147,5 @@ def bootstrap(differences: NDArray[np.float64], seed: int, resamples: int) -> tu
     return float(low), float(high)
 
 
-def _answers(samples: Sequence[Prediction]) -> list[tuple[str, bool]]:
-    return [(sample.text, sample.correct) for sample in samples]
-
-
-def _right(samples: Sequence[Prediction]) -> float:
-    return sum(sample.correct for sample in samples) / len(samples)
+def _answers(samples: Sequence[Prediction]) -> list[tuple[str, bool, float]]:
+    return [(sample.text, sample.correct, sample.score) for sample in samples]

@@ -6,6 +6,7 @@ A file of predictions holds one JSON object a line, with the fields of `Predicti
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion
 from flowdpo_pl.measure.intervals import wilson
+from flowdpo_pl.types import BY_CORRECTNESS
 from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.readable import is_readable
 from flowdpo_pl.verify.spelling import plain_spelling
@@ -47,6 +49,12 @@ class Prediction:
     chooser_questions: tuple[ChooserQuestion, ...] = ()
     """What an agent that chooses was asked while the text grew: what it held then (none, wrong, right), and
     whether the agent said finished."""
+    score: float = BY_CORRECTNESS
+    """How good the answer is, in [0, 1]; left out: 1 if it is correct, else 0."""
+
+    def __post_init__(self) -> None:
+        if self.score is BY_CORRECTNESS:
+            object.__setattr__(self, "score", 1.0 if self.correct else 0.0)
 
 
 def prediction_of(values: dict[str, Any]) -> Prediction:
@@ -104,27 +112,28 @@ def majority(samples: Sequence[Prediction]) -> Prediction:
 
     Answers are equal if they are the same number in any notation (`1/2`, `0.50`), the same choice, or the
     same text but for case and spaces. A sample in which nothing was read, or no answer ('no idea'), has no
-    vote, unless none has.
+    vote, unless none has: then the texts that were read have one each.
     """
-    votes = Counter(vote for sample in samples if (vote := _vote(sample)) is not None)
-    if not votes:
-        return samples[0]
-    winner = votes.most_common(1)[0][0]  # of equal counts, the one counted first
-    return next(sample for sample in samples if _vote(sample) == winner)
+    for vote_of in (_vote, _text_vote):
+        votes = Counter(vote for sample in samples if (vote := vote_of(sample)) is not None)
+        if votes:
+            winner = votes.most_common(1)[0][0]  # of equal counts, the one counted first
+            return next(sample for sample in samples if vote_of(sample) == winner)
+    return samples[0]
 
 
 def accuracies(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Numbers of problems and samples, mean accuracy and, with several samples, that of the majority.
 
-    Keys: `problems`, `samples` (in all), `correct`, `accuracy`, `low`, `high` (Wilson, 95 %; samples of one
-    problem count as one outcome), and `majority` with `correct`, `accuracy`, `low`, `high`.
+    Keys: `problems`, `samples` (in all), `correct`, `accuracy` (the mean score), `low`, `high` (`wilson`,
+    95 %; samples of one problem count as one outcome), and `majority` with `correct`, `accuracy`, `low`,
+    `high`.
     """
     groups = by_problem(predictions).values()
-    correct = sum(prediction.correct for prediction in predictions)
     counts: dict[str, Any] = {"problems": len(groups), "samples": len(predictions)}
-    counts |= _share(correct, len(predictions), sum(len(samples) ** 2 for samples in groups))
+    counts |= _share(predictions, sum(len(samples) ** 2 for samples in groups))
     if len(predictions) > len(groups):
-        counts["majority"] = _share(sum(majority(samples).correct for samples in groups), len(groups))
+        counts["majority"] = _share([majority(samples) for samples in groups])
     return counts
 
 
@@ -140,9 +149,18 @@ def accuracies_by_label(predictions: Sequence[Prediction]) -> dict[str, dict[str
     }
 
 
-def _share(correct: int, n: int, squared_sizes: int | None = None) -> dict[str, Any]:
-    low, high = wilson(correct, n, squared_sizes=squared_sizes)
-    return {"correct": correct, "accuracy": correct / n if n else None, "low": low, "high": high}
+def mean_score(predictions: Sequence[Prediction]) -> float:
+    """The accuracy; nan without any."""
+    return math.fsum(one.score for one in predictions) / len(predictions) if predictions else math.nan
+
+
+def _share(predictions: Sequence[Prediction], squared_sizes: int | None = None) -> dict[str, Any]:
+    scores = [prediction.score for prediction in predictions]
+    squares = math.fsum(score * score for score in scores)
+    low, high = wilson(math.fsum(scores), len(scores), squared_sizes=squared_sizes, squares=squares)
+    accuracy = mean_score(predictions) if predictions else None
+    correct = sum(prediction.correct for prediction in predictions)
+    return {"correct": correct, "accuracy": accuracy, "low": low, "high": high}
 
 
 def _vote(prediction: Prediction) -> str | None:
@@ -154,3 +172,8 @@ def _vote(prediction: Prediction) -> str | None:
     if answer.value is not None:
         return str(answer.value)
     return answer.choice or "".join(plain_spelling(answer.text).lower().split())
+
+
+def _text_vote(prediction: Prediction) -> str | None:
+    """Answers of words that no mathematics reads: `Marie Curie`."""
+    return None if prediction.extracted is None else " ".join(prediction.extracted.lower().split())

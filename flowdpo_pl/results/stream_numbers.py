@@ -21,7 +21,7 @@ from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.rollouts import Play
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
 from flowdpo_pl.types import Problem, RolloutTree
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.verifier import Verifier
 
 
 class StreamNumbers:
@@ -31,10 +31,15 @@ class StreamNumbers:
         accuracy: of the stream so far; counted here.
         chooser: of the latest batch; counted here.
         verifier: judges what an agent that chooses was shown.
+        score_margin: endings whose scores differ by no more are ties.
     """
 
     def __init__(
-        self, accuracy: ProgressiveAccuracy, chooser: ChooserConfusion, verifier: MathVerifier
+        self,
+        accuracy: ProgressiveAccuracy,
+        chooser: ChooserConfusion,
+        verifier: Verifier,
+        score_margin: float = 0.0,
     ) -> None:
         self.accuracy = accuracy
         self.seen = 0
@@ -42,6 +47,7 @@ class StreamNumbers:
         self.first_chunk = FirstChunk()
         self._chooser = chooser
         self._verifier = verifier
+        self._score_margin = score_margin
         self._judging = Counter[str]()
         self._choices: dict[str, float] = {}
 
@@ -71,9 +77,15 @@ class StreamNumbers:
             self._choices[name] = self._choices.get(name, 0.0) + value
         judging = self._count_judging(play.trees)
         device = players.agents.device
-        statistics = tree_statistics(play.trees, players.flow.agents)
+        statistics = tree_statistics(play.trees, players.flow.agents, self._score_margin)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
-        signs = play_signs(play.trees, players.flow.finishes, players.prompts.ended)
+        signs = play_signs(
+            play.trees,
+            players.flow.finishes,
+            players.prompts.ended,
+            self._verifier.marked,
+            self._score_margin,
+        )
         totals = summed([*nodes.values(), *signs.values()], device)
         tokens, trees = summed([play.generated_tokens, len(play.trees)], device)
         return BatchNumbers(
@@ -105,13 +117,13 @@ class StreamNumbers:
             numbers |= {**judging_rates(**self._judging), "unreadable_gold_rate": unreadable_gold_rate}
         return numbers
 
-    def _count_outcomes(self, trees: Sequence[RolloutTree], first_pass: bool) -> list[bool]:
-        """Which problems of the batch, of all ranks, were answered rightly."""
-        outcomes = interleaved(gathered([tree.main.correct for tree in trees]))
+    def _count_outcomes(self, trees: Sequence[RolloutTree], first_pass: bool) -> list[float]:
+        """The scores of the batch's problems, of all ranks."""
+        outcomes = interleaved(gathered([tree.main.score for tree in trees]))
         seeds = interleaved(gathered([_seed(tree.problem) for tree in trees]))
         if first_pass:
             groups = torch.tensor([seeds.index(seed) for seed in seeds])
-            self.accuracy.update(torch.tensor(outcomes), groups)
+            self.accuracy.update(torch.tensor(outcomes, dtype=torch.float64), groups)
         self.seen += len(outcomes)
         return outcomes
 

@@ -14,6 +14,7 @@ from typing import Any
 from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.types import BY_CORRECTNESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Trace:
     trace: str
     """The text, as it was written."""
     correct: bool
+    """Whether it is taken for right: the verifier says so, or its score reaches what was asked for
+    (`model.accept_from` of `predict`)."""
     extracted: str | None = None
     """The answer that the verifier read in it."""
     source: str = ""
@@ -41,6 +44,12 @@ class Trace:
     """How it was made: base, adapters with their versions, flow, sampling, seed."""
     token_ids: tuple[int, ...] = ()
     """The trace as its model wrote it, without end tokens; empty where only the text is known."""
+    score: float = BY_CORRECTNESS
+    """How good it is, in [0, 1]; left out: 1 if it is correct, else 0."""
+
+    def __post_init__(self) -> None:
+        if self.score is BY_CORRECTNESS:
+            object.__setattr__(self, "score", 1.0 if self.correct else 0.0)
 
 
 def read_traces(path: Path | str) -> list[Trace]:
@@ -113,6 +122,10 @@ def _trace(values: Any, where: str) -> Trace:
     for name, kind in {**texts, "correct": bool}.items():
         if not isinstance(values.get(name), kind):
             raise UserError(f"{where} is no trace: it has no {name} ({kind.__name__}).")
+    score = values.get("score", 0)
+    if type(score) not in (int, float) or not 0 <= score <= 1:
+        raise UserError(f"{where} is no trace: its score is no number from 0 to 1.")
+    for name in texts:
         try:
             str(values[name]).encode()
         except UnicodeEncodeError as error:

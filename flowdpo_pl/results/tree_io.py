@@ -1,11 +1,11 @@
 """Rollout trees as JSON: one tree an object, one object a line.
 
-    {"problem": {"id", "question", "gold", "seed_question", "labels": {name: value}},
+    {"problem": {"id", "question", "gold", "seed_question", "labels": {name: value}, "kept": {column: value}},
      "main": {"moves": [MOVE, ..], "answer", "verdict": VERDICT},
      "forks": [{"node", "other": MOVE, "continuation": [MOVE, ..], "answer", "verdict": VERDICT}, ..],
      "nodes_without_alternative": [node, ..]}
     MOVE     {"agent", "token_ids", "text", "option", "logprob"}   logprob null: unknown (NaN)
-    VERDICT  {"correct", "extracted", "error"}
+    VERDICT  {"correct", "extracted", "error", "score"}
 
 A fork holds only what the main chain doesn't: its branch is the main moves before `node`, then `other`,
 then `continuation`. A line may hold further keys (a log's position); reading ignores them.
@@ -32,10 +32,14 @@ def tree_to_dict(tree: RolloutTree) -> Json:
 
     Raises:
         ValueError: A fork doesn't belong to the main chain (its prefix, the move taken, or the
-            main chain's correctness differ).
+            main chain's verdict differ).
     """
     return {
-        "problem": {**asdict(tree.problem), "labels": dict(tree.problem.labels)},
+        "problem": {
+            **asdict(tree.problem),
+            "labels": dict(tree.problem.labels),
+            "kept": dict(tree.problem.kept),
+        },
         "main": {"moves": [_move_to_dict(move) for move in tree.main.moves], **_ending_to_dict(tree.main)},
         "forks": [_fork_to_dict(fork, tree.main) for fork in tree.forks],
         "nodes_without_alternative": list(tree.nodes_without_alternative),
@@ -80,7 +84,8 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
 
 
 def _problem(data: Json) -> Problem:
-    return Problem(**{**data, "labels": tuple(data.get("labels", {}).items())})
+    pairs = {name: tuple(data.get(name, {}).items()) for name in ("labels", "kept")}
+    return Problem(**{**data, **pairs})
 
 
 def _move_to_dict(move: Move) -> Json:
@@ -110,7 +115,7 @@ def _fork_to_dict(fork: Fork, main: Trajectory) -> Json:
         prefix != [move.token_ids for move in main.moves[: fork.node]]
         or fork.taken.token_ids != main.moves[fork.node].token_ids
         or fork.other.token_ids != fork.branch.moves[fork.node].token_ids
-        or fork.taken_correct != main.correct
+        or fork.taken_verdict != main.verdict
     ):
         raise ValueError(f"the fork at node {fork.node} doesn't belong to its main chain")
     return {
@@ -129,5 +134,5 @@ def _fork_from_dict(data: Json, main: Trajectory) -> Fork:
         taken=main.moves[node],
         other=other,
         branch=_trajectory((*main.moves[:node], other, *continuation), data),
-        taken_correct=main.correct,
+        taken_verdict=main.verdict,
     )

@@ -16,7 +16,8 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.traces import Trace, to_line
 from flowdpo_pl.types import Problem
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.chosen import chosen_verifier
+from flowdpo_pl.verify.verifier import Verifier
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class LeftOut:
 
 
 def ground_truth(
-    source: ProblemSource, solution: Solution, output: Path, verifier: MathVerifier | None = None
+    source: ProblemSource, solution: Solution, output: Path, verifier: Verifier | str | None = None
 ) -> None:
     """Write a trace for every problem whose row holds a worked solution that is right.
 
@@ -38,13 +39,15 @@ def ground_truth(
         source: the problems.
         solution: how a row gives its solution, such as flowdpo_pl.WorkedSolution.
         output: the folder to write to.
-        verifier: judges the solutions as it judges an agent's; default: one worker process.
+        verifier: judges the solutions as it judges an agent's: a class such as flowdpo_pl.MathVerifier (the
+            default, with one worker process), or the dotted name of a function.
 
     Raises:
         UserError: the source can't be read, or no problem has a right solution.
     """
-    stream = ProblemStream(source, key="source")
-    found = list(_judged(stream, solution, verifier or MathVerifier()))
+    judge = chosen_verifier("verifier", verifier)
+    stream = ProblemStream(source, key="source", readable=judge.reads_gold)
+    found = list(_judged(stream, solution, judge))
     traces = [trace for trace in found if isinstance(trace, Trace)]
     left_out = [problem for problem in found if isinstance(problem, LeftOut)]
     if not traces:
@@ -65,7 +68,7 @@ def ground_truth(
         print(output / "left_out.jsonl")
 
 
-def _judged(stream: ProblemStream, solution: Solution, verifier: MathVerifier) -> Iterator[Trace | LeftOut]:
+def _judged(stream: ProblemStream, solution: Solution, verifier: Verifier) -> Iterator[Trace | LeftOut]:
     made_by = {"solution": {"class": type(solution).__name__, **asdict(solution)}}  # type: ignore[call-overload]
     rows = _rows(stream.source)
     waiting = []
@@ -76,11 +79,12 @@ def _judged(stream: ProblemStream, solution: Solution, verifier: MathVerifier) -
             yield LeftOut(problem.id, str(error))
         else:
             trace = Trace(problem.id, problem.question, problem.gold, text, False, made_by=made_by)
-            waiting.append((trace, verifier.submit(text, problem.gold)))
+            waiting.append((trace, verifier.submit(text, problem)))
     for trace, future in waiting:
         verdict = future.result()
         if verdict.correct:
-            yield replace(trace, correct=True, extracted=verdict.extracted, source="ground_truth")
+            right = replace(trace, correct=True, score=verdict.score, extracted=verdict.extracted)
+            yield replace(right, source="ground_truth")
         elif verdict.error is not None:
             yield LeftOut(trace.problem_id, f"not judged: {verdict.error}")
         else:

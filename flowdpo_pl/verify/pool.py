@@ -7,21 +7,36 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Verdict
-from flowdpo_pl.verify import worker as worker_program
-from flowdpo_pl.verify.answers import Answer
+from flowdpo_pl.verify.worker import READY
 
 STARTUP_SECONDS = 60.0
 JOIN_SECONDS = 5.0
+
+
+Question: TypeAlias = Mapping[str, Any]
+"""JSON-able."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProgram:
+    """What a worker runs: it says READY, then gives each question a reply, both JSON (`worker.serve`)."""
+
+    words: tuple[str, ...]
+    """Of the interpreter's command line; the pipe's descriptor, seconds and gigabytes are put behind them."""
+    mend: str
+    """What to look at where it does not start."""
+    path: tuple[str, ...] = ()
+    """Where its modules are looked for, beside the interpreter's own places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +53,18 @@ class WorkerProcess:
     `judge` belongs to one thread; `kill` may come from any.
     """
 
-    def __init__(self, limits: WorkerLimits) -> None:
+    def __init__(self, program: WorkerProgram, limits: WorkerLimits) -> None:
+        self._program = program
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
-    def judge(self, prediction: Answer, gold: Answer) -> Verdict:
-        """math-verify's verdict, or an error verdict if it took too long or the worker died.
+    def judge(self, question: Question) -> Verdict:
+        """The worker's verdict, or an error verdict if it took too long or the worker died.
 
         Raises UserError if no worker can be started.
         """
         pipe = self._running()
-        question = {
-            "gold": gold.readings,
-            "gold_ambiguous": gold.ambiguous,
-            "answer": prediction.readings,
-            "answer_ambiguous": prediction.ambiguous,
-        }
         try:
             pipe.send_bytes(json.dumps(question).encode())
             if not pipe.poll(self._limits.seconds):
@@ -63,7 +73,7 @@ class WorkerProcess:
             reply = json.loads(pipe.recv_bytes())
         except (EOFError, ConnectionError):
             return Verdict(False, error=f"the worker died (exit status {self.kill()})")
-        return Verdict(reply["correct"], reply["extracted"], reply["error"])
+        return Verdict(**reply)
 
     def kill(self) -> int | None:
         """Ends the process, if there is one, and waits for it; its exit status, negative for a signal."""
@@ -82,34 +92,41 @@ class WorkerProcess:
             arguments = (theirs.fileno(), self._limits.seconds, self._limits.memory_gb)
             # -P: without it the script's folder comes first on the path, and `types` would be ours.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-W", "ignore", worker_program.__file__, *map(str, arguments)],
+                [sys.executable, "-P", "-W", "ignore", *self._program.words, *map(str, arguments)],
+                env=self._environment(),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
         try:
-            if self._pipe.poll(STARTUP_SECONDS) and self._pipe.recv_bytes() == worker_program.READY:
+            if self._pipe.poll(STARTUP_SECONDS) and self._pipe.recv_bytes() == READY:
                 return self._pipe
         except (EOFError, ConnectionError):
             pass  # the worker's own message is on standard error
         raise UserError(
             f"The verifier's worker did not start (exit status {self.kill()}): "
-            "see the message above, check that math-verify is installed and that memory_gb is enough."
+            f"see the message above, {self._program.mend}."
         )
 
+    def _environment(self) -> dict[str, str] | None:
+        """The worker's variables; None: ours as they are."""
+        if not self._program.path:
+            return None
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(self._program.path)}
 
-_Task: TypeAlias = tuple[Answer, Answer, "Future[Verdict]"]
+
+_Task: TypeAlias = tuple[Question, "Future[Verdict]"]
 
 
 def _serve(
     tasks: SimpleQueue[_Task | None], worker: WorkerProcess, report: Callable[[Verdict], None]
 ) -> None:
     while (task := tasks.get()) is not None:
-        prediction, gold, future = task
+        question, future = task
         if not future.set_running_or_notify_cancel():
             continue
         try:
-            verdict = worker.judge(prediction, gold)
+            verdict = worker.judge(question)
         except BaseException as failure:  # as executors do: the caller gets it, and this thread lives on
             future.set_exception(failure)
         else:
@@ -124,14 +141,17 @@ class WorkerPool:
     Threads are daemons, for the interpreter waits for others before it runs exit handlers.
     """
 
-    def __init__(self, workers: int, limits: WorkerLimits, report: Callable[[Verdict], None]) -> None:
+    def __init__(
+        self, program: WorkerProgram, workers: int, limits: WorkerLimits, report: Callable[[Verdict], None]
+    ) -> None:
+        self._program = program
         self._size = workers
         self._limits = limits
         self._report = report
         self._lock = threading.Lock()
         self._forget()
 
-    def submit(self, prediction: Answer, gold: Answer) -> Future[Verdict]:
+    def submit(self, question: Question) -> Future[Verdict]:
         """Queues one judgement; the future fails with UserError if no worker can be started."""
         future: Future[Verdict] = Future()
         with self._lock:
@@ -139,7 +159,7 @@ class WorkerPool:
                 self._forget()  # after a fork: threads don't come along, the workers are the parent's
             if not self._threads:
                 self._start()
-            self._tasks.put((prediction, gold, future))
+            self._tasks.put((question, future))
         return future
 
     def close(self) -> None:
@@ -152,7 +172,7 @@ class WorkerPool:
             return
         try:
             while task := tasks.get_nowait():
-                task[2].cancel()
+                task[1].cancel()
         except Empty:
             pass
         for _ in threads:
@@ -170,7 +190,7 @@ class WorkerPool:
         self._threads: list[threading.Thread] = []
 
     def _start(self) -> None:
-        self._workers = [WorkerProcess(self._limits) for _ in range(self._size)]
+        self._workers = [WorkerProcess(self._program, self._limits) for _ in range(self._size)]
         self._threads = [
             threading.Thread(target=_serve, args=(self._tasks, worker, self._report), daemon=True)
             for worker in self._workers

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from flowdpo_pl.verify.answers import Answer, has_delimiters, is_formula, natural_words
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.verify.answers import Answer, has_delimiters, is_formula, natural_words, read_answer
 from flowdpo_pl.verify.markers import LONGEST_ANSWER
 
 _MISSING = re.compile(
@@ -38,6 +39,30 @@ _PUNCTUATION = " .!?()'\"\u201c\u201d\u2013\u2014-"
 _FONT = re.compile(
     r"\\(?:text|textbf|textrm|mbox|mathrm|textnormal|emph|textit|boxed|fbox)\s*\{([^{}]*)\}|[$*]"
 )
+
+
+def is_readable_gold(gold: str) -> bool:
+    """Whether a prediction could be compared with `gold`; see `check_gold`."""
+    return is_readable(read_answer(gold))
+
+
+def check_gold(gold: object) -> None:
+    r"""Raises UserError if no prediction could ever be compared with `gold`.
+
+    Readable are numbers, quantities, formulas, choices and single words; not 'n/a', 'see the solution sheet',
+    or prose with several numbers. Cheap rules decide, in microseconds for plain numbers and in linear time
+    for any other text; computer algebra parses nothing. A formula that is sound to the eye is let through: if
+    math-verify can't read it (`\frac{1}{0}`) or takes for ever (`9**9**9**9`), its verdicts have an `error`.
+    """
+    if not is_readable_gold("" if gold is None else str(gold)):
+        raise UserError(
+            f"The gold answer {_shortened(gold)} is unreadable: give a number, LaTeX, or a text that marks "
+            r"its answer by \boxed{...}, '#### ...' or 'The answer is ...'."
+        )
+
+
+def _shortened(gold: object) -> str:
+    return shown if len(shown := repr(gold)) <= 200 else shown[:200] + "…"
 
 
 def is_readable(answer: Answer) -> bool:

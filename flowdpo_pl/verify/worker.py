@@ -1,8 +1,8 @@
 """The program of a worker process: math-verify behind a pipe, one JSON question, one JSON reply.
 
-It is run as a script and imports the standard library and math-verify only, so that a killed worker
-is replaced in a third of a second. math-verify's own timeout stays off: it works in main threads only,
-is a BaseException, and an answer that it stopped counts as wrong.
+`function_worker` serves in the same way. This one is run as a script and imports the standard library and
+math-verify only, so that a killed worker is replaced in a third of a second. math-verify's own timeout stays
+off: it works in main threads only, is a BaseException, and an answer that it stopped counts as wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from multiprocessing.connection import Connection
 from typing import Any
@@ -82,7 +82,7 @@ def judge(question: Mapping[str, Any]) -> dict[str, Any]:
     return {"correct": False, "extracted": extracted, "error": error}
 
 
-def describe(failure: Exception) -> str:
+def describe(failure: BaseException) -> str:
     """The exception in one short line."""
     return f"{type(failure).__name__}: {failure}".rstrip(": ").replace("\n", " ")[:200]
 
@@ -96,10 +96,8 @@ def limit_memory(gigabytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def serve(pipe: Connection, timeout: float) -> None:
-    """Answers questions until the other end of the pipe is closed."""
-    import math_verify  # noqa: F401  (before READY: its cost is no answer's time)
-
+def serve(pipe: Connection, timeout: float, judge: Callable[[Any], dict[str, Any]]) -> None:
+    """Answers questions until the other end of the pipe is closed; `judge` gives a verdict's fields."""
     pipe.send_bytes(READY)
     while True:
         try:
@@ -116,9 +114,15 @@ def serve(pipe: Connection, timeout: float) -> None:
         pipe.send_bytes(json.dumps(reply).encode())
 
 
-if __name__ == "__main__":
-    file_descriptor, seconds, memory_gb = sys.argv[1:]
+def main(file_descriptor: str, seconds: str, memory_gb: str) -> None:
+    """Serve with math-verify."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     logging.disable()
     limit_memory(float(memory_gb))
-    serve(Connection(int(file_descriptor)), float(seconds))
+    import math_verify  # noqa: F401  (before READY: its cost is no answer's time)
+
+    serve(Connection(int(file_descriptor)), float(seconds), judge)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

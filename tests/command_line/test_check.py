@@ -129,7 +129,7 @@ def test_every_verb_suggests(verb: str, words: list[str], complaint: str) -> Non
         ["--trainer.logger.init_args.version="],
         ["--trainer.callbacks+=TreeLog"],
         ["--trainer.callbacks=some.package.Callback", "--trainer.callbacks.any_key=1"],
-        ["--model.verifier=tests.test_configs.CoinVerifier", "--model.verifier.workers=2"],
+        ["--model.verifier=benchmarks.diagnosis.BoxVerifier", "--model.verifier.workers=2"],
         ["--model.team.flow=SingleFlow", "--model.team.flow.max_tokens", "72"],
         ["--model.learning={lr: 1e-3}"],
         ["--data.train.path", "meta-math/MetaMathQA"],

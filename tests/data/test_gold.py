@@ -8,7 +8,7 @@ import pytest
 
 from flowdpo_pl.data.gold import AfterMark, Automatic, Boxed, GoldExtractor, HashMarked, Plain
 from flowdpo_pl.verify.markers import extract_marked
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -10,6 +10,7 @@ from flowdpo_pl.data.problem_source import ProblemSource, places_of, read_proble
 from flowdpo_pl.data.questions import content_id
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Problem
+from flowdpo_pl.verify.several_golds import golds_of
 
 
 def read(values: dict[str, object], **source: object) -> Problem | str:
@@ -152,3 +153,26 @@ def test_forms_of_one_question_stand_in_one_part() -> None:
         assert held == [part.holds(variant, places) for part in parts] and sum(held) == 1
     assert any(part.holds(alike[n * 2]) != part.holds(variants[n]) for part in parts for n in range(100))
     assert all(part.holds(p, places) == part.holds(p) for part in parts for p in alike[1::2])
+
+
+def test_kept_columns_come_along_as_json_has_them() -> None:
+    row: dict[str, object] = {"question": "q", "answer": "1", "tests": [Decimal("0.5"), None], "more": "x"}
+    problem = read(row, keep=["tests", "absent"])
+    assert isinstance(problem, Problem)
+    assert problem["tests"] == [0.5, None] and problem["absent"] is None
+    assert problem.kept == (("tests", [0.5, None]), ("absent", None)), "and no other"
+    assert read({**row, "tests": b"x"}, keep=["tests"]) == "a kept column holds bytes"
+    assert (
+        read({**row, "tests": ["\ud83d"]}, keep=["tests"])
+        == "tests holds half a character (a lone surrogate)"
+    )
+
+
+def test_a_list_is_several_gold_answers_where_the_field_is_the_answer() -> None:
+    row: dict[str, object] = {"question": "q", "answer": ["Paris", " é", 3]}
+    problem = read(row, gold=Plain())
+    assert isinstance(problem, Problem) and golds_of(problem.gold) == ("Paris", " é", "3")
+    assert read(row) == "answer is neither text nor a number but list"
+    for odd in ([], [None], [["x"]], [True], [{}]):
+        told = read({"question": "q", "answer": odd}, gold=Plain())
+        assert told == "answer is neither text nor a number but list"

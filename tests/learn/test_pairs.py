@@ -39,3 +39,18 @@ def test_there_is_a_pair_for_every_flip_in_the_order_of_the_stream() -> None:
     assert [(pair.problem.id, pair.node) for pair in mined.pairs] == flips and len(flips) > 10
     assert all({pair.agent for pair in mined.of(agent)} == {agent} for agent in (ANSWER, STOP))
     assert len(mined.of(ANSWER)) + len(mined.of(STOP)) == len(flips)
+
+
+def test_of_graded_endings_the_higher_score_is_chosen_and_close_ones_are_ties() -> None:
+    main = path([written("a"), choice(YES)], correct=False, score=0.5)
+    better, worse, close = written("b"), written("c"), written("d")
+    forks = (
+        fork(main, 0, better, [choice(YES)], correct=True),
+        fork(main, 0, worse, [choice(YES)], correct=False, score=0.25),
+        fork(main, 0, close, [choice(YES)], correct=False, score=0.625),
+    )
+    tree = RolloutTree(PROBLEM, main, forks)
+    pairs = [(pair.chosen, pair.rejected) for pair in mine([tree]).pairs]
+    assert pairs == [(better, main.moves[0]), (main.moves[0], worse), (close, main.moves[0])]
+    assert [(pair.chosen, pair.rejected) for pair in mine([tree], margin=0.125).pairs] == pairs[:2]
+    assert mine([tree], margin=0.5).pairs == ()

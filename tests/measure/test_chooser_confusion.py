@@ -12,7 +12,7 @@ import torch
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion, PartialAnswer, chooser_questions
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
-from flowdpo_pl.types import Move, RolloutTree
+from flowdpo_pl.types import Move, Problem, RolloutTree
 from tests.example_trees import NO, YES, choice, main_only, written
 
 TREES: list[RolloutTree] = [
@@ -27,11 +27,11 @@ TREES: list[RolloutTree] = [
 ]
 
 
-def marked(text: str, gold: str) -> PartialAnswer:
+def marked(text: str, problem: Problem) -> PartialAnswer:
     """The result is the character after the last #."""
     if "#" not in text:
         return "none"
-    return "right" if text.rpartition("#")[2][:1] == gold else "wrong"
+    return "right" if text.rpartition("#")[2][:1] == problem.gold else "wrong"
 
 
 def joined(moves: Sequence[Move]) -> str:

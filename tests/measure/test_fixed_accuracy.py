@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from flowdpo_pl.measure.fixed_accuracy import FixedAccuracy
@@ -30,3 +31,12 @@ def test_rewrites_of_a_question_count_as_one_outcome() -> None:
 def test_before_the_first_problem_it_is_unknown() -> None:
     values = FixedAccuracy().compute()
     assert values["accuracy"].isnan() and (values["low"], values["high"]) == (0, 1)
+
+
+def test_graded_answers_have_the_interval_of_their_spread() -> None:
+    metric = FixedAccuracy()
+    metric.update(torch.tensor([0.5, 0.75, 1.0, 0.25], dtype=torch.float64))
+    values = metric.compute()
+    expected = wilson(2.5, 4, squares=0.25 + 0.5625 + 1 + 0.0625)
+    assert float(values["accuracy"]) == 0.625
+    assert (float(values["low"]), float(values["high"])) == pytest.approx(tuple(expected))

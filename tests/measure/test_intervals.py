@@ -1,6 +1,7 @@
 """Coverage is checked by simulation with fixed seeds, against the number that was promised."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -95,3 +96,36 @@ def test_time_uniform_covers_groups_that_succeed_together() -> None:
 
 def width(interval: Interval) -> float:
     return interval.high - interval.low
+
+
+def test_right_and_wrong_as_scores_have_wilson_s_interval_to_the_last_digit() -> None:
+    for n in (1, 7, 160, 1536):
+        for right in {0, 1, n // 3, n}:
+            assert wilson(float(right), n, squares=float(right)) == wilson(right, n)
+
+
+def test_graded_outcomes_narrow_the_interval_and_a_few_equal_ones_are_no_certainty() -> None:
+    assert width(wilson(80, 160, squares=50)) < width(wilson(80, 160))
+    assert width(wilson(0.7, 1, squares=0.49)) > 0.5
+    assert width(wilson(112, 160, squares=78.4)) < 0.05, "160 scores of 0.7"
+
+
+@pytest.mark.parametrize("n", [10, 40, 160])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda generator: generator.random(),
+        lambda generator: generator.betavariate(0.3, 0.6),
+        lambda generator: generator.choice([0, 0, 0.25, 0.5, 1]),
+        lambda generator: generator.choice([0.5, 1]),
+    ],
+)
+def test_graded_intervals_cover(n: int, draw: Callable[[random.Random], float]) -> None:
+    generator = random.Random(11)
+    mean = sum(draw(generator) for _ in range(200_000)) / 200_000
+    runs, covered = 1000, 0
+    for _ in range(runs):
+        scores = [draw(generator) for _ in range(n)]
+        low, high = wilson(sum(scores), n, squares=sum(score * score for score in scores))
+        covered += low <= mean <= high
+    assert covered / runs > 0.925  # 0.95 promised; three standard errors of 1,000 runs are 0.02

@@ -102,3 +102,20 @@ def test_alternatives_that_read_the_same() -> None:
     other = replace(same, other=written("b", 3))
     found = signs(RolloutTree(Problem("p", "q", "4"), main, (same, other)))
     assert (found["written_forks"], found["same_text"]) == (2, 1)
+
+
+def test_scores_add_up_and_the_margin_parts_pairs_of_choices() -> None:
+    main = path([written("a"), choice(NO), written("b")], False, score=0.25)
+    tree = RolloutTree(Problem("p", "q", "g"), main, (fork(main, 1, choice(YES), [], False, score=0.75),))
+    assert (signs(tree)["right"], signs(tree)["endings_right"], signs(tree)["better_finished"]) == (
+        0.25,
+        1.0,
+        1,
+    )
+    assert not play_signs([tree], closes, ended, margin=0.5)["signs/better_finished"]
+
+
+def test_the_verifier_says_what_a_mark_is() -> None:
+    tree = main_only(False, written("say #4"))
+    found = play_signs([tree], closes, ended, lambda text: text.partition("#")[2] or None)
+    assert found["signs/marked"] == 1 and not play_signs([tree], closes, ended)["signs/marked"]

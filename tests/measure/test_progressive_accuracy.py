@@ -128,3 +128,23 @@ def test_half_precision_modules_keep_exact_counts() -> None:
 def test_a_window_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"model\.window is 0: give at least 1"):
         ProgressiveAccuracy(window=0)
+
+
+def test_scores_of_0_and_1_count_as_right_and_wrong_do() -> None:
+    stream = outcomes(75)
+    told, graded = ProgressiveAccuracy(window=20), ProgressiveAccuracy(window=20)
+    told.update(stream)
+    graded.update(stream.to(torch.float64))
+    assert plain(told) == plain(graded)
+
+
+def test_the_accuracy_of_graded_answers_is_their_mean_score() -> None:
+    stream = torch.tensor([0.0, 0.25, 0.5, 1.0, 0.75], dtype=torch.float64)
+    metric = ProgressiveAccuracy(window=3)
+    for score in stream:
+        metric.update(score[None])
+    values = plain(metric)
+    assert values["progressive_accuracy"] == 0.5 and values["window_accuracy"] == 0.75
+    window, cumulative = wilson(2.25, 3, squares=0.25 + 1 + 0.5625), time_uniform(2.5, 5)
+    assert (values["window_low"], values["window_high"]) == pytest.approx(tuple(window))
+    assert (values["progressive_low"], values["progressive_high"]) == pytest.approx(tuple(cumulative))

@@ -1,5 +1,6 @@
 import pytest
 
+from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.types import Problem, RolloutTree
@@ -62,3 +63,16 @@ def test_without_trees_and_without_forks_nothing_divides_by_zero() -> None:
     assert set(tree_statistics([], AGENTS).values()) == {0.0}
     values = tree_statistics([main_only(True, written("4"))], AGENTS)
     assert values["chunks_per_answer"] == 1 and "flips/depth_1" not in values
+
+
+def test_the_margin_parts_pairs_from_ties_as_mining_does() -> None:
+    main = path([written("a")], correct=False, score=0.5)
+    forks = tuple(fork(main, 0, written("b"), [], False, score) for score in (0.0, 0.375, 0.875))
+    for margin, pairs in ((0.0, 3), (0.125, 2), (0.375, 1), (0.5, 0)):
+        trees = [RolloutTree(PROBLEM, main, forks)]
+        values = tree_statistics(trees, AGENTS, margin)
+        assert values["answer/pairs"] == len(mine(trees, margin).pairs) == pairs
+        assert (
+            values["answer/pairs"] + values["answer/ties/both_right"] + values["answer/ties/both_wrong"] == 3
+        )
+        assert values["answer/flips"] == pairs / 3

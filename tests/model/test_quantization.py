@@ -25,7 +25,6 @@ from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.team import Team
-from flowdpo_pl.types import Verdict
 from tests.conftest import PROMPTS, CoinJudge
 from tests.models import FAMILIES, write_model
 from tests.runs import MODEL, ROOT, Recorder, data, module, trainer, weights
@@ -40,9 +39,6 @@ class Coin(CoinJudge):
 
     def identity(self) -> dict[str, object]:
         return {"class": "Coin"}
-
-    def __call__(self, prediction: str, gold: str) -> Verdict:
-        return self.submit(prediction, gold).result()
 
 
 @pytest.fixture(scope="module")

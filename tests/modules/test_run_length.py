@@ -14,7 +14,9 @@ from callbacks import AdapterCheckpoint
 from flowdpo_pl.data.problem_source import ProblemSource
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_length import Limits, outlook
-from flowdpo_pl.verify.verifier import MarkedAnswerVerifier, MathVerifier
+from flowdpo_pl.verify.function_verifier import FunctionVerifier
+from flowdpo_pl.verify.math_verifier import MarkedAnswerVerifier, MathVerifier
+from flowdpo_pl.verify.verifier import Verifier
 from tests.runs import ROOT, Recorder, data, module, trainer, weights
 
 FEW = ProblemSource(str(ROOT / "quickstart/problems/train.jsonl"), limit=16)
@@ -105,7 +107,7 @@ def test_a_run_goes_on_under_the_same_judge_alone(tmp_path: Path) -> None:
     stopped.fit(module(max_problems=8), data(train=FEW))
     stopped.save_checkpoint(tmp_path / "part.ckpt")
 
-    def resumed(verifier: MathVerifier) -> None:
+    def resumed(verifier: Verifier) -> None:
         run = module(max_problems=16, verifier=verifier)
         trainer(tmp_path).fit(run, data(train=FEW), ckpt_path=tmp_path / "part.ckpt", weights_only=True)
 
@@ -113,6 +115,8 @@ def test_a_run_goes_on_under_the_same_judge_alone(tmp_path: Path) -> None:
         resumed(MarkedAnswerVerifier())
     with pytest.raises(UserError, match=r"model\.verifier\.timeout was 5\.0 and is 0\.5"):
         resumed(MathVerifier(timeout=0.5))
+    with pytest.raises(UserError, match=r"model\.verifier was .*MathVerifier.* and is .*flowdpo_pl\.exact"):
+        resumed(FunctionVerifier("flowdpo_pl.exact"))
     resumed(MathVerifier(workers=2, memory_gb=2.0))
     trainer(tmp_path, limit_val_batches=1.0).validate(
         module(verifier=MarkedAnswerVerifier()), data(), ckpt_path=tmp_path / "part.ckpt", weights_only=True

@@ -20,21 +20,21 @@ from flowdpo_pl.model.base_sample import base_sample
 from flowdpo_pl.modules.full_check import Checked, FullCheck, tell
 from flowdpo_pl.modules.start_check import Found, Level, admitted, room_in
 from flowdpo_pl.types import Verdict
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 from tests.runs import ROOT, Recorder, data, module, trainer, weights
 
 
 class SaysYes(MathVerifier):
     """Content with anything."""
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+    def compare(self, prediction: object, gold: object) -> Future[Verdict]:
         return self._at_once(Verdict(True))
 
 
 class SaysNo(MathVerifier):
     """Content with nothing."""
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+    def compare(self, prediction: object, gold: object) -> Future[Verdict]:
         return self._at_once(Verdict(False))
 
 

@@ -18,7 +18,7 @@ from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Verdict
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 from tests import runs
 
 QUICKSTART = runs.ROOT / "quickstart" / "problems" / "valid.jsonl"
@@ -32,7 +32,7 @@ class Broken(MathVerifier):
         super().__init__()
         self._of = of
 
-    def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+    def compare(self, prediction: object, gold: object) -> Future[Verdict]:
         done: Future[Verdict] = Future()
         error = "timeout" if int(str(gold)) % self._of == 0 else None
         done.set_result(Verdict(False, None, error))
@@ -62,7 +62,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def test_a_fit_stops_after_its_first_chunk_and_keeps_what_it_has(tmp_path: Path) -> None:
-    run = runs.module(verifier=Broken())
+    run = runs.module(verifier=Broken(), check=False)  # which would have refused it at once
     watching = (RunSummary(), AdapterCheckpoint(1000))
     with pytest.raises(UserError, match=COMPLAINT):
         runs.trainer(tmp_path, *watching, enable_checkpointing=True).fit(run, data(tmp_path))

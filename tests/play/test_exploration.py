@@ -81,7 +81,7 @@ def test_the_chosen_path_is_the_right_one() -> None:
 
 def test_equal_endings_and_equal_paths_teach_nothing() -> None:
     trees = grow(WholeTrajectories())
-    ties = Counter(fork.tie for tree in trees for fork in tree.forks if fork.tie)
+    ties = Counter(tie for tree in trees for fork in tree.forks if (tie := fork.tie()))
     assert ties[Tie.BOTH_RIGHT] and ties[Tie.BOTH_WRONG]
     same = sum(len(tree.nodes_without_alternative) for tree in trees)
     assert len(mine(trees).pairs) + ties.total() + same == 60

@@ -13,7 +13,7 @@ from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.play.main_chains import MainChains
 from flowdpo_pl.play.team import Start
 from flowdpo_pl.types import Problem
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 from tests.play.test_team import TEAM
 
 PROBLEMS = [Problem(f"p{n}", f"Amy has {n} pens. She buys 3 more. How many pens?", "9") for n in range(4)]

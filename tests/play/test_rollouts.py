@@ -135,7 +135,7 @@ def test_fewer_alternatives_are_a_fixed_choice_of_nodes() -> None:
     "module",
     [
         *("types", "draws", "play.flow", "play.prompts", "play.rollouts"),
-        *("learn.pairs", "learn.packing", "verify.verifier"),
+        *("learn.pairs", "learn.packing", "verify.math_verifier"),
     ],
 )
 def test_light_modules_need_no_torch(module: str) -> None:

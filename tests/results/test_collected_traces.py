@@ -27,7 +27,7 @@ def test_each_problem_is_tried_until_it_is_right_and_no_more() -> None:
         )
         assert players.players.prompts.wrote(trace.token_ids, trace.trace)
         assert (trace.source, trace.correct) == ("flow", any(right))
-        assert trace.made_by == {**players.made_by, "attempts": 3}
+        assert trace.made_by == {**players.made_by, "attempts": 3, "accept_from": None}
     summary = collected.summary()
     assert summary["attempts"] == sum(trace.attempts for trace in collected.traces.values())
     assert summary["accepted"] == sum(trace.correct for trace in collected.traces.values())

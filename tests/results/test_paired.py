@@ -108,3 +108,13 @@ def test_a_bootstrap_of_no_resamples_is_refused() -> None:
         paired(run("1"), run("0"), resamples=0)
     with pytest.raises(UserError, match="seed is -1"):
         paired(run("1"), run("0"), seed=-1)
+
+
+def test_graded_scores_are_compared_by_their_means() -> None:
+    a, b = (
+        [Prediction(f"p{n}", f"q{n}", "1", "", score == 1, score=score) for n, score in enumerate(scores)]
+        for scores in ((0.5, 0.5, 1.0), (0.75, 0.25, 1.0))
+    )
+    found = paired(a, b)
+    assert (found.accuracy_a, found.accuracy_b) == pytest.approx((2 / 3, 2 / 3))
+    assert (found.a_better, found.b_better, found.same_answers) == (1, 1, False)

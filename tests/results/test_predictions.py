@@ -100,3 +100,21 @@ def test_another_file_is_refused_with_its_place(tmp_path: Path, content: str, to
     (tmp_path / "predictions.jsonl").write_text(content)
     with pytest.raises(UserError, match=told):
         read_predictions(tmp_path / "predictions.jsonl")
+
+
+def test_answers_of_words_vote_by_their_text() -> None:
+    answers = ["Pierre Curie", "Marie Curie", "marie  curie", None]
+    assert majority(samples("p", "0", *answers)).extracted == "Marie Curie"
+    assert majority(samples("p", "0", "Marie Curie", "Marie Curie", "5")).extracted == "5", (
+        "readable ones first"
+    )
+
+
+def test_the_accuracy_of_graded_predictions_is_their_mean_score(tmp_path: Path) -> None:
+    scores = (0.0, 0.25, 1.0, 0.5)
+    rows = [Prediction(f"p{n}", "?", "1", "", score == 1, score=score) for n, score in enumerate(scores)]
+    (tmp_path / "p.jsonl").write_text("".join(map(to_line, rows)))
+    assert read_predictions(tmp_path / "p.jsonl") == rows
+    found = accuracies(rows)
+    assert (found["correct"], found["accuracy"]) == (1, 0.4375)
+    assert (found["low"], found["high"]) == wilson(1.75, 4, squares=0.0625 + 1 + 0.25)

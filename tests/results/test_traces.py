@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,4 +61,13 @@ def test_a_key_that_a_line_has_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text(to_line(TRACE).replace('"gold"', '"question": "other", "gold"'))
     with pytest.raises(UserError, match=r"t\.jsonl, line 1 is no JSON \(the key 'question' is there twice\)"):
+        read_traces(path)
+
+
+def test_a_score_is_read_back_and_one_out_of_range_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(to_line(replace(TRACE, score=0.75)))
+    assert read_traces(path)[0].score == 0.75 and TRACE.score == 1.0
+    path.write_text(to_line(TRACE).replace('"score": 1.0', '"score": 1.5'))
+    with pytest.raises(UserError, match="its score is no number from 0 to 1"):
         read_traces(path)

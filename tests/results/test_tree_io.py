@@ -29,7 +29,7 @@ def test_an_unknown_logprob_and_an_unjudged_answer_come_back() -> None:
 
 def test_a_fork_of_another_chain_is_refused_when_written() -> None:
     tree = next(tree for tree in map(random_tree, range(50)) if tree.forks)
-    stray = dataclasses.replace(tree.forks[0], taken_correct=not tree.main.correct)
+    stray = dataclasses.replace(tree.forks[0], taken_verdict=Verdict(not tree.main.correct))
     with pytest.raises(ValueError, match="doesn't belong to its main chain"):
         tree_to_dict(dataclasses.replace(tree, forks=(stray,)))
 
@@ -70,3 +70,14 @@ def test_labels_come_back_and_older_files_have_none() -> None:
     assert tree_from_dict(data) == labelled
     del data["problem"]["labels"]
     assert tree_from_dict(data) == tree
+
+
+def test_scores_and_kept_columns_come_back() -> None:
+    tree = next(tree for tree in map(random_tree, range(50)) if tree.forks)
+    problem = dataclasses.replace(tree.problem, kept=(("tests", [1, {"a": None}]), ("unit", "km")))
+    verdict = dataclasses.replace(tree.main.verdict, correct=False, score=0.375)
+    main = dataclasses.replace(tree.main, verdict=verdict)
+    forks = tuple(dataclasses.replace(fork, taken_verdict=verdict) for fork in tree.forks)
+    graded = dataclasses.replace(tree, problem=problem, main=main, forks=forks)
+    back = tree_from_dict(json.loads(json.dumps(tree_to_dict(graded))))
+    assert back == graded and back.main.score == 0.375 and back.problem["tests"] == [1, {"a": None}]

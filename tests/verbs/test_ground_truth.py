@@ -15,7 +15,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verbs.ground_truth import ground_truth
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 
 def source(folder: Path, *rows: dict[str, Any]) -> ProblemSource:
@@ -81,7 +81,7 @@ def test_what_is_skipped_and_what_is_not_judged_is_told(
     ]
 
     class Slow(MathVerifier):
-        def submit(self, prediction: object, gold: object) -> Future[Verdict]:
+        def compare(self, prediction: object, gold: object) -> Future[Verdict]:
             done: Future[Verdict] = Future()
             done.set_result(Verdict(gold == "7", None, None if gold == "7" else "timeout"))
             return done

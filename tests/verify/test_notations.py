@@ -1,7 +1,7 @@
 # ruff: noqa: RUF001  (odd minus signs are what it is about)
 """Answers in the notations that people and models write, by hand: gold, prediction, and whether it is right.
 
-Also tests `verify.verifier`.
+Also tests `verify.math_verifier`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flowdpo_pl.verify.verifier import MathVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier
 
 RIGHT = [
     ("4.75", r"\boxed{4\frac{3}{4}}"),

@@ -14,16 +14,18 @@ import pytest
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.answers import read_answer
+from flowdpo_pl.verify.math_verifier import MATH_WORKER, question_of
 from flowdpo_pl.verify.pool import WorkerLimits, WorkerPool, WorkerProcess
 
-HALF, TWO_QUARTERS, THIRD = (read_answer(text) for text in ("1/2", "2/4", "1/3"))
-ENDLESS = read_answer("9**9**9**9")
+TWO_QUARTERS, THIRD, ENDLESS = (
+    question_of(read_answer(text), read_answer("1/2")) for text in ("2/4", "1/3", "9**9**9**9")
+)
 RIGHT, WRONG = Verdict(True, "2/4"), Verdict(False, "1/3")
 
 
 @pytest.fixture
 def worker() -> Iterator[WorkerProcess]:
-    worker = WorkerProcess(WorkerLimits(seconds=1.0, memory_gb=1.0))
+    worker = WorkerProcess(MATH_WORKER, WorkerLimits(seconds=1.0, memory_gb=1.0))
     yield worker
     worker.kill()
 
@@ -34,34 +36,34 @@ def pid(worker: WorkerProcess) -> int:
 
 
 def test_one_process_serves_until_an_answer_takes_too_long(worker: WorkerProcess) -> None:
-    assert worker.judge(TWO_QUARTERS, HALF) == RIGHT
+    assert worker.judge(TWO_QUARTERS) == RIGHT
     first = pid(worker)
-    assert worker.judge(THIRD, HALF) == WRONG and pid(worker) == first
-    assert worker.judge(ENDLESS, HALF) == Verdict(False, error="timeout")
-    assert worker.judge(TWO_QUARTERS, HALF) == RIGHT and pid(worker) != first
+    assert worker.judge(THIRD) == WRONG and pid(worker) == first
+    assert worker.judge(ENDLESS) == Verdict(False, error="timeout")
+    assert worker.judge(TWO_QUARTERS) == RIGHT and pid(worker) != first
 
 
 def test_a_kill_from_another_thread_is_an_error_of_the_answer() -> None:
-    worker = WorkerProcess(WorkerLimits(seconds=60.0, memory_gb=1.0))
-    worker.judge(THIRD, HALF)
+    worker = WorkerProcess(MATH_WORKER, WorkerLimits(seconds=60.0, memory_gb=1.0))
+    worker.judge(THIRD)
     threading.Timer(0.5, worker.kill).start()
-    assert worker.judge(ENDLESS, HALF) == Verdict(False, error="the worker died (exit status -9)")
+    assert worker.judge(ENDLESS) == Verdict(False, error="the worker died (exit status -9)")
     worker.kill()
 
 
 def test_killing_what_never_started_does_nothing() -> None:
-    assert WorkerProcess(WorkerLimits(1.0, 1.0)).kill() is None
+    assert WorkerProcess(MATH_WORKER, WorkerLimits(1.0, 1.0)).kill() is None
 
 
 def pool(reported: list[Verdict], workers: int = 1, memory_gb: float = 1.0) -> WorkerPool:
-    return WorkerPool(workers, WorkerLimits(60.0, memory_gb), reported.append)
+    return WorkerPool(MATH_WORKER, workers, WorkerLimits(60.0, memory_gb), reported.append)
 
 
 def test_every_verdict_is_reported_before_its_future_is_done() -> None:
     reported: list[Verdict] = []
     judges = pool(reported)
     seen: list[int] = []
-    futures = [judges.submit(answer, HALF) for answer in (TWO_QUARTERS, THIRD, TWO_QUARTERS)]
+    futures = [judges.submit(question) for question in (TWO_QUARTERS, THIRD, TWO_QUARTERS)]
     for future in futures:
         future.add_done_callback(lambda _: seen.append(len(reported)))
     assert [future.result() for future in futures] == [RIGHT, WRONG, RIGHT] == reported
@@ -72,7 +74,7 @@ def test_every_verdict_is_reported_before_its_future_is_done() -> None:
 def test_a_cancelled_future_is_neither_judged_nor_reported() -> None:
     reported: list[Verdict] = []
     judges = pool(reported)
-    futures = [judges.submit(TWO_QUARTERS, HALF) for _ in range(3)]  # the worker is still starting
+    futures = [judges.submit(TWO_QUARTERS) for _ in range(3)]  # the worker is still starting
     assert futures[1].cancel()
     assert futures[0].result() == futures[2].result() == RIGHT
     judges.close()
@@ -82,7 +84,7 @@ def test_a_cancelled_future_is_neither_judged_nor_reported() -> None:
 def test_a_worker_that_cannot_start_fails_every_future_and_hangs_none() -> None:
     reported: list[Verdict] = []
     judges = pool(reported, memory_gb=0.01)
-    for future in [judges.submit(TWO_QUARTERS, HALF) for _ in range(2)]:
+    for future in [judges.submit(TWO_QUARTERS) for _ in range(2)]:
         with pytest.raises(UserError, match="did not start"):
             future.result(timeout=60)
     judges.close()
@@ -92,7 +94,7 @@ def test_a_worker_that_cannot_start_fails_every_future_and_hangs_none() -> None:
 def test_closing_ends_every_future_and_thread_and_may_be_repeated() -> None:
     before = set(threading.enumerate())
     judges = pool([], workers=2)
-    futures = [judges.submit(ENDLESS, HALF) for _ in range(5)]
+    futures = [judges.submit(ENDLESS) for _ in range(5)]
     while not all(worker._process for worker in judges._workers):
         time.sleep(0.01)
     judges.close()
@@ -100,5 +102,5 @@ def test_closing_ends_every_future_and_thread_and_may_be_repeated() -> None:
     assert all(future.done() for future in futures)
     assert all(future.cancelled() for future in futures[2:])
     assert set(threading.enumerate()) == before
-    assert judges.submit(TWO_QUARTERS, HALF).result() == RIGHT
+    assert judges.submit(TWO_QUARTERS).result() == RIGHT
     judges.close()

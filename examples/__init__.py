@@ -1,0 +1,1 @@
+"""Files to copy from: each shows one thing that a config can name."""
