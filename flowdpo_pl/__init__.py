@@ -57,7 +57,6 @@ _HOMES = {
     "SupervisedLearning": "learn.supervised_learner",
     "Team": "play.team",
     "TraceDataModule": "modules.trace_data_module",
-    "Turn": "play.flow",
     "Verdict": "types",
     "Verifier": "verify.verifier",
     "WholeTrajectories": "play.exploration",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 
@@ -45,8 +44,9 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
 
     online = ["--model=flowdpo_pl.FlowDPOModule", team, "--data=flowdpo_pl.PromptDataModule"]
     online += [f"--data.train.path={PROBLEMS}/train.jsonl", "--data.batch_size=8", "--model.max_problems=16"]
-    callbacks = ("AdapterCheckpoint", "AccuracyCurve", "SampleFlows", "TreeLog", "RunSummary")
+    callbacks = ("AdapterCheckpoint", "AccuracyCurve", "TreeLog", "RunSummary", "SampleFlows")
     extra = [f"--trainer.callbacks+=callbacks.{name}" for name in callbacks]
+    extra += ["--trainer.callbacks.every_n_problems=8"]
     run(["fit", *online, *extra, "--trainer.accelerator=cpu", written_to("fit")])
     adapters = tmp_path / "fit" / "adapters" / "last"
     assert sorted(path.name for path in adapters.iterdir()) == ["x", "y"]
@@ -70,7 +70,11 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     run(["compare", *map(str, files)])
 
     collect = [f"--data.predict.path={PROBLEMS}/train.jsonl", "--trainer.limit_predict_batches=2"]
-    collect += ["--trainer.callbacks+=callbacks.TraceLog", "--model.attempts=2"]
+    collect += [
+        "--trainer.callbacks+=callbacks.TraceLog",
+        "--model.attempts=2",
+        "--model.sampling.temperature=1.0",
+    ]
     run(["predict", *judged, *collect, written_to("predict")])
     (traces,) = (tmp_path / "predict").glob("**/*.jsonl")
 
@@ -85,14 +89,3 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     said = capsys.readouterr().out
     assert "agent 'x'" in said and "agent 'y'" in said
     assert "answer/" not in said and "'answer'" not in said and "stop/" not in said
-
-
-def test_only_the_paper_s_flow_and_its_single_model_know_a_name() -> None:
-    for folder in ("flowdpo_pl", "callbacks"):
-        for path in (ROOT / folder).rglob("*.py"):
-            if path.parent.name == "flows":
-                continue
-            words = [
-                node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)
-            ]
-            assert "stop" not in words and "critic" not in words, path

@@ -28,6 +28,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 """What a class can't be made without."""
 ALLOWED = {
+    ("CriticFlow", "note_tokens"): [0],  # only a word
     ("EvaluationModule", "seed"): [0],
     ("EvaluationModule", "accept_from"): [0],  # every answer
     ("FlowDPOModule", "score_margin"): [0],  # any difference
@@ -46,7 +47,7 @@ ALLOWED = {
 """Which of these numbers mean something, by class and setting."""
 NOT_OURS = {"AdapterStrategy", "MetricsTable"}
 """Arguments of Lightning's own, which it checks."""
-NOT_NAMED = {"Problem", "Verdict"}
+NOT_NAMED = {"Choose", "Move", "Problem", "Verdict", "Write"}
 """Exported for code, not for configs."""
 
 

@@ -35,8 +35,7 @@ def marked(text: str, problem: Problem) -> PartialAnswer:
 
 
 def joined(moves: Sequence[Move]) -> str:
-    assert all(move.option is None for move in moves)
-    return "".join(move.text for move in moves)
+    return "".join(move.text for move in AnswerStopFlow().answer(moves))
 
 
 def confusion(trees: Sequence[RolloutTree] = ()) -> ChooserConfusion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,8 @@ from tests.example_trees import NO, YES, choice, fork, main_only, path, random_t
 END = 7
 
 
-def closes(move: Move) -> bool:
-    return move.option == YES
+def finishes(before: Sequence[Move], move: Move) -> bool | None:
+    return None if move.option is None else move.option == YES
 
 
 def ended(move: Move) -> bool:
@@ -22,7 +23,7 @@ def ended(move: Move) -> bool:
 
 
 def signs(*trees: RolloutTree) -> dict[str, float]:
-    found = play_signs(trees, closes, ended)
+    found = play_signs(trees, finishes, ended)
     assert found.keys() == {f"signs/{name}" for name in SIGNS}
     return {name.removeprefix("signs/"): value for name, value in found.items() if value}
 
@@ -112,10 +113,10 @@ def test_scores_add_up_and_the_margin_parts_pairs_of_choices() -> None:
         1.0,
         1,
     )
-    assert not play_signs([tree], closes, ended, margin=0.5)["signs/better_finished"]
+    assert not play_signs([tree], finishes, ended, margin=0.5)["signs/better_finished"]
 
 
 def test_the_verifier_says_what_a_mark_is() -> None:
     tree = main_only(False, written("say #4"))
-    found = play_signs([tree], closes, ended, lambda text: text.partition("#")[2] or None)
-    assert found["signs/marked"] == 1 and not play_signs([tree], closes, ended)["signs/marked"]
+    found = play_signs([tree], finishes, ended, lambda text: text.partition("#")[2] or None)
+    assert found["signs/marked"] == 1 and not play_signs([tree], finishes, ended)["signs/marked"]

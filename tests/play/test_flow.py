@@ -1,6 +1,7 @@
 """The rules, move by move: whose turn it is, which moves are the answer, and when a flow is over.
 
-Also tests `play.flows`.
+Also tests `play.flows.answer_stop`, `play.flows.single`, `play.flows.critic`, `play.flows.debate` and
+`play.flows.planner_solver`.
 """
 
 from __future__ import annotations
