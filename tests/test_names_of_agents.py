@@ -20,7 +20,6 @@ model:
         y: {user: "{question} Draft: {partial} Finished?", options: ["Yes", "No"]}
       flow: {class_path: tests.relay.PairFlow}
       budget: {cpu_threads: 1}
-    verifier: flowdpo_pl.MarkedAnswerVerifier
 """
 PROBLEMS = "quickstart/problems"
 
@@ -42,7 +41,8 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     def written_to(name: str) -> str:
         return f"--trainer.logger.init_args={{save_dir: {tmp_path}, name: {name}}}"
 
-    online = ["--model=flowdpo_pl.FlowDPOModule", team, "--data=flowdpo_pl.PromptDataModule"]
+    marked = "--model.verifier=flowdpo_pl.MarkedAnswerVerifier"
+    online = ["--model=flowdpo_pl.FlowDPOModule", team, marked, "--data=flowdpo_pl.PromptDataModule"]
     online += [f"--data.train.path={PROBLEMS}/train.jsonl", "--data.batch_size=8", "--model.max_problems=16"]
     callbacks = ("AdapterCheckpoint", "AccuracyCurve", "TreeLog", "RunSummary", "SampleFlows")
     extra = [f"--trainer.callbacks+=callbacks.{name}" for name in callbacks]
@@ -60,7 +60,13 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
          f"--ckpt_path={tmp_path / 'fit/checkpoints/last.ckpt'}"])  # fmt: skip
 
     start = f"--model.team.start.adapters={{x: {adapters / 'x'}, y: {adapters / 'y'}}}"
-    judged = ["--model=flowdpo_pl.EvaluationModule", team, "--data=flowdpo_pl.PromptDataModule", start]
+    judged = [
+        "--model=flowdpo_pl.EvaluationModule",
+        team,
+        marked,
+        "--data=flowdpo_pl.PromptDataModule",
+        start,
+    ]
     judged += ["--data.batch_size=8", "--trainer.accelerator=cpu"]
     test = [f"--data.test.path={PROBLEMS}/valid.jsonl", "--trainer.limit_test_batches=2"]
     run(["test", *judged, *test, "--trainer.callbacks+=callbacks.PredictionLog", written_to("test")])
@@ -79,7 +85,7 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     (traces,) = (tmp_path / "predict").glob("**/*.jsonl")
 
     taught = ["--model=flowdpo_pl.SFTModule", team, "--data=flowdpo_pl.TraceDataModule"]
-    taught += [f"--data.train={traces}", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    taught += [f"--data.train=[{traces}]", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
     run(["fit", *taught, "--trainer.callbacks+=callbacks.SFTCheckpoint", written_to("sft")])
     assert names_in(tmp_path / "sft", "last") == {"x"}
 
