@@ -36,8 +36,8 @@ SOLVER = habits(
 )
 ANY_MISTAKE = 0.25
 """Share of tried drafts with any mistake, as revisions leave them; the others are the solver's first ones."""
-REVISE_IF_WRONG = 0.65
-REVISE_IF_RIGHT = 0.30
+REVISE_IF_WRONG = 0.70
+REVISE_IF_RIGHT = 0.25
 MENDING = 0.55
 """Share of the critic's notes on wrong drafts that name the mistake."""
 OBEDIENT = 0.92
@@ -52,7 +52,7 @@ def draw_critic_dialogue(story: Story, rng: random.Random) -> Dialogue:
         return Dialogue(message, write_draft(story, draw_mistake(story, SOLVER, rng), rng))
     mistake = _draw_tried(story, rng)
     draft = write_draft(story, mistake, rng)
-    if kind < 0.55:
+    if kind < 0.6:
         message = CRITIC_MESSAGE.format(question=story.question, partial=draft)
         keep, revise = CHOICES
         if rng.random() < (REVISE_IF_RIGHT if mistake is None else REVISE_IF_WRONG):

@@ -12,9 +12,9 @@ from quickstart.recipe.tokenizer import tokens_of
 from quickstart.recipe.world import draw_stories
 
 SHARES = {
-    critiques.draw_critic_dialogue: 0.45,
-    debates.draw_debate_dialogue: 0.30,
-    plans.draw_plan_dialogue: 0.25,
+    critiques.draw_critic_dialogue: 0.48,
+    debates.draw_debate_dialogue: 0.24,
+    plans.draw_plan_dialogue: 0.28,
 }
 """Of the flows' conversations in the corpus."""
 

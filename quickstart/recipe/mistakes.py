@@ -7,7 +7,7 @@ say how to mend it.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,7 +67,12 @@ def mistaken_steps(story: Story, mistake: Mistake | None) -> tuple[Step, ...]:
             steps.insert(at, steps[at])
         elif mistake.kind is Kind.TURNED:
             steps[at] = Step("change", 0, "-" if steps[at].sign == "+" else "+", steps[at].right)
-    total, calculated = story.start, []
+    return recalculated(story.start, steps)
+
+
+def recalculated(start: int, steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The same operations, each on the result of the one before."""
+    total, calculated = start, []
     for step in steps:
         calculated.append(Step(step.kind, total, step.sign, step.right))
         total = calculated[-1].result
@@ -80,11 +85,12 @@ def possible_mistakes(story: Story, kind: Kind) -> list[Mistake]:
         return [Mistake(kind)]
     allowed = ("change",) if kind is Kind.TURNED else ("change", "worth")
     every = [Mistake(kind, index) for index, step in enumerate(story.steps) if step.kind in allowed]
-    return [
-        mistake
-        for mistake in every
-        if all(0 <= step.result <= LARGEST_NUMBER for step in mistaken_steps(story, mistake))
-    ]
+    return [mistake for mistake in every if in_vocabulary(mistaken_steps(story, mistake))]
+
+
+def in_vocabulary(steps: Iterable[Step]) -> bool:
+    """Whether every result has a token."""
+    return all(0 <= step.result <= LARGEST_NUMBER for step in steps)
 
 
 def draw_mistake(story: Story, agent: Habits, rng: random.Random) -> Mistake | None:
