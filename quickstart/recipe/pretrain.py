@@ -140,19 +140,19 @@ def pretrain(
     tokenizer.save_pretrained(out)
 
 
-def arguments(description: str | None, out: str, steps: int) -> argparse.ArgumentParser:
+def arguments(description: str | None, out: str, steps: int, batch_size: int) -> argparse.ArgumentParser:
     """The command line of a pretraining, with its defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=Path(out), help="folder of the model")
     parser.add_argument("--steps", type=int, default=steps, help="optimizer steps")
-    parser.add_argument("--batch_size", type=int, default=64, help="dialogues per step")
+    parser.add_argument("--batch_size", type=int, default=batch_size, help="dialogues per step")
     parser.add_argument("--learning_rate", type=float, default=3e-3, help="peak, after a warm-up of 5 %%")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
     return parser
 
 
 def main() -> None:
-    parser = arguments(__doc__, out="quickstart/model", steps=3000)
+    parser = arguments(__doc__, out="quickstart/model", steps=3000, batch_size=64)
     parser.add_argument("--problems", type=Path, default=Path("quickstart/problems"), help="their folder")
     args = parser.parse_args()
     write_problems(args.problems, args.seed)

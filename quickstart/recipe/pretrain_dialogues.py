@@ -8,7 +8,8 @@ from quickstart.recipe.tokenizer import build_tokenizer
 
 
 def main() -> None:
-    args = arguments(__doc__, out="quickstart/dialogue_model", steps=3000).parse_args()
+    parser = arguments(__doc__, out="quickstart/dialogue_model", steps=4000, batch_size=32)
+    args = parser.parse_args()
     how = Pretraining(args.steps, args.batch_size, args.learning_rate, args.seed)
     pretrain(args.out, draw_flow_dialogues(args.seed), build_tokenizer(flow_vocabulary()), how)
 
