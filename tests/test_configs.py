@@ -101,6 +101,7 @@ def configs_of(name: str, stage: str) -> list[Path]:
 def whole_configs() -> list[tuple[str, list[Path]]]:
     """Verb and configs of each run that ships."""
     alone = [("fit", [CONFIGS / "quickstart.yaml"])]
+    alone += [("fit", [path]) for path in sorted((CONFIGS / "flows").iterdir())]
     for folder in ("quickstart_study", "smollm2"):
         alone += [(VERB[p.stem], [p]) for p in sorted((CONFIGS / folder).iterdir()) if p.stem in VERB]
     return [*alone, *((VERB[stage], configs_of(name, stage)) for name in FAMILY for stage in VERB)]

@@ -31,10 +31,6 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"--config={tmp_path / 'team.yaml'}"
 
 
-def names_in(folder: Path, of: str) -> set[str]:
-    return {path.name for path in folder.glob(f"**/{of}/*") if path.is_dir()}
-
-
 def test_two_agents_called_x_and_y_go_through_every_verb(
     team: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,7 +83,7 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     taught = ["--model=flowdpo_pl.SFTModule", team, "--data=flowdpo_pl.TraceDataModule"]
     taught += [f"--data.train=[{traces}]", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
     run(["fit", *taught, "--trainer.callbacks+=callbacks.SFTCheckpoint", written_to("sft")])
-    assert names_in(tmp_path / "sft", "last") == {"x"}
+    assert (tmp_path / "sft" / "adapter" / "adapter_config.json").is_file()
 
     run(["merge", "quickstart/model", str(adapters / "x"), str(tmp_path / "merged")])
     run(["plan", *online, "--json=true"])

@@ -11,16 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the recipe is run from the repository, it is not installed
 
-from quickstart.recipe import dialogues, pretrain, problems, solutions, tokenizer, world  # noqa: E402
+from quickstart.recipe import (  # noqa: E402
+    critiques,
+    debates,
+    dialogues,
+    flow_dialogues,
+    mistakes,
+    plans,
+    pretrain,
+    problems,
+    solutions,
+    tokenizer,
+    world,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 MODEL = ROOT / "quickstart" / "model"
+DIALOGUE_MODEL = ROOT / "quickstart" / "dialogue_model"
 PROBLEMS = ROOT / "quickstart" / "problems"
 
 
@@ -35,23 +49,38 @@ def built_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer.build_tokenizer()
 
 
+@pytest.fixture(scope="module")
+def flow_tokenizer() -> PreTrainedTokenizerFast:
+    return tokenizer.build_tokenizer(flow_dialogues.flow_vocabulary())
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[dialogues.Dialogue]:
+    """Of the second model."""
+    return list(itertools.islice(flow_dialogues.draw_flow_dialogues(0), 20000))
+
+
+def calculated(question: str) -> int:
+    """The answer by the numbers and verbs of the question, without the story's own steps."""
+    total = 1
+    for sentence in question.split(". "):
+        numbers = [int(number) for number in re.findall(r"\d+", sentence)]
+        if " of " in sentence:
+            total = numbers[0] * numbers[1]
+        elif re.search(r" has | owns ", sentence) and numbers:
+            total = numbers[0]
+        elif sentence.endswith("more"):
+            total += numbers[0]
+        elif re.search(r" loses | sells | gives ", sentence):
+            total -= numbers[0]
+        elif "worth" in sentence:
+            total *= numbers[0]
+    return total
+
+
 def test_steps_follow_from_the_question_alone(stories: list[world.Story]) -> None:
-    """Read the numbers and verbs of the question and calculate without the story's own steps."""
     for story in stories:
-        total = 1
-        for sentence in story.question.split(". "):
-            numbers = [int(number) for number in re.findall(r"\d+", sentence)]
-            if " of " in sentence:
-                total = numbers[0] * numbers[1]
-            elif re.search(r" has | owns ", sentence) and numbers:
-                total = numbers[0]
-            elif sentence.endswith("more"):
-                total += numbers[0]
-            elif re.search(r" loses | sells | gives ", sentence):
-                total -= numbers[0]
-            elif "worth" in sentence:
-                total *= numbers[0]
-        assert total == story.answer, story.question
+        assert calculated(story.question) == story.answer, story.question
 
 
 def test_careful_solutions_are_right_in_every_line(stories: list[world.Story]) -> None:
@@ -135,15 +164,26 @@ def test_ids_of_a_draft_survive_splicing(
         assert built_tokenizer.encode(f"{prefix} {draft} {suffix}") == apart
 
 
-def test_model_folder_loads_plainly(built_tokenizer: PreTrainedTokenizerFast) -> None:
+@pytest.mark.parametrize(
+    ("folder", "built", "words"),
+    [
+        (MODEL, "built_tokenizer", dialogues.VERDICTS),
+        (DIALOGUE_MODEL, "flow_tokenizer", critiques.CHOICES + debates.CHOICES),
+    ],
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+def test_model_folder_loads_plainly(
+    folder: Path, built: str, words: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(MODEL)
-    shipped = AutoTokenizer.from_pretrained(MODEL)
+    built_tokenizer = request.getfixturevalue(built)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    shipped = AutoTokenizer.from_pretrained(folder)
     assert model.config.model_type == "llama"
     assert model.dtype.is_floating_point and model.dtype.itemsize == 4
     assert sum(parameter.numel() for parameter in model.parameters()) <= 500_000
-    assert sum(file.stat().st_size for file in MODEL.iterdir()) < 4_000_000
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 4_000_000
     assert shipped.get_vocab() == built_tokenizer.get_vocab()
     assert shipped.chat_template == built_tokenizer.chat_template
     assert model.config.vocab_size == len(shipped)
@@ -151,22 +191,37 @@ def test_model_folder_loads_plainly(built_tokenizer: PreTrainedTokenizerFast) ->
         assert holder.eos_token_id == shipped.eos_token_id
         assert holder.pad_token_id == shipped.pad_token_id != shipped.eos_token_id
         assert holder.bos_token_id == shipped.bos_token_id
-    for word in dialogues.VERDICTS:
+    for word in words:
         assert len(shipped.encode(word, add_special_tokens=False)) == 1
 
 
-def test_shipped_model_is_confident_in_its_arithmetic() -> None:
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        (MODEL, dialogues.ANSWER_MESSAGE),
+        (DIALOGUE_MODEL, critiques.SOLVER_MESSAGE),
+        (DIALOGUE_MODEL, debates.ALICE_MESSAGE),
+        (DIALOGUE_MODEL, plans.SOLVER_MESSAGE),
+    ],
+)
+def test_shipped_model_is_confident_in_its_arithmetic(folder: Path, message: str) -> None:
     """After a careful line's `=` the right result is what the model expects: the ability is inside."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(MODEL)
-    shipped = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(MODEL))
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    shipped = cast("PreTrainedTokenizerFast", AutoTokenizer.from_pretrained(folder))
     (equals,) = shipped.encode("=")
     stream = world.draw_stories("valid", random.Random(5))
     probabilities: list[float] = []
     for story in itertools.islice(stream, 30):
-        dialogue = dialogues.Dialogue(story.question, solutions.careful_solution(story))
+        read = {
+            "question": story.question,
+            "planner": plans.write_plan(story.steps),
+            "solver": "",
+            "critic": "",
+        }
+        dialogue = dialogues.Dialogue(message.format(**read), solutions.careful_solution(story))
         ids = torch.tensor(pretrain.encode(dialogue, shipped)[0])
         with torch.no_grad():
             distribution_TV = model(ids[None]).logits[0].softmax(-1)
@@ -200,3 +255,122 @@ def test_labels_cover_the_reply_only(built_tokenizer: PreTrainedTokenizerFast) -
         assert scored == built_tokenizer.encode(f"{reply}<|end|>")
     assert mask.sum(1).tolist() == [len(ids) for ids, _ in rows]
     assert input_ids.shape[1] == len(rows[1][0])
+
+
+def question_of(dialogue: dialogues.Dialogue) -> str:
+    """The question in a message of the second model's corpus."""
+    message = re.sub(r"^(Alice|Bob): ", "", dialogue.message)
+    return re.split(r" (?:Tried:|Draft:|Plan\?|Plan:|Alice:)", message)[0]
+
+
+def states(text: str) -> int:
+    """The number after the text's mark."""
+    return int(re.findall(r"The answer is (\d+)\.", text)[-1])
+
+
+def test_same_seed_same_corpus_of_flows(corpus: list[dialogues.Dialogue]) -> None:
+    assert list(itertools.islice(flow_dialogues.draw_flow_dialogues(0), 50)) == corpus[:50]
+    assert list(itertools.islice(flow_dialogues.draw_flow_dialogues(1), 50)) != corpus[:50]
+
+
+def test_corpus_of_flows_holds_no_problem_of_the_other_splits(corpus: list[dialogues.Dialogue]) -> None:
+    for dialogue in corpus:
+        assert question_of(dialogue).endswith("?")
+        assert world.split_of(question_of(dialogue)) == "corpus"
+
+
+@pytest.mark.parametrize(
+    ("config", "messages", "options"),
+    [
+        (
+            "critic",
+            {"solver": critiques.SOLVER_MESSAGE, "critic": critiques.CRITIC_MESSAGE},
+            {"critic": critiques.CHOICES},
+        ),
+        (
+            "debate",
+            {"alice": debates.ALICE_MESSAGE, "bob": debates.BOB_MESSAGE, "judge": debates.JUDGE_MESSAGE},
+            {"judge": debates.CHOICES},
+        ),
+        ("planner_solver", {"planner": plans.PLANNER_MESSAGE, "solver": plans.SOLVER_MESSAGE}, {}),
+    ],
+)
+def test_corpus_of_flows_has_the_configs_prompts(
+    config: str, messages: dict[str, str], options: dict[str, tuple[str, ...]]
+) -> None:
+    settings = yaml.safe_load((ROOT / "configs" / "flows" / f"{config}.yaml").read_text(encoding="utf-8"))
+    team = settings["model"]["init_args"]["team"]
+    assert team["base"]["path"] == "quickstart/dialogue_model"
+    assert {agent: prompt["user"] for agent, prompt in team["prompts"].items()} == messages
+    assert {
+        agent: tuple(prompt["options"]) for agent, prompt in team["prompts"].items() if "options" in prompt
+    } == options
+
+
+def test_corpus_of_flows_is_in_the_vocabulary_and_the_flows_limits(
+    corpus: list[dialogues.Dialogue], flow_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    assert flow_tokenizer.unk_token_id not in flow_tokenizer.encode(" ".join(d.message for d in corpus))
+    for dialogue in corpus[:3000]:
+        ids = flow_tokenizer.encode(dialogue.reply + "<|end|>")
+        assert flow_tokenizer.unk_token_id not in ids
+        if dialogue.reply.startswith("Revise"):
+            limit = 1 + 8
+        else:
+            limit = 16 if dialogue.message.endswith("Plan?") else 72
+        assert len(ids) <= limit
+
+
+def test_every_mistake_is_wrong_in_the_answer_and_right_in_its_lines(stories: list[world.Story]) -> None:
+    rng = random.Random(3)
+    for story in stories:
+        for mistake in (m for kind in mistakes.Kind for m in mistakes.possible_mistakes(story, kind)):
+            draft = mistakes.write_draft(story, mistake, rng)
+            assert states(draft) != story.answer
+            for left, sign, right, result in re.findall(r"(\d+) ([-+*]) (\d+) = (\d+)", draft):
+                expected = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[sign]
+                assert expected(int(left), int(right)) == int(result)
+            if mistake.kind is not mistakes.Kind.GUESSED:  # whose note says the same of every story
+                assert critiques.mending_note(story, mistake) != critiques.spoiling_note(story, mistake)
+
+
+def test_a_note_decides_what_a_revision_is_worth(corpus: list[dialogues.Dialogue]) -> None:
+    """Right drafts are spoilt by half of the notes; wrong ones are mended by their own note only."""
+    mended: list[bool] = []
+    spoilt: list[bool] = []
+    for dialogue in corpus:
+        tried = re.search(r" Tried: (.+) Note: ", dialogue.message)
+        if tried is None:
+            continue
+        answer = calculated(question_of(dialogue))
+        (mended if states(tried[1]) != answer else spoilt).append(
+            (states(dialogue.reply) == answer) == (states(tried[1]) != answer)
+        )
+    assert sum(mended) / len(mended) == pytest.approx(critiques.MENDING * critiques.OBEDIENT, abs=0.06)
+    assert 0.4 < sum(spoilt) / len(spoilt) < 0.8
+
+
+def test_the_critic_and_the_judge_are_taught_unreliable_choices(corpus: list[dialogues.Dialogue]) -> None:
+    revised: dict[bool, list[bool]] = {True: [], False: []}
+    rightly: list[bool] = []
+    for dialogue in corpus:
+        answer = calculated(question_of(dialogue))
+        if dialogue.message.endswith("Keep or Revise?"):
+            revised[states(dialogue.message) == answer].append(dialogue.reply != "Keep")
+        elif dialogue.message.endswith("Who?"):
+            alice, bob = (states(part) == answer for part in dialogue.message.split(" Bob: "))
+            if alice != bob:
+                rightly.append((dialogue.reply == "Alice") == alice)
+    for right, share in ((True, critiques.REVISE_IF_RIGHT), (False, critiques.REVISE_IF_WRONG)):
+        assert sum(revised[right]) / len(revised[right]) == pytest.approx(share, abs=0.05)
+    assert sum(rightly) / len(rightly) == pytest.approx(debates.RIGHT_CHOICES, abs=0.04)
+
+
+def test_the_solver_follows_its_plan(corpus: list[dialogues.Dialogue]) -> None:
+    signs = {word: sign for sign, word in plans.OPERATIONS.items()}
+    followed = []
+    for dialogue in corpus:
+        if plan := re.search(r" Plan: (.+)\.$", dialogue.message):
+            named = [(signs[step.split()[0]], step.split()[1]) for step in plan[1].split(" then ")]
+            followed.append(re.findall(r"([-+*]) (\d+) =", dialogue.reply) == named)
+    assert sum(followed) / len(followed) == pytest.approx(1 - plans.HASTY - plans.FORGETFUL, abs=0.03)

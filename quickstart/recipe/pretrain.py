@@ -10,6 +10,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,9 @@ def encode(dialogue: Dialogue, tokenizer: PreTrainedTokenizerFast) -> tuple[list
 
 
 def draw_batches(
-    tokenizer: PreTrainedTokenizerFast, batch_size: int, seed: int
+    dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, batch_size: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless batches [B, T] of ids, mask and labels; similar lengths share a batch to save padding."""
-    dialogues = draw_dialogues(seed)
     shuffle = torch.Generator().manual_seed(seed)
     while True:
         pool = itertools.islice(dialogues, batch_size * BATCHES_SORTED_TOGETHER)
@@ -92,18 +92,34 @@ def collate(rows: list[tuple[list[int], int]]) -> tuple[Tensor, Tensor, Tensor]:
     return input_ids, mask, labels
 
 
-def pretrain(out: Path, steps: int, batch_size: int, learning_rate: float, seed: int) -> None:
-    """Trains from random weights and saves a folder that `from_pretrained` loads."""
-    tokenizer = build_tokenizer()
-    torch.manual_seed(seed)
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """How a model is trained."""
+
+    steps: int
+    batch_size: int
+    """Dialogues a step."""
+    learning_rate: float
+    """Its peak, after a warm-up of 5 %."""
+    seed: int
+    """Of the weights and the order of batches."""
+
+
+def pretrain(
+    out: Path, dialogues: Iterator[Dialogue], tokenizer: PreTrainedTokenizerFast, how: Pretraining
+) -> None:
+    """Trains on the dialogues from random weights and saves a folder that `from_pretrained` loads."""
+    torch.manual_seed(how.seed)
     model = build_model(tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warm_up = max(1, steps // 20)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    warm_up = max(1, how.steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * step / steps)))
+        optimizer, lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * step / how.steps)))
     )
     started = time.monotonic()
-    batches = itertools.islice(draw_batches(tokenizer, batch_size, seed), steps)
+    batches = itertools.islice(draw_batches(dialogues, tokenizer, how.batch_size, how.seed), how.steps)
     for step, (input_ids, mask, labels) in enumerate(batches, start=1):
         logits_BTV = model(input_ids=input_ids, attention_mask=mask).logits
         # A sum over a fixed number, not the batch's mean: batches are sorted by length, and a mean
@@ -111,30 +127,37 @@ def pretrain(out: Path, steps: int, batch_size: int, learning_rate: float, seed:
         total = functional.cross_entropy(
             logits_BTV[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=NO_LOSS, reduction="sum"
         )
-        loss = total / (batch_size * TYPICAL_REPLY)
+        loss = total / (how.batch_size * TYPICAL_REPLY)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        if step % 100 == 0 or step == steps:
+        if step % 100 == 0 or step == how.steps:
             seconds = time.monotonic() - started
-            print(f"step {step}/{steps}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
+            print(f"step {step}/{how.steps}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("quickstart/model"), help="folder of the model")
-    parser.add_argument("--problems", type=Path, default=Path("quickstart/problems"), help="their folder")
-    parser.add_argument("--steps", type=int, default=3000, help="optimizer steps")
-    parser.add_argument("--batch_size", type=int, default=64, help="dialogues per step")
+def arguments(description: str | None, out: str, steps: int, batch_size: int) -> argparse.ArgumentParser:
+    """The command line of a pretraining, with its defaults."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder of the model")
+    parser.add_argument("--steps", type=int, default=steps, help="optimizer steps")
+    parser.add_argument("--batch_size", type=int, default=batch_size, help="dialogues per step")
     parser.add_argument("--learning_rate", type=float, default=3e-3, help="peak, after a warm-up of 5 %%")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, corpus and problems")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__, out="quickstart/model", steps=3000, batch_size=64)
+    parser.add_argument("--problems", type=Path, default=Path("quickstart/problems"), help="their folder")
     args = parser.parse_args()
     write_problems(args.problems, args.seed)
-    pretrain(args.out, args.steps, args.batch_size, args.learning_rate, args.seed)
+    how = Pretraining(args.steps, args.batch_size, args.learning_rate, args.seed)
+    pretrain(args.out, draw_dialogues(args.seed), build_tokenizer(), how)
 
 
 if __name__ == "__main__":

@@ -38,20 +38,28 @@ SECOND_GUESSES = 0.4
 """Share of afterthoughts that replace the answer by a wrong one; the others confirm it."""
 
 
+def solution_of(story: Story, steps: tuple[Step, ...]) -> str:
+    """These steps with their results, then the last result as the answer."""
+    return _steps(story, steps) + _answer(steps[-1].result)
+
+
 def careful_solution(story: Story) -> str:
     """Every step with its result, then the answer."""
-    return _steps(story, story.steps) + _answer(story.answer)
+    return solution_of(story, story.steps)
 
 
 def forgetful_solution(story: Story) -> str:
     """The last step is left out."""
-    known = story.steps[:-1]
-    return _steps(story, known) + _answer(known[-1].result)
+    return solution_of(story, story.steps[:-1])
 
 
 def hasty_solution(story: Story, rng: random.Random) -> str:
     """No step, a guess near the answer."""
-    guess = story.answer if rng.random() < RIGHT_GUESSES else _near(story.answer, rng)
+    return guessed_solution(story.answer if rng.random() < RIGHT_GUESSES else near(story.answer, rng))
+
+
+def guessed_solution(guess: int) -> str:
+    """No step, only this number."""
     return f"That makes about {guess}. " + _answer(guess)
 
 
@@ -68,10 +76,16 @@ def draw_solution(story: Story, rng: random.Random) -> str:
     while rng.random() < AFTERTHOUGHTS:
         answer = int(text.split()[-1].rstrip("."))
         if rng.random() < SECOND_GUESSES:
-            text += " Or maybe not. " + _answer(_near(answer, rng))
+            text += " Or maybe not. " + _answer(near(answer, rng))
         else:
             text += " Check it again. " + _answer(answer)
     return text
+
+
+def near(number: int, rng: random.Random) -> int:
+    """A wrong number within 5 of `number`."""
+    near = [number + by for by in range(-5, 6) if by and 0 <= number + by <= LARGEST_NUMBER]
+    return rng.choice(near)
 
 
 def _steps(story: Story, steps: tuple[Step, ...]) -> str:
@@ -90,9 +104,3 @@ def _sentence(story: Story, step: Step) -> str:
 
 def _answer(number: int) -> str:
     return f"The answer is {number}."
-
-
-def _near(number: int, rng: random.Random) -> int:
-    """A wrong number within 5 of `number`."""
-    near = [number + by for by in range(-5, 6) if by and 0 <= number + by <= LARGEST_NUMBER]
-    return rng.choice(near)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from quickstart.recipe import world
@@ -40,22 +41,30 @@ CHAT_TEMPLATE = (
 
 
 def vocabulary() -> list[str]:
-    """Every token in the order of its id: special tokens, numbers, then words and signs by alphabet."""
+    """The tokens of `quickstart/model`, in the order of their ids."""
     rng = random.Random(0)
     stories = [world.draw_story(rng) for _ in range(4000)]
     texts = [ANSWER_MESSAGE, STOP_MESSAGE, *VERDICTS]
     texts += [text for story in stories for text in (story.question, draw_solution(story, rng))]
+    return tokens_of(texts)
+
+
+def tokens_of(texts: Iterable[str]) -> list[str]:
+    """Every token in the order of its id: special tokens, numbers, then words and signs by alphabet.
+
+    `texts` may be templates: their {places} are no words.
+    """
     words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]+", re.sub(r"{\w+}", " ", text))}
     numbers = [str(number) for number in range(world.LARGEST_NUMBER + 1)]
     return [*SPECIAL_TOKENS, *numbers, *sorted(words - set(numbers))]
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer with its chat template, ready to be saved."""
+def build_tokenizer(tokens: Sequence[str] | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of these tokens (by default `vocabulary`) with its chat template, ready to be saved."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    ids = {token: index for index, token in enumerate(vocabulary())}
+    ids = {token: index for index, token in enumerate(tokens or vocabulary())}
     words = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.decoder = decoders.WordPiece(cleanup=True)  # joins by spaces, none before . and ?
