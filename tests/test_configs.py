@@ -26,7 +26,7 @@ from tests.conftest import CoinJudge
 from tests.models import write_model
 from tests.problem_files import write_jsonl
 from tests.runs import ROOT
-from tests.test_study_configs import STUDIES
+from tests.test_study_configs import FLOWS, STUDIES
 
 CONFIGS = ROOT / "configs"
 FAMILY = {"llama3_8b": "llama", "phi3_medium": "phi3", "qwen3_1b7": "qwen3"}
@@ -101,7 +101,11 @@ def configs_of(name: str, stage: str) -> list[Path]:
 def whole_configs() -> list[tuple[str, list[Path]]]:
     """Verb and configs of each run that ships."""
     alone = [("fit", [CONFIGS / "quickstart.yaml"])]
-    alone += [("fit", [path]) for path in sorted((CONFIGS / "flows").iterdir())]
+    for name in FLOWS:
+        alone += [
+            ("fit", [CONFIGS / "flows" / f"{name}.yaml"]),
+            ("test", [CONFIGS / "flows" / f"{name}.yaml", CONFIGS / "flows" / "evaluate.yaml"]),
+        ]
     for folder in ("quickstart_study", "smollm2"):
         alone += [(VERB[p.stem], [p]) for p in sorted((CONFIGS / folder).iterdir()) if p.stem in VERB]
     return [*alone, *((VERB[stage], configs_of(name, stage)) for name in FAMILY for stage in VERB)]
@@ -112,7 +116,11 @@ def test_every_config_is_part_of_a_tested_run() -> None:
     files |= {CONFIGS / f"{overlay}.yaml" for overlay in OVERLAYS}
     for study in STUDIES:
         stages = yaml.safe_load((ROOT / study).read_text())["stages"].values()
-        files |= {ROOT / study, *(ROOT / stage["config"] for stage in stages if "config" in stage)}
+        named = (stage.get("config", []) for stage in stages)
+        files |= {
+            ROOT / study,
+            *(ROOT / path for one in named for path in ([one] if isinstance(one, str) else one)),
+        }
     assert files == set(CONFIGS.rglob("*.yaml"))
 
 

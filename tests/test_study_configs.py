@@ -19,7 +19,12 @@ from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
 from tests.runs import ROOT
 
 WITH_ARMS = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")
-STUDIES = (*WITH_ARMS, "configs/quickstart_gain.yaml")
+FLOWS = ("critic", "debate", "planner_solver")
+STUDIES = (
+    *WITH_ARMS,
+    "configs/quickstart_gain.yaml",
+    *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
+)
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "merge": merge}
 
 
