@@ -1,6 +1,7 @@
 """What `plan` predicts beside what runs take: peaks of memory, and the time that `--probe` computes.
 
-Each run is a process of its own; the last line is JSON. Runs have two batches, or as many problems as asked.
+Each run is a process of its own; the last line is JSON. `coin` judges by a coin toss, so that half of the
+forks become pairs and the update needs most; `unseen` is a random model of 30M weights, of another family.
 """
 
 from __future__ import annotations
@@ -18,13 +19,27 @@ from jsonargparse import auto_cli
 
 from benchmarks.repeat import report
 
-_SMOLLM2 = "configs/smollm2/flow_dpo.yaml"
+_SMOLLM2 = "--config=configs/smollm2/flow_dpo.yaml"
+_COIN = "--model.verifier=benchmarks.coin.coin"
 RUNS = {
-    "quickstart": ("configs/quickstart.yaml",),
+    "quickstart": ("--config=configs/quickstart.yaml",),
     "smollm2_bf16": (_SMOLLM2,),
+    "smollm2_bf16_coin": (_SMOLLM2, _COIN),
     "smollm2_nf4": (_SMOLLM2, "--model.team.base.quantization=nf4"),
-    "rank_64": (_SMOLLM2, "--model.team.lora.r=64"),
+    "rank_64_coin": (_SMOLLM2, _COIN, "--model.team.lora.r=64"),
     "chunks_320": (_SMOLLM2, "--model.team.flow.chunk_tokens=320", "--model.team.flow.max_chunks=2"),
+    "unseen_30m_coin": (_SMOLLM2, _COIN, "--model.team.base.path={unseen}"),
+}
+UNSEEN = {
+    "model_type": "qwen3",
+    "hidden_size": 320,
+    "intermediate_size": 1280,
+    "num_hidden_layers": 9,
+    "num_attention_heads": 5,
+    "num_key_value_heads": 5,
+    "head_dim": 64,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": True,
 }
 
 
@@ -36,13 +51,33 @@ def plan(runs: list[str] = list(RUNS), problems: int = 64, probe: bool = False) 
         problems: of each run.
         probe: also compare the time of a run with the one that two batches predict.
     """
-    results = {name: _compared(RUNS[name], problems, probe) for name in runs}
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in runs:
+            words = [word.format(unseen=folder) for word in RUNS[name]]
+            if words != list(RUNS[name]):
+                _write_unseen(Path(folder))
+            results[name] = _compared(words, problems, probe)
+            print(json.dumps({name: results[name]}), flush=True)
     report("plan", problems=problems, results=results)
 
 
-def _compared(words: tuple[str, ...], problems: int, probe: bool) -> dict[str, Any]:
-    config, *keys = words
-    given = [f"--config={config}", f"--model.max_problems={problems}", *keys]
+def _write_unseen(folder: Path) -> None:
+    """A random model with SmolLM2's tokenizer, in bfloat16."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained("models/smollm2")
+    ends = {"bos_token_id": None, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    shape = {name: value for name, value in UNSEEN.items() if name != "model_type"}
+    config = AutoConfig.for_model(str(UNSEEN["model_type"]), vocab_size=len(words), **shape, **ends)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
+    words.save_pretrained(folder)
+
+
+def _compared(words: list[str], problems: int, probe: bool) -> dict[str, Any]:
+    given = [*words, f"--model.max_problems={problems}"]
     options = ["--json", *(["--probe"] if probe else [])]
     told = _run("plan", *given, *options).stdout.splitlines()[-1]
     predicted = json.loads(told)
