@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -135,6 +135,20 @@ class Flow(ABC):
             return None
         over = [self.turn([*before, move]) is None for move in _possible(turn)]
         return over[choice.option] if any(over) and not all(over) else None
+
+    def require_sound(self) -> None:
+        """
+        Raises:
+            UserError: the rules contradict themselves, have no end, or can't be remembered by a checkpoint.
+        """
+        if not is_dataclass(self):
+            raise UserError(
+                f"{self._name} is no dataclass, so no checkpoint would remember its settings: put "
+                "@dataclass(frozen=True) above its class."
+            )
+        if reserved := {"question", "partial"}.intersection(self.agents):
+            raise UserError(f"{self._name} calls an agent '{min(reserved)}', which is a place in prompts.")
+        _ = self.positions
 
     def require_known(self, key: str, agents: Iterable[Agent]) -> None:
         """

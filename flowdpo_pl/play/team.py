@@ -74,7 +74,7 @@ class Team:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        _ = self.flow.positions  # contradictions in its rules show before anything is loaded
+        self.flow.require_sound()
         self.flow.require_known("model.team.start.adapters", self.start.adapters)
         self.flow.require_known("model.team.without_adapter", self.without_adapter)
         if both := sorted(set(self.without_adapter) & set(self.start.adapters)):

@@ -7,6 +7,7 @@ Also tests `play.flows.answer_stop`, `play.flows.single`, `play.flows.critic`, `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -162,3 +163,16 @@ def test_rules_that_contradict_themselves_are_refused(flow: Flow, message: str) 
 def test_two_names_and_a_turn_make_a_flow() -> None:
     flow = Rules(in_turn(Write("a", 2), Write("a", 3)))
     assert (flow.max_moves, flow.max_answer_tokens, dict(flow.words)) == (2, 5, {})
+
+
+def test_a_flow_is_a_dataclass_and_its_agents_have_names_of_their_own() -> None:
+    with pytest.raises(UserError, match="Rules is no dataclass, so no checkpoint would remember"):
+        Rules(in_turn(Write("a", 2))).require_sound()
+
+    @dataclass(frozen=True)
+    class Named(SingleFlow):
+        agents = ("answer", "partial")
+
+    with pytest.raises(UserError, match="calls an agent 'partial', which is a place in prompts"):
+        Named().require_sound()
+    AnswerStopFlow().require_sound()
