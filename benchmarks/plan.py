@@ -43,12 +43,18 @@ UNSEEN = {
 }
 
 
-def plan(runs: list[str] = list(RUNS), problems: int = 64, probe: bool = False) -> None:  # noqa: B006
+def plan(
+    runs: list[str] = list(RUNS),  # noqa: B006
+    batches: int = 2,
+    batch_size: int = 32,
+    probe: bool = False,
+) -> None:
     """Compare predictions with runs.
 
     Args:
         runs: names of what is run.
-        problems: of each run.
+        batches: of each run.
+        batch_size: problems of a batch.
         probe: also compare the time of a run with the one that two batches predict.
     """
     results = {}
@@ -57,9 +63,9 @@ def plan(runs: list[str] = list(RUNS), problems: int = 64, probe: bool = False) 
             words = [word.format(unseen=folder) for word in RUNS[name]]
             if words != list(RUNS[name]):
                 _write_unseen(Path(folder))
-            results[name] = _compared(words, problems, probe)
+            results[name] = _compared(words, batches, batch_size, probe)
             print(json.dumps({name: results[name]}), flush=True)
-    report("plan", problems=problems, results=results)
+    report("plan", batches=batches, batch_size=batch_size, results=results)
 
 
 def _write_unseen(folder: Path) -> None:
@@ -76,8 +82,9 @@ def _write_unseen(folder: Path) -> None:
     words.save_pretrained(folder)
 
 
-def _compared(words: list[str], problems: int, probe: bool) -> dict[str, Any]:
-    given = [*words, f"--model.max_problems={problems}"]
+def _compared(words: list[str], batches: int, batch_size: int, probe: bool) -> dict[str, Any]:
+    sizes = [f"--data.batch_size={batch_size}", f"--model.max_problems={batches * batch_size}"]
+    given = [*words, *sizes]
     options = ["--json", *(["--probe"] if probe else [])]
     told = _run("plan", *given, *options).stdout.splitlines()[-1]
     predicted = json.loads(told)
