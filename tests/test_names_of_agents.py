@@ -85,7 +85,9 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     run(["fit", *taught, "--trainer.callbacks+=callbacks.SFTCheckpoint", written_to("sft")])
     assert (tmp_path / "sft" / "adapter" / "adapter_config.json").is_file()
 
-    run(["merge", "quickstart/model", str(adapters / "x"), str(tmp_path / "merged")])
+    run(
+        ["merge", "--base=quickstart/model", f"--adapter={adapters / 'x'}", f"--output={tmp_path / 'merged'}"]
+    )
     run(["plan", *online, "--json=true"])
     run(["check", *online])
     said = capsys.readouterr().out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -74,6 +74,11 @@ class Team:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
+        if not is_dataclass(self.flow):  # checkpoints remember its fields
+            raise UserError(
+                f"{type(self.flow).__name__} is no dataclass: put @dataclass(frozen=True) above the class, "
+                "so that its settings are known."
+            )
         _ = self.flow.positions  # contradictions in its rules show before anything is loaded
         self.flow.require_known("model.team.start.adapters", self.start.adapters)
         self.flow.require_known("model.team.without_adapter", self.without_adapter)
