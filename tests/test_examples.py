@@ -28,6 +28,7 @@ from flowdpo_pl.play.flow import Choose, Write
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Move, Problem
 from flowdpo_pl.verify.function_verifier import FunctionVerifier
+from tests.included import BLOCK, refreshed
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--model.max_problems=32", "--trainer.callbacks=callbacks.RunSummary")
@@ -62,6 +63,14 @@ def test_contributing_and_the_readme_list_them_all() -> None:
     (line,) = re.findall(r"^examples/ .*(?:\n {18}.*)*", readme, re.MULTILINE)
     for path in (ROOT / "examples").glob("[a-z]*.py"):
         assert f"examples/{path.name}" in contributing and path.stem in re.findall(r"\w+", line), path.name
+
+
+def test_the_tutorial_s_blocks_are_the_example_s_own_lines() -> None:
+    page = (ROOT / "docs" / "flows.md").read_text(encoding="utf-8")
+    named = {(file, part) for _, file, part, _, _ in BLOCK.findall(page)}
+    own = set(re.findall(r"# part: (\w+)", (ROOT / "examples" / "flow.py").read_text(encoding="utf-8")))
+    assert {part for file, part in named if file == "examples/flow.py"} == own
+    assert refreshed(page) == page, "python -m tests.included"
 
 
 @pytest.mark.parametrize(
@@ -110,10 +119,14 @@ def test_the_flow_s_turns_and_answers() -> None:
 
 
 def test_the_flow_s_command_runs_and_both_agents_learn(copy: Path) -> None:
-    main([*words_at_the_top("flow.py"), *SMALL, "--trainer.callbacks+=callbacks.TreeLog"])
-    assert all(summary_of(copy / "runs" / "revise_once")["pairs"].values())
-    said = (copy / "runs" / "revise_once" / "trees.jsonl").read_text()
+    callbacks = "--trainer.callbacks=[callbacks.RunSummary, callbacks.TreeLog, callbacks.AdapterCheckpoint]"
+    main([*words_at_the_top("flow.py"), "--model.max_problems=32", callbacks])
+    run = copy / "runs" / "revise_once"
+    assert all(summary_of(run)["pairs"].values())
+    said = (run / "trees.jsonl").read_text()
     assert '"Keep"' in said and '"Revise"' in said
+    main(["test", "--config=examples/flow_test.yaml", "--data.test.limit=16"])
+    assert json.loads((run / "test" / "summary.json").read_text())["problems"] == 16
 
 
 def scores(policy: tuple[float, float], reference: tuple[float, float]) -> PairScores:
