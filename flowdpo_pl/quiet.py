@@ -50,6 +50,7 @@ WARNED = (
     r"LightningCLI's args parameter is intended",  # the words are checked before
     r"You have overridden `on_before_batch_transfer` in `LightningModule`",  # which checks batches
     r"TensorFloat32 tensor cores for float32 matrix multiplication available",  # float32 means float32
+    r"Adapter name '.*' should not be contained in the prefix",  # only PEFT's own loading minds
     r"Starting from v1\.9\.0, `tensorboardX`",
 )
 """How warnings begin that are not shown."""

@@ -308,11 +308,19 @@ def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:
     return down, up
 
 
+_PEFT_S_OWN = frozenset({"default", "lora", "lora_A", "lora_B", "weight"})
+"""Adapters that PEFT saves in another place, or with weights of other names."""
+
+
 def _require_free(names: Sequence[Agent], base: PreTrainedModel) -> None:
     """PEFT takes an adapter's name out of the names of its weights, wherever it stands in them."""
     taken = {"base_model", "model"}.union(*(name.split(".") for name, _ in base.named_modules()))
     if clash := taken.intersection(names):
         raise UserError(f"no agent can be called '{min(clash)}', as a layer of the base is: rename it.")
+    if own := {name for name in names if name in _PEFT_S_OWN or hasattr(nn.ModuleDict, name)}:
+        raise UserError(
+            f"no agent can be called '{min(own)}', which PyTorch or PEFT keeps to itself: rename it."
+        )
 
 
 def _fill(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:

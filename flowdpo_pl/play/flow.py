@@ -7,6 +7,7 @@ asks it who plays. docs/flows.md builds one line by line.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -18,6 +19,8 @@ from flowdpo_pl.types import Agent, Move
 
 _MOST_POSITIONS = 20_000
 _MOST_MOVES = 1000
+_NAME = re.compile(r"[A-Za-z][\w-]*")
+_PLACES_OF_ANOTHER_KIND = ("question", "partial")
 _NO_TOKEN = -1
 """Of a move that only has a length: no tokenizer knows it, so it ends nothing."""
 
@@ -92,6 +95,7 @@ class Flow(ABC):
         Raises:
             UserError: the rules contradict themselves or have no end.
         """
+        self._require_names()
         found, ahead = [], [()]  # type: tuple[list[Position], list[tuple[Move, ...]]]
         while ahead:
             moves = ahead.pop()
@@ -143,11 +147,9 @@ class Flow(ABC):
         """
         if not is_dataclass(self):
             raise UserError(
-                f"{self._name} is no dataclass, so no checkpoint would remember its settings: put "
-                "@dataclass(frozen=True) above its class."
+                f"{self._name} is no dataclass: put @dataclass(frozen=True) above its class, so that "
+                "checkpoints remember its settings."
             )
-        if reserved := {"question", "partial"}.intersection(self.agents):
-            raise UserError(f"{self._name} calls an agent '{min(reserved)}', which is a place in prompts.")
         _ = self.positions
 
     def require_known(self, key: str, agents: Iterable[Agent]) -> None:
@@ -172,6 +174,22 @@ class Flow(ABC):
     @property
     def _name(self) -> str:
         return type(self).__name__
+
+    def _require_names(self) -> None:
+        try:
+            agents, writer = self.agents, self.writer
+        except AttributeError as error:
+            raise UserError(f"{self._name} has no `{error.name}`: name its agents, and who writes.") from None
+        for name in agents:
+            if not _NAME.fullmatch(name) or name in _PLACES_OF_ANOTHER_KIND:
+                raise UserError(
+                    f"{self._name} has an agent called '{name}': a name is a letter and then letters, "
+                    "digits, - and _, and neither 'question' nor 'partial', which prompts use otherwise."
+                )
+        if len({*agents}) < len(agents):
+            raise UserError(f"{self._name} names an agent twice: its agents are {list(agents)}.")
+        if writer not in agents:
+            raise UserError(f"{self._name}.writer is '{writer}', but its agents are {list(agents)}.")
 
     def _require_sound(self, moves: Sequence[Move], turn: object) -> None:
         if turn is None:

@@ -71,8 +71,10 @@ def test_an_adapter_with_missing_or_further_weights_is_refused(tmp_path: Path) -
         agents.load_saved("stop", tmp_path / "answer")
 
 
-@pytest.mark.parametrize("name", ["layers", "q_proj", "model"])
-def test_an_agent_called_like_a_layer_is_refused_as_its_weights_would_be_saved_under_other_names(
+@pytest.mark.parametrize(
+    "name", ["layers", "q_proj", "model", "default", "lora", "lora_A", "weight", "update", "keys"]
+)
+def test_an_agent_whose_weights_would_be_saved_under_other_names_is_refused(
     name: str, tmp_path: Path
 ) -> None:
     model, _ = BaseModel(str(write_model(tmp_path)), dtype="float32").load()

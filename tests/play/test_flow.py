@@ -160,19 +160,45 @@ def test_rules_that_contradict_themselves_are_refused(flow: Flow, message: str) 
         _ = flow.positions
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"agents": ("a", "b.c")}, r"has an agent called 'b\.c': a name is a letter and then"),
+        ({"agents": ("a", "the critic")}, r"has an agent called 'the critic'"),
+        ({"agents": ("a", "partial")}, r"has an agent called 'partial': .* which prompts use otherwise"),
+        ({"agents": ("a", "b", "a")}, r"names an agent twice"),
+        ({"writer": "c"}, r"\.writer is 'c', but its agents are \['a', 'b'\]"),
+    ],
+)
+def test_names_that_can_not_be_are_refused(names: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _ = type("Named", (Rules,), names)(in_turn(Write("a", 2))).positions
+
+
+def test_a_flow_without_names_is_told_what_is_missing() -> None:
+    class Nameless(Flow):
+        agents = ("a",)
+
+        def turn(self, moves: Sequence[Move]) -> Turn | None:
+            return None
+
+    with pytest.raises(UserError, match=r"Nameless has no `writer`: name its agents, and who writes"):
+        _ = Nameless().positions
+
+
 def test_two_names_and_a_turn_make_a_flow() -> None:
     flow = Rules(in_turn(Write("a", 2), Write("a", 3)))
     assert (flow.max_moves, flow.max_answer_tokens, dict(flow.words)) == (2, 5, {})
 
 
 def test_a_flow_is_a_dataclass_and_its_agents_have_names_of_their_own() -> None:
-    with pytest.raises(UserError, match="Rules is no dataclass, so no checkpoint would remember"):
+    with pytest.raises(UserError, match="Rules is no dataclass: put"):
         Rules(in_turn(Write("a", 2))).require_sound()
 
     @dataclass(frozen=True)
     class Named(SingleFlow):
         agents = ("answer", "partial")
 
-    with pytest.raises(UserError, match="calls an agent 'partial', which is a place in prompts"):
+    with pytest.raises(UserError, match="has an agent called 'partial'"):
         Named().require_sound()
     AnswerStopFlow().require_sound()

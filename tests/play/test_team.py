@@ -16,6 +16,7 @@ import torch
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.flows.single import SingleFlow
 from flowdpo_pl.play.prompts import AgentPrompt
@@ -63,6 +64,17 @@ def test_a_budget_of_nothing_is_refused(name: str) -> None:
 def test_an_agent_without_a_prompt_is_named_before_the_base_is_loaded() -> None:
     with pytest.raises(UserError, match=r"no prompt for agent 'stop': set model\.team\.prompts\.stop"):
         Team(BaseModel("no/such/model"), {ANSWER: PROMPTS[ANSWER]}).load(seed=0)
+
+
+def test_a_flow_whose_settings_nobody_knows_is_refused() -> None:
+    class Plain(Flow):
+        agents, writer = ("a",), "a"
+
+        def turn(self, moves: object) -> None:
+            return None
+
+    with pytest.raises(UserError, match=r"Plain is no dataclass: put @dataclass\(frozen=True\) above"):
+        Team(BaseModel("none"), {}, Plain())
 
 
 def test_a_flow_that_leaves_no_room_is_refused() -> None:
