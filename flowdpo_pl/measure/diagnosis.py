@@ -238,9 +238,9 @@ def babble(course: Course) -> Told:
 
 
 def words_unlikely(course: Course) -> Told:
-    """The two words are compared alone, however little the model would say either: then both are noise.
+    """Its words are compared alone, however little the model would say any: then all are noise.
 
-    Threshold: a tenth. A chooser that understands its question leaves nearly all to its two words.
+    Threshold: a tenth. A chooser that understands its question leaves nearly all to its words.
     It is looked at as the agents began, since only the difference of the words is learnt.
     """
     if not course.stretches or course.stretches[0].of("choice_mass/problems") < 10:

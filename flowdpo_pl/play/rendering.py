@@ -242,7 +242,7 @@ class Rendering:
         if opened and not _THOUGHT.search(prefilled, opened[-1].end()):
             raise UserError(
                 f"the chat template of {self._name} opens {opened[-1][0]} before agent '{self._agent}' "
-                "chooses, so its two words would be compared where a thought begins: switch thinking off in "
+                "chooses, so its words would be compared where a thought begins: switch thinking off in "
                 f"team.prompts.{self._agent}.template_arguments (often enable_thinking: false), or use a "
                 "model that need not think."
             )
