@@ -72,7 +72,9 @@ def test_a_default_s_class_is_known_and_a_meaning_is_read() -> None:
     named = {parameter.name: parameter for parameter in signature.parameters}
     exploration = default_class(named["exploration"])
     assert exploration is not None and exploration.name == "NodeAlternatives"
-    assert named["frozen"].meaning == "agents that play but do not learn; their pairs are only counted."
+    assert named["frozen"].meaning == (
+        "agents that play their adapter but do not learn; their pairs are only counted."
+    )
 
 
 @pytest.mark.parametrize(
