@@ -122,6 +122,9 @@ class MarkedAnswerVerifier(MathVerifier):
             return self._at_once(Verdict(False))
         return super().compare(prediction, gold)
 
+    def read(self, prediction: str) -> str | None:
+        return None if extract_marked(prediction) is None else super().read(prediction)
+
 
 def question_of(prediction: Answer, gold: Answer) -> dict[str, Any]:
     """What math-verify's worker is asked (`worker.judge`)."""
