@@ -60,7 +60,7 @@ def _run(words: list[str]) -> None:
     if page := page_asked_for(verb, words[1:]):
         print(page, flush=True)
         return
-    arguments = with_plain_flags(verb, with_run(verb, words[1:], tell=True))
+    arguments = with_plain_flags(verb, with_run(verb, words[1:], tell="LOCAL_RANK" not in os.environ))
     arguments = with_key_of_position(verb, arguments)
     require_right(verb, arguments)
     if verb.is_trainer_s:
