@@ -90,6 +90,8 @@ def taken_from(run: TrainedRun, which: str, verb: str, given: Mapping[str, Any])
             f"{run.folder} has fine-tuned a single model, which validate does not play: measure it by "
             f"`test --{RUN} {run.folder}`."
         )
+    if not run.is_fine_tuned:
+        _require_all(run, adapters, which)
     team = _single(run, adapters) if run.is_fine_tuned else {**run.team}
     flow = _given_at(given, "model", "team", "flow") or team.get("flow")
     without = _given_at(given, "model", "team", "without_adapter") or ()
@@ -130,6 +132,20 @@ def _completing(taken: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[
                 value = own[agent]
                 text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
                 yield Argument(".".join(("model.team", *keys, agent)), text)
+
+
+def _require_all(run: TrainedRun, adapters: Mapping[str, str], which: str) -> None:
+    """
+    Raises:
+        UserError: an agent that learnt has no adapter there; it would play the base, and nobody would know.
+    """
+    agents = getattr(class_of(run.team.get("flow")), "agents", ())
+    without = {*adapters, *(run.team.get("without_adapter") or ())}
+    if missing := [agent for agent in agents if agent not in without]:
+        raise UserError(
+            f"{run.folder / 'adapters' / which} has no adapter of agent '{missing[0]}': give others of the "
+            f"run by --{WHICH}."
+        )
 
 
 def _single(run: TrainedRun, adapters: Mapping[str, str]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class BaseModel:
         register()
         options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
         if not require_model_folder(self.path):
-            answered = require_on_hub("base.path", self.path, "model", self.revision)
+            answered = require_on_hub("model.team.base.path", self.path, "model", self.revision)
             options["local_files_only"] = not answered
         dtype = getattr(torch, self.dtype)
         try:
@@ -94,7 +94,7 @@ class BaseModel:
 
         options: dict[str, Any] = {"revision": self.revision}
         if not require_model_folder(self.path):
-            answered = require_on_hub("base.path", self.path, "model", self.revision)
+            answered = require_on_hub("model.team.base.path", self.path, "model", self.revision)
             options["local_files_only"] = not answered
         trusting = {**options, "trust_remote_code": self.trust_remote_code}
         try:

@@ -193,6 +193,15 @@ def test_what_is_no_run_is_said_before_anything_is_imported(words: list[str], co
         with_run(VERBS["test"], words)
 
 
+def test_an_agent_whose_adapter_is_gone_does_not_play_the_base_in_silence(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    run = copied(finished_run, tmp_path)
+    shutil.rmtree(run / "adapters" / "last" / "stop")
+    with pytest.raises(UserError, match=r"adapters/last has no adapter of agent 'stop'"):
+        with_run(VERBS["test"], [f"--run={run}"])
+
+
 def test_a_verb_that_learns_takes_no_run(finished_run: Path) -> None:
     words = [f"--run={finished_run}"]
     assert with_run(VERBS["fit"], words) == words  # the parser then has no such key
