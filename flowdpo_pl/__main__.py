@@ -13,7 +13,8 @@ from flowdpo_pl import __version__
 from flowdpo_pl.command_line.check import require_right
 from flowdpo_pl.command_line.help import page_asked_for
 from flowdpo_pl.command_line.own_verbs import run_ahead, run_own
-from flowdpo_pl.command_line.plain_flags import with_plain_flags
+from flowdpo_pl.command_line.plain_flags import with_key_of_position, with_plain_flags
+from flowdpo_pl.command_line.taken_run import with_run
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
@@ -59,7 +60,8 @@ def _run(words: list[str]) -> None:
     if page := page_asked_for(verb, words[1:]):
         print(page, flush=True)
         return
-    arguments = with_plain_flags(verb, words[1:])
+    arguments = with_plain_flags(verb, with_run(verb, words[1:], tell="LOCAL_RANK" not in os.environ))
+    arguments = with_key_of_position(verb, arguments)
     require_right(verb, arguments)
     if verb.is_trainer_s:
         from flowdpo_pl.cli import CLIS

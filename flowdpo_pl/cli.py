@@ -17,7 +17,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given
 from flowdpo_pl.command_line.settings import require_settings
+from flowdpo_pl.command_line.taken_run import with_run
 from flowdpo_pl.command_line.typed_text import for_parser, unmarked
+from flowdpo_pl.command_line.verbs import verb_named
 from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.data_files import require_data_files
@@ -263,6 +265,11 @@ def described(args: list[str]) -> DescribedRun:
     return run
 
 
+def _with_run(args: list[str]) -> list[str]:
+    """A command line, verb first, whose run is a config: who calls from Python names one as well."""
+    return [*args[:1], *with_run(verb_named(args[0] if args else ""), args[1:])]
+
+
 def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
     carry_over_only_what_was_given()
     return cli(
@@ -277,5 +284,5 @@ def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
             "exit_on_error": False,
             **{verb: {"exit_on_error": False} for verb in VERBS},
         },
-        args=for_parser(args),
+        args=for_parser(_with_run(args)),
     )

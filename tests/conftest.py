@@ -26,8 +26,10 @@ from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem, Verdict
 from flowdpo_pl.verify.verifier import Verifier
+from tests.finished_runs import fit_quickstart
 from tests.models import write_model
 from tests.oracles import PlainAgents, PlainEngine
+from tests.runs import ROOT
 
 torch.set_num_threads(1)  # tiny models: a second thread only waits, and xdist uses the cores
 
@@ -87,6 +89,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return written[family]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short run of the quickstart; not to be written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return fit_quickstart(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,9 @@ SMALLER = {
     "validate configs/quickstart.yaml": ["--data.validation.limit=32"],
     "predict configs/quickstart_study/collect.yaml": ["--data.predict.limit=64"],
     "test configs/quickstart_study/evaluate.yaml": ["--data.test.limit=64"],
+    "test runs/quickstart": ["--data.test.limit=64"],
 }
-"""What a command is given beside its text, by verb and config."""
+"""What a command is given beside its text, by verb and config, or run."""
 
 
 def commands(readme: str) -> list[list[str]]:
@@ -37,6 +38,8 @@ def test_the_section_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
         "validate",
         "predict",
         "test",
+        "ask",
+        "pairs",
         "compare",
         "merge",
         "study",
@@ -72,5 +75,11 @@ def test_the_commands_go_on_from_each_other(tmp_path: Path, request: pytest.Fixt
             check=False,
         )
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    for made in ("quickstart/validate/summary.json", "quickstart_sft/adapter", "sft/test/predictions.jsonl"):
+    for made in (
+        "quickstart/validate/summary.json",
+        "quickstart/test/predictions.jsonl",
+        "quickstart_sft/adapter",
+        "sft/test/predictions.jsonl",
+    ):
         assert (tmp_path / "runs" / made).exists(), made
+    assert (tmp_path / "pairs.parquet").is_file()

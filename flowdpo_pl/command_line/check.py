@@ -16,6 +16,7 @@ from flowdpo_pl.command_line.given import (
     arguments_of,
     flattened,
     given_by,
+    is_in_place,
     read_config,
     read_value,
     with_argument,
@@ -56,7 +57,8 @@ def check_arguments(verb: Verb, arguments: Sequence[Argument]) -> None:
         if argument.key == "config" and argument.value is not None:
             content = read_config(argument.value)
             if isinstance(content, Mapping):
-                _check(root, root, flattened(content), f"{argument.value}: ")
+                name = "--config" if is_in_place(argument.value) else argument.value
+                _check(root, root, flattened(content), f"{name}: ")
         elif argument.key:
             _check_argument(root, argument)
 

@@ -58,7 +58,7 @@ def config_files(arguments: Sequence[Argument]) -> Iterator[str]:
 
 
 def read_config(name: str) -> Any:
-    """A config file as its plain content; `{}` for one that is given in place as YAML.
+    """A config file as its plain content, or one that is given in place as YAML.
 
     Raises:
         UserError: it does not exist, is no YAML or has a key twice.
@@ -71,8 +71,8 @@ def read_config(name: str) -> Any:
     except OSError:  # a long text
         exists = False
     if not exists:
-        if "\n" in name or ":" in name or name.startswith("{"):
-            return {}
+        if is_in_place(name):
+            return _in_place(name)
         raise UserError(f"--config {name} does not exist (looked from {Path.cwd()}): {_near_file(path)}")
     try:
         text = path.read_text(encoding="utf-8")
@@ -81,6 +81,20 @@ def read_config(name: str) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
         raise UserError(f"--config {name} is no YAML ({where}): mend it.") from error
+
+
+def is_in_place(config: str) -> bool:
+    """Whether it is no file's name but YAML itself."""
+    return "\n" in config or ":" in config or config.startswith("{")
+
+
+def _in_place(config: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(config, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return {}  # the parser says what is wrong with it
 
 
 def _near_file(path: Path) -> str:

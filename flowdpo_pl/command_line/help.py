@@ -49,6 +49,9 @@ def verb_page(verb: Verb, root: Place, width: int | None = None) -> str:
         f"  {PROGRAM} {verb.example}",
         "",
     ]
+    if verb.of_run:
+        run = "--run runs/quickstart"
+        lines += [f"Or of a finished run, with its agents and verifier: {PROGRAM} {verb.name} {run} …", ""]
     lines += ["A later config or key goes before an earlier one; null unsets what may be unset.", ""]
     for key in ("model", "data"):
         place = root.fixed[key]

@@ -140,6 +140,13 @@ _OVERWRITE = Place(
     parameter=Parameter("overwrite", "", None, ast.Constant(False), _OVERWRITE_MEANS),
 )
 
+_RUN_MEANS = "folder of a finished `fit`, whose agents and verifier are taken; what is given beside it wins"
+_WHICH_MEANS = "adapters of that run: last, best, or another name in its `adapters`"
+_OF_RUN = (
+    Place("run", UNKNOWN, parameter=Parameter("run", "", None, ast.Constant(None), _RUN_MEANS)),
+    Place("which", UNKNOWN, parameter=Parameter("which", "", None, ast.Constant("last"), _WHICH_MEANS)),
+)
+
 
 def whole_path(name: str) -> str:
     """The dotted path of a class of ours that is named without its package; other names as they are."""
@@ -170,6 +177,7 @@ def root_of(verb: Verb, given: Mapping[str, Any]) -> Place:
         _at(data, "data", "core.datamodule.LightningDataModule", given),
         _SEED,
         _OVERWRITE,
+        *(_OF_RUN if verb.of_run else ()),
         *(place for key, place in own.items() if key != _RUN),
         *(_of_the_verb(Definition(trainer.home, of_verb)) if trainer and of_verb else ()),  # type: ignore[arg-type]
         Place("trainer", Kind(owner=trainer, unknown=trainer is None), given.get("trainer"), trainer),

@@ -21,11 +21,15 @@ class Verb:
     """The class that a trainer's verb runs, unless a config says else; empty: a verb of its own."""
     by_position: bool = False
     """What a verb of its own requires is given by position."""
+    further: str = ""
+    """The key that a further word by position gives, which may be left out."""
     example: str = ""
     """A command that works, after the program's name."""
     like: str = ""
     """The trainer's verb whose arguments it takes; empty: it has its own."""
 
+    of_run: bool = False
+    """`--run RUN` gives it the agents of a finished run."""
     looks_ahead: bool = False
     """A function of its own reads a run's config and runs nothing of it."""
 
@@ -65,14 +69,27 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             "flowdpo_pl.FlowDPOModule",
             example="validate --config configs/quickstart.yaml "
             "--ckpt_path=runs/quickstart/checkpoints/last.ckpt",
+            of_run=True,
         ),
         Verb(
             "test",
             "measure a base, an adapter or a flow on test problems",
             "flowdpo_pl.EvaluationModule",
             example="test --config configs/quickstart_study/evaluate.yaml --model.samples=4",
+            of_run=True,
         ),
         Verb("compare", "two runs of `test` on the same problems, with intervals", by_position=True),
+    ),
+    "with a finished run": (
+        Verb(
+            "ask",
+            "put a question to a run, and read along while its agents play",
+            by_position=True,
+            further="question",
+        ),
+        Verb(
+            "pairs", "write the preference pairs that a run's trees hold, in TRL's format", by_position=True
+        ),
     ),
     "before a run": (
         Verb(
@@ -89,6 +106,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             "collect a flow's or a model's right answers as traces",
             "flowdpo_pl.EvaluationModule",
             example="predict --config configs/quickstart_study/collect.yaml --model.source=flow",
+            of_run=True,
         ),
         Verb("ground_truth", "write a data set's own solutions as traces"),
         Verb("arms", "cut trace files to the same problems, for a fair comparison"),

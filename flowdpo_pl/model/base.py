@@ -50,7 +50,7 @@ class BaseModel:
         register()
         options: dict[str, Any] = {"revision": self.revision, "trust_remote_code": self.trust_remote_code}
         if not require_model_folder(self.path):
-            answered = require_on_hub("base.path", self.path, "model", self.revision)
+            answered = require_on_hub("model.team.base.path", self.path, "model", self.revision)
             options["local_files_only"] = not answered
         dtype = getattr(torch, self.dtype)
         try:
@@ -84,6 +84,32 @@ class BaseModel:
         model.requires_grad_(False)
         return model.eval(), tokenizer
 
+    def load_tokenizer(self) -> tuple[PreTrainedTokenizerBase, tuple[int, ...]]:
+        """The tokenizer and every token that ends a turn; no weights are read.
+
+        Raises:
+            UserError: there is nothing loadable at `path`.
+        """
+        from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+        options: dict[str, Any] = {"revision": self.revision}
+        if not require_model_folder(self.path):
+            answered = require_on_hub("model.team.base.path", self.path, "model", self.revision)
+            options["local_files_only"] = not answered
+        trusting = {**options, "trust_remote_code": self.trust_remote_code}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.path, **trusting)
+            config = AutoConfig.from_pretrained(self.path, **trusting)
+        except OSError as error:
+            raise UserError(
+                f"the base {self.path!r} (model.team.base.path) can't be read: {str(error).splitlines()[0]}"
+            ) from error
+        try:
+            generation = GenerationConfig.from_pretrained(self.path, **options)
+        except OSError:  # it need not have one: transformers then takes the model's config
+            generation = GenerationConfig.from_model_config(config)
+        return tokenizer, _end_ids(tokenizer.eos_token_id, generation.eos_token_id, config.eos_token_id)
+
 
 def require_model_folder(path: str) -> bool:
     """Whether a base means a local folder, which must hold a model; hub ids are `name` or `owner/name`.
@@ -106,8 +132,13 @@ def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 
     What the chat template ends a turn with is added where prompts are bound to it (`play/prompts.py`).
     """
+    return _end_ids(tokenizer.eos_token_id, model.generation_config.eos_token_id, model.config.eos_token_id)
+
+
+def _end_ids(*sources: Any) -> tuple[int, ...]:
+    """Each a token, several, or None."""
     ids: list[int] = []
-    for source in (tokenizer.eos_token_id, model.generation_config.eos_token_id, model.config.eos_token_id):
+    for source in sources:
         for token in source if isinstance(source, Sequence) else [source]:
             if token is not None and token not in ids:
                 ids.append(int(token))

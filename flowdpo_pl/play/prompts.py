@@ -128,6 +128,10 @@ class PromptBook(Contexts):
     def decode(self, token_ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
+    def written_out(self, token_ids: Sequence[int]) -> str:
+        """As text, control tokens by their names."""
+        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=False))
+
     def longest(self, problem: Problem) -> int:
         """Tokens of the longest context of this problem in this flow, with what its agent then writes."""
         return max(sum(map(len, self.around(agent, problem))) + room for agent, room in self._rooms.items())

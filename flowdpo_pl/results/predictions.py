@@ -107,19 +107,42 @@ def by_problem(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]
     return {name: sorted(samples, key=lambda p: p.sample) for name, samples in found.items()}
 
 
-def majority(samples: Sequence[Prediction]) -> Prediction:
-    """The first sample with the answer that most samples give; of equally frequent answers the first given.
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What the samples of a problem answer together."""
+
+    winner: Prediction
+    """The first sample with the answer that most give; of equally frequent answers the first given."""
+    votes: int
+    """For that answer."""
+    of: int
+    """Samples that have a vote."""
+    tied: tuple[Prediction, ...] = ()
+    """The first sample with each other answer that has as many."""
+
+
+def vote(samples: Sequence[Prediction]) -> Vote:
+    """Let the samples of a problem vote.
 
     Answers are equal if they are the same number in any notation (`1/2`, `0.50`), the same choice, or the
     same text but for case and spaces. A sample in which nothing was read, or no answer ('no idea'), has no
     vote, unless none has: then the texts that were read have one each.
     """
     for vote_of in (_vote, _text_vote):
-        votes = Counter(vote for sample in samples if (vote := vote_of(sample)) is not None)
-        if votes:
-            winner = votes.most_common(1)[0][0]  # of equal counts, the one counted first
-            return next(sample for sample in samples if vote_of(sample) == winner)
-    return samples[0]
+        given = [(said, sample) for sample in samples if (said := vote_of(sample)) is not None]
+        if given:
+            counts = Counter(said for said, _ in given)
+            first = dict(reversed(given))  # of equal answers the first sample stays
+            ranked = counts.most_common()  # of equal counts, the one counted first
+            most = ranked[0][1]
+            winner, *tied = (first[said] for said, count in ranked if count == most)
+            return Vote(winner, most, len(given), tuple(tied))
+    return Vote(samples[0], 0, 0)
+
+
+def majority(samples: Sequence[Prediction]) -> Prediction:
+    """The winner of the `vote`."""
+    return vote(samples).winner
 
 
 def accuracies(predictions: Sequence[Prediction]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class Mark:
     """A digest of all arguments."""
     started: str
     """In local time."""
+    directory: str = ""
+    """Where it was started: relative paths of its config begin there. Empty: of an earlier version."""
 
 
 class RunFolder:
@@ -111,7 +113,7 @@ class RunFolder:
                 shutil.rmtree(place)
             else:
                 place.unlink(missing_ok=True)
-        mark = Mark(self._verb, self._settings, time.strftime("%Y-%m-%d %H:%M:%S"))
+        mark = Mark(self._verb, self._settings, time.strftime("%Y-%m-%d %H:%M:%S"), os.getcwd())
         text = (json.dumps(asdict(mark), indent=2) + "\n").encode()
         os.pwrite(self._lock, text, 0)  # in place: the lock is on this file
         os.truncate(self._lock, len(text))
@@ -188,7 +190,8 @@ def read_mark(folder: Path) -> Mark | None:
         return None
     try:
         values = json.loads(text)
-        return Mark(str(values["verb"]), str(values["settings"]), str(values["started"]))
+        verb, settings, started = (str(values[name]) for name in ("verb", "settings", "started"))
+        return Mark(verb, settings, started, str(values.get("directory", "")))
     except (ValueError, TypeError, KeyError):
         return Mark("", "", "") if text else None
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flowdpo_pl.types import Problem, Verdict
+from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.counts import VerifierCounts
 from flowdpo_pl.verify.markers import extract_marked
 
@@ -30,6 +31,13 @@ class Verifier(ABC):
     def judge(self, prediction: str, problem: Problem) -> Verdict:
         """The verdict of `submit`, waited for."""
         return self.submit(prediction, problem).result()
+
+    def read(self, prediction: str) -> str | None:
+        """The answer that is read in a text, or None, without a right one to compare it with.
+
+        What a verdict has `extracted`, unless `submit` finds answers in a way of its own.
+        """
+        return read_answer(prediction).text or None
 
     def marked(self, text: str) -> str | None:
         """The answer that a text marks as its own, or None: whether a partial answer has come to a result."""

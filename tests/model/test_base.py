@@ -20,6 +20,7 @@ from flowdpo_pl.model.base import (
     fingerprint,
 )
 from tests.models import write_model
+from tests.runs import MODEL
 
 
 def of_config(config: Any) -> Any:
@@ -41,6 +42,15 @@ def test_what_is_no_model_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises((UserError, ValueError)):
         BaseModel(str(tmp_path)).load()
+
+
+def test_a_tokenizer_alone_has_the_end_tokens_of_the_whole_model(models: Callable[[str], Path]) -> None:
+    for folder in (models("llama"), MODEL):
+        base = BaseModel(str(folder), dtype="float32")
+        (model, whole), (alone, ends) = base.load(), base.load_tokenizer()
+        assert ends == end_token_ids(model, whole) and alone("1 2 Yes") == whole("1 2 Yes")
+    with pytest.raises(UserError, match="is no model folder"):
+        BaseModel("no/such/model").load_tokenizer()
 
 
 def test_end_tokens_are_the_tokenizer_s_own_first_each_once() -> None:

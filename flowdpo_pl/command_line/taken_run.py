@@ -1,0 +1,242 @@
+"""`--run RUN`: what a verb takes of a finished run, as a config that stands before all others.
+
+Taken is what the run's agents are: team with base, prompts, flow and adapters, and who judges. What only
+training needed is left, and everything that is given beside it wins.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flowdpo_pl.command_line.given import CLASS, Argument, arguments_of, flattened, given_by
+from flowdpo_pl.command_line.places import LOGGER, whole_path
+from flowdpo_pl.command_line.told_run import told_of
+from flowdpo_pl.command_line.verbs import Verb
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.trained_run import LAST, TrainedRun
+from flowdpo_pl.visible import visible_line
+
+RUN, WHICH = "run", "which"
+_EVALUATION = "flowdpo_pl.EvaluationModule"
+_DATA = "flowdpo_pl.PromptDataModule"
+_CALLBACKS = {
+    "validate": ("FlowProgressBar", "AccuracyCurve", "RunSummary"),
+    "test": ("EvaluationProgressBar", "PredictionLog"),
+    "predict": ("EvaluationProgressBar", "TraceLog"),
+}
+"""By verb, unless others are given."""
+_JUDGING, _MEASURING = ("verifier",), ("verifier", "sampling", "window", "score_margin")
+"""Settings of the module besides its team: that others may know, and that its own verb `validate` has too."""
+_OF_TRAINING = ("train", "test", "predict", "passes", "shuffle")
+"""Of the data module, what `validate` does not read."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a verb takes of a run."""
+
+    config: Mapping[str, Any]
+    """For the parser."""
+    told: str
+    """In a line: what was taken, and what was given instead."""
+
+
+def with_run(verb: Verb, words: Sequence[str], tell: bool = False) -> list[str]:
+    """The words after a verb, with a run that they name as the first config among them.
+
+    Args:
+        verb: which verb.
+        words: as they were typed.
+        tell: say on the screen what is taken.
+
+    Raises:
+        UserError: the folder is no finished run, its base is not there, or a config can't be read.
+    """
+    arguments = arguments_of(words)
+    named = {argument.key: argument.value for argument in arguments if argument.key in (RUN, WHICH)}
+    if not verb.of_run or not named:
+        return list(words)
+    if not named.get(RUN):
+        raise UserError(f"--{RUN} names a run: give its folder, such as --{RUN} runs/quickstart.")
+    rest = [argument for argument in arguments if argument.key not in (RUN, WHICH)]
+    given = given_by(rest)
+    taken = taken_from(TrainedRun.at(str(named[RUN])), named.get(WHICH) or LAST, verb.name, given)
+    if tell:
+        print(visible_line(taken.told), file=sys.stderr)
+    rest += _completing(taken.config, given)
+    return [f"--config={_as_yaml(taken.config)}", *(argument.written() for argument in rest)]
+
+
+def taken_from(run: TrainedRun, which: str, verb: str, given: Mapping[str, Any]) -> Taken:
+    """
+    Args:
+        run: the run.
+        which: of its adapters: `last`, `best`, ….
+        verb: who takes it: `validate`, `test` or `predict`.
+        given: what is given beside it, flattened.
+
+    Raises:
+        UserError: see `TrainedRun`; or the verb plays no model of the run's kind.
+    """
+    adapters = run.adapters(which)
+    if verb == "validate" and run.is_fine_tuned:
+        raise UserError(
+            f"{run.folder} has fine-tuned a single model, which validate does not play: measure it by "
+            f"`test --{RUN} {run.folder}`."
+        )
+    if not run.is_fine_tuned:
+        _require_all(run, adapters, which)
+    team = _single(run, adapters) if run.is_fine_tuned else {**run.team}
+    flow = _given_at(given, "model", "team", "flow") or team.get("flow")
+    without = _given_at(given, "model", "team", "without_adapter") or ()
+    playing = _those_of(flow, _adapters(team, run, adapters))
+    start = {
+        "adapters": {agent: at for agent, at in playing.items() if agent not in without},
+        "reference": "base",
+    }
+    team |= {"start": start, "base": {**run.base}}
+    if _given_at(given, "model", "team", "base", "path") is None:
+        team["base"]["path"] = run.base_path()
+    judged = _MEASURING if verb == "validate" else _JUDGING
+    settings = {key: run.settings[key] for key in judged if key in run.settings}
+    module = run.module if verb == "validate" else _EVALUATION
+    seed = run.config.get("seed_everything", 0)
+    known = {
+        "seed_everything": seed,
+        "model": {CLASS: module, "init_args": {"team": team, **settings}},
+        "data": _data(run) if verb == "validate" else {CLASS: _DATA},
+    }
+    trainer: dict[str, Any] = {
+        "logger": _logger(run.folder),
+        "callbacks": [{CLASS: f"callbacks.{name}"} for name in _CALLBACKS[verb]],
+    }
+    if run.config.get("trainer", {}).get("accelerator") == "cpu":  # which every machine has
+        trainer["accelerator"] = "cpu"
+    told = told_of(run.folder, which, flattened(known), given)
+    return Taken({**known, "trainer": trainer}, told)
+
+
+def _completing(taken: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Argument]:
+    """The agents of the run that a config beside it leaves out: the parser takes such a config's for all."""
+    team = taken["model"]["init_args"]["team"]
+    for keys in (("prompts",), ("start", "adapters")):
+        own, theirs = _given_at(team, *keys), _given_at(given, "model", "team", *keys)
+        if isinstance(theirs, Mapping) and theirs:
+            for agent in own.keys() - theirs.keys():
+                value = own[agent]
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                yield Argument(".".join(("model.team", *keys, agent)), text)
+
+
+def _require_all(run: TrainedRun, adapters: Mapping[str, str], which: str) -> None:
+    """
+    Raises:
+        UserError: an agent that learnt has no adapter there; it would play the base, and nobody would know.
+    """
+    agents = getattr(class_of(run.team.get("flow")), "agents", ())
+    without = {*adapters, *(run.team.get("without_adapter") or ())}
+    if missing := [agent for agent in agents if agent not in without]:
+        raise UserError(
+            f"{run.folder / 'adapters' / which} has no adapter of agent '{missing[0]}': give others of the "
+            f"run by --{WHICH}."
+        )
+
+
+def _single(run: TrainedRun, adapters: Mapping[str, str]) -> dict[str, Any]:
+    """The team of a model that was fine-tuned on whole answers: it writes them in one go."""
+    from flowdpo_pl.play.flow import Flow
+    from flowdpo_pl.play.flows.single import SingleFlow
+
+    made = run.team.get("flow") or {CLASS: "flowdpo_pl.AnswerStopFlow"}
+    flow = class_of(made)
+    if not (isinstance(flow, type) and issubclass(flow, Flow)):
+        raise UserError(f"the flow of {run.folder}, {made[CLASS]}, can't be imported: run it from its place.")
+    own = flow(**(made.get("init_args") or {}))
+    most = own.max_answer_tokens
+    if (context := _context_of(run)) is not None:
+        most = min(most, context // 2)  # fine-tuning sets no length; half of what is read is for the question
+    prompts = {SingleFlow.writer: run.team["prompts"][own.writer]}
+    single = {CLASS: "flowdpo_pl.SingleFlow", "init_args": {"max_tokens": most}}
+    return {**run.team, "prompts": prompts, "flow": single, "without_adapter": []}
+
+
+def _context_of(run: TrainedRun) -> int | None:
+    """Tokens that the run's base can read, where its folder is here."""
+    file = Path(run.found(str(run.base["path"]))).expanduser() / "config.json"
+    try:
+        tokens = json.loads(file.read_text(encoding="utf-8")).get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return tokens if isinstance(tokens, int) else None
+
+
+def _adapters(team: Mapping[str, Any], run: TrainedRun, found: Mapping[str, str]) -> dict[str, str]:
+    """By agent, who of a fine-tuned model is the only one that there is a prompt for."""
+    if not run.is_fine_tuned:
+        return dict(found)
+    (folder,), (agent,) = found.values(), team["prompts"]
+    return {agent: folder}
+
+
+def _those_of(flow: Any, adapters: Mapping[str, str]) -> dict[str, str]:
+    """Without the adapters of agents that the flow does not have."""
+    agents = getattr(class_of(flow), "agents", None)
+    return {agent: at for agent, at in adapters.items() if agents is None or agent in agents}
+
+
+def class_of(given: Any) -> Any:
+    """The class that a config names at a place; None if it can't be imported, which the parser will say."""
+    path = given.get(CLASS) if isinstance(given, Mapping) else given
+    if not isinstance(path, str):
+        return None
+    module, _, name = whole_path(path).rpartition(".")
+    try:
+        return getattr(import_module(module), name, None)
+    except (ImportError, ValueError):
+        return None
+
+
+def _data(run: TrainedRun) -> dict[str, Any]:
+    """What `validate` plays: the data module with the problems it validates on."""
+    data = {**run.data, "init_args": {**(run.data.get("init_args") or {})}}
+    if data.get(CLASS) == _DATA:
+        for key in _OF_TRAINING:
+            data["init_args"].pop(key, None)
+        if isinstance(source := data["init_args"].get("validation"), Mapping):
+            data["init_args"]["validation"] = {**source, "path": run.found(str(source["path"]))}
+    return data
+
+
+def _logger(folder: Path) -> dict[str, Any]:
+    """Results lie in a folder of the verb's name below the run's."""
+    place = folder if folder.name not in ("", "..") else folder.resolve()
+    return {
+        CLASS: LOGGER,
+        "init_args": {"save_dir": str(place.parent), "name": place.name, "version": ""},
+    }
+
+
+def _given_at(given: Mapping[str, Any], *keys: str) -> Any:
+    value: Any = given
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _as_yaml(config: Mapping[str, Any]) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False)
+    return text
+
+
+def run_argument(run: TrainedRun | Path | str, which: str = LAST) -> list[str]:
+    """The words that name a run, for whoever calls a verb."""
+    folder = run.folder if isinstance(run, TrainedRun) else run
+    return [Argument(RUN, str(folder)).written(), Argument(WHICH, which).written()]

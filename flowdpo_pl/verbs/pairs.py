@@ -1,0 +1,73 @@
+"""`pairs`: the preference pairs that a run's trees hold, as a table that TRL and others read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.pairs import mine
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.preference_rows import PreferenceRow, preference_row, require_format, write_rows
+from flowdpo_pl.results.trained_run import TrainedRun
+from flowdpo_pl.results.tree_io import read_trees
+from flowdpo_pl.visible import visible_line
+
+if TYPE_CHECKING:
+    from flowdpo_pl.play.prompts import PromptBook
+
+
+def pairs(run: Path, output: Path = Path("pairs.parquet"), base: str | None = None) -> None:
+    """Write the pairs that a run's rollout trees hold: prompt, chosen and rejected, as text and token ids.
+
+    Args:
+        run: folder of a run of `fit` that kept its trees (callbacks.TreeLog).
+        output: the file, .parquet or .jsonl; one that is there is replaced.
+        base: folder or hub id of the base, whose tokenizer is read, where the run's own is not there.
+    """
+    require_format(output)
+    trained = TrainedRun.at(run)
+    files = trained.trees()
+    prompts = _prompts(trained, base if base is not None else trained.base_path(by="--base"))
+    counted: Counter[str] = Counter()
+    with whole_file(output) as partial:
+        write_rows(_rows(files, trained, prompts, counted), partial, output.suffix)
+    told = ", ".join(f"{agent} {number:,}" for agent, number in sorted(counted.items())) or "none"
+    print(visible_line(f"{output}: {counted.total():,} pairs ({told})"))
+
+
+def _rows(
+    files: list[Path], run: TrainedRun, prompts: PromptBook, counted: Counter[str]
+) -> Iterator[PreferenceRow]:
+    margin = float(run.settings.get("score_margin") or 0.0)
+    for file in files:
+        for tree in read_trees(file):
+            for pair in mine([tree], margin).pairs:
+                counted[pair.agent] += 1
+                yield preference_row(pair, prompts)
+
+
+def _prompts(run: TrainedRun, base: str) -> PromptBook:
+    """The prompts as the run's tokenizer and chat template render them; no weights are read."""
+    from flowdpo_pl.command_line.taken_run import class_of
+    from flowdpo_pl.model.base import BaseModel
+    from flowdpo_pl.play.agent_prompt import AgentPrompt
+    from flowdpo_pl.play.flow import Flow
+    from flowdpo_pl.play.prompts import PromptBook
+
+    given = run.team["flow"]
+    flow = class_of(given)
+    if not (isinstance(flow, type) and issubclass(flow, Flow)):
+        raise UserError(
+            f"the flow of {run.folder}, {given['class_path']}, can't be imported: go to its file."
+        )
+    agents = {
+        agent: AgentPrompt(**{**prompt, "options": tuple(prompt.get("options") or ())})
+        for agent, prompt in run.team["prompts"].items()
+        if agent in flow.agents
+    }
+    model = BaseModel(**{**run.base, "path": base})
+    tokenizer, ends = model.load_tokenizer()
+    return PromptBook(flow(**(given.get("init_args") or {})), agents, tokenizer, ends)
