@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.command_line.given import CLASS, Argument, arguments_of, flattened, given_by
 from flowdpo_pl.command_line.places import LOGGER, whole_path
@@ -21,6 +21,9 @@ from flowdpo_pl.command_line.verbs import Verb
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.trained_run import LAST, TrainedRun
 from flowdpo_pl.visible import visible_line
+
+if TYPE_CHECKING:
+    from flowdpo_pl.play.flow import Flow
 
 RUN, WHICH = "run", "which"
 _EVALUATION = "flowdpo_pl.EvaluationModule"
@@ -150,20 +153,32 @@ def _require_all(run: TrainedRun, adapters: Mapping[str, str], which: str) -> No
 
 def _single(run: TrainedRun, adapters: Mapping[str, str]) -> dict[str, Any]:
     """The team of a model that was fine-tuned on whole answers: it writes them in one go."""
-    from flowdpo_pl.play.flow import Flow
     from flowdpo_pl.play.flows.single import SingleFlow
 
-    made = run.team.get("flow") or {CLASS: "flowdpo_pl.AnswerStopFlow"}
-    flow = class_of(made)
-    if not (isinstance(flow, type) and issubclass(flow, Flow)):
-        raise UserError(f"the flow of {run.folder}, {made[CLASS]}, can't be imported: run it from its place.")
-    own = flow(**(made.get("init_args") or {}))
+    own = flow_of(run)
     most = own.max_answer_tokens
     if (context := _context_of(run)) is not None:
         most = min(most, context // 2)  # fine-tuning sets no length; half of what is read is for the question
     prompts = {SingleFlow.writer: run.team["prompts"][own.writer]}
     single = {CLASS: "flowdpo_pl.SingleFlow", "init_args": {"max_tokens": most}}
     return {**run.team, "prompts": prompts, "flow": single, "without_adapter": []}
+
+
+def flow_of(run: TrainedRun) -> Flow:
+    """The rules that a run played by.
+
+    Raises:
+        UserError: their class can't be imported from here.
+    """
+    from flowdpo_pl.play.flow import Flow
+
+    given = run.team.get("flow") or {CLASS: "flowdpo_pl.AnswerStopFlow"}
+    flow = class_of(given)
+    if not (isinstance(flow, type) and issubclass(flow, Flow)):
+        raise UserError(
+            f"the flow of {run.folder}, {given[CLASS]}, can't be imported: go to the folder of its file."
+        )
+    return flow(**(given.get("init_args") or {}))
 
 
 def _context_of(run: TrainedRun) -> int | None:

@@ -60,34 +60,23 @@ class _Clock(Callback):
         self._end(trainer, outputs)
 
     def on_test_batch_start(
-        self, trainer: Trainer, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         self._start(batch)
 
     def on_test_batch_end(
-        self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self._end(trainer, outputs)
 
-    def on_predict_batch_start(
-        self, trainer: Trainer, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self._start(batch)
-
-    def on_predict_batch_end(
-        self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self._end(trainer, outputs)
-
-    def on_validation_batch_start(
-        self, trainer: Trainer, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self._start(batch)
-
-    def on_validation_batch_end(
-        self, trainer: Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        self._end(trainer, outputs)
+    on_predict_batch_start = on_validation_batch_start = on_test_batch_start
+    on_predict_batch_end = on_validation_batch_end = on_test_batch_end
 
 
 def probe(verb: str, module: AdapterModule, data: LightningDataModule, trainer: dict[str, Any]) -> Probed:

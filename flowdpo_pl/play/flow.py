@@ -100,7 +100,7 @@ class Flow(ABC):
         while ahead:
             moves = ahead.pop()
             turn = self._asked(moves)
-            self._require_sound(moves, turn)
+            self._require_turn(moves, turn)
             found.append(Position(moves, turn))
             ahead += [(*moves, move) for move in _possible(turn)]
             if len(found) > _MOST_POSITIONS or len(moves) > _MOST_MOVES:
@@ -111,7 +111,7 @@ class Flow(ABC):
         self._require_one_number_of_words(found)
         return tuple(found)
 
-    @property
+    @cached_property
     def endings(self) -> list[tuple[Move, ...]]:
         """Every whole path."""
         return [position.moves for position in self.positions if position.turn is None]
@@ -126,7 +126,7 @@ class Flow(ABC):
         """The longest possible answer, in tokens."""
         return max(sum(len(move.token_ids) for move in self.answer(path)) for path in self.endings)
 
-    @property
+    @cached_property
     def words(self) -> Mapping[Agent, int]:
         """How many words each agent that chooses has."""
         turns = (position.turn for position in self.positions)
@@ -191,7 +191,7 @@ class Flow(ABC):
         if writer not in agents:
             raise UserError(f"{self._name}.writer is '{writer}', but its agents are {list(agents)}.")
 
-    def _require_sound(self, moves: Sequence[Move], turn: object) -> None:
+    def _require_turn(self, moves: Sequence[Move], turn: object) -> None:
         if turn is None:
             self._require_answer(moves)
             return

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.preference_rows import PreferenceRow, preference_row, require_format, write_rows
@@ -51,18 +50,12 @@ def _rows(
 
 def _prompts(run: TrainedRun, base: str) -> PromptBook:
     """The prompts as the run's tokenizer and chat template render them; no weights are read."""
-    from flowdpo_pl.command_line.taken_run import class_of
+    from flowdpo_pl.command_line.taken_run import flow_of
     from flowdpo_pl.model.base import BaseModel
     from flowdpo_pl.play.agent_prompt import AgentPrompt
-    from flowdpo_pl.play.flow import Flow
     from flowdpo_pl.play.prompts import PromptBook
 
-    given = run.team["flow"]
-    flow = class_of(given)
-    if not (isinstance(flow, type) and issubclass(flow, Flow)):
-        raise UserError(
-            f"the flow of {run.folder}, {given['class_path']}, can't be imported: go to its file."
-        )
+    flow = flow_of(run)
     agents = {
         agent: AgentPrompt(**{**prompt, "options": tuple(prompt.get("options") or ())})
         for agent, prompt in run.team["prompts"].items()
@@ -70,4 +63,4 @@ def _prompts(run: TrainedRun, base: str) -> PromptBook:
     }
     model = BaseModel(**{**run.base, "path": base})
     tokenizer, ends = model.load_tokenizer()
-    return PromptBook(flow(**(given.get("init_args") or {})), agents, tokenizer, ends)
+    return PromptBook(flow, agents, tokenizer, ends)

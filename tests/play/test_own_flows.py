@@ -7,13 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from flowdpo_pl.learn.packing import pack
-from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.prompts import PromptBook
-from flowdpo_pl.types import Move, PreferencePair, Problem, RolloutTree
+from flowdpo_pl.types import Move, Problem, RolloutTree
 from tests.conftest import World
 from tests.fakes import END, WordTokenizer
+from tests.learn.test_scoring import every_fork, packed_logprobs
 from tests.oracles import padded_scores, replayed_logprob
 from tests.relay import PLAIN, RELAY, RELAY_PROMPTS, WITH_A_NOTE
 
@@ -82,26 +81,15 @@ def test_every_context_is_within_what_was_admitted(world: World, problems: list[
 
 @pytest.mark.parametrize("agent", ["x", "y"])
 def test_packed_equals_padded(agent: str, world: World, problems: list[Problem]) -> None:
-    trees = world.rollouts().play(problems, NodeAlternatives()).trees
-    pairs = tuple(
-        PreferencePair(tree.problem, fork.node, agent, tree.main.moves[: fork.node], fork.taken, fork.other)
-        for tree in trees
-        for fork in tree.forks
-        if fork.taken.agent == agent
-    )
+    pairs = every_fork(world, problems, agent)
     kinds = {pair.chosen.option is None for pair in pairs}
     assert kinds == ({True, False} if agent == "y" else {True})  # y does both
     expected = padded_scores(pairs, world.prompts, world.plain)
-    (batch,) = micro_batches(pack(pairs, world.prompts), 10**6, world.agents.device)
     with world.agents.acting_as(agent):
-        found = move_logprobs(world.agents, batch, world.head)
-    ordered = {pair.problem.id: [] for pair in pairs}  # type: dict[str, list[int]]
+        found = packed_logprobs(world, pairs, 10**6)
     for index, pair in enumerate(pairs):
-        ordered[pair.problem.id].append(index)
-    lengths = sorted(zip(pack(pairs, world.prompts), ordered.values(), strict=True), key=lambda e: -len(e[0]))
-    order = [index for _, of_tree in lengths for index in of_tree]
-    torch.testing.assert_close(found[0::2], expected.policy_chosen[order], atol=2e-5, rtol=1e-5)
-    torch.testing.assert_close(found[1::2], expected.policy_rejected[order], atol=2e-5, rtol=1e-5)
+        plain = torch.stack([expected.policy_chosen[index], expected.policy_rejected[index]])
+        torch.testing.assert_close(found[pair.problem.id, pair.node], plain, atol=2e-5, rtol=1e-5)
 
 
 def test_a_pair_of_words_is_a_difference_of_two_logits(world: World, problems: list[Problem]) -> None:
