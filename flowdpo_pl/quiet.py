@@ -36,12 +36,13 @@ LOGGED = {
     "lightning.fabric.utilities.distributed": _LIGHTNING,
     "lightning.pytorch.accelerators.cuda": _LIGHTNING,
     "lightning.pytorch.trainer.connectors.checkpoint_connector": _LIGHTNING,
+    "transformers.tokenization_utils_tokenizers": (r"Ignoring clean_up_tokenization_spaces",),  # rightly
     "bitsandbytes.autograd._functions": (r"MatMul8bitLt: inputs will be cast",),  # int8, as configured
     "bitsandbytes.backends.cpu.ops": (r"Failed to load CPU gemm",),  # a missing optional kernel
 }
 """How messages begin that are not logged, by logger."""
 WARNED = (
-    r"`is_gradient_checkpointing` is deprecated",
+    r"`(is_gradient_checkpointing|gradient_checkpointing_enable)` is deprecated",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     r"Found \d+ module\(s\) in eval mode",  # the base is frozen
     r".*does not have many workers",  # there is nothing to load
