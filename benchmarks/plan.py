@@ -19,16 +19,16 @@ from jsonargparse import auto_cli
 
 from benchmarks.repeat import report
 
-_SMOLLM2 = "--config=configs/smollm2/flow_dpo.yaml"
+_SMOLLM2 = ("--config=configs/smollm2/flow_dpo.yaml", "--model.team.base.path=models/smollm2")
 _COIN = "--model.verifier=benchmarks.coin.coin"
 RUNS = {
     "quickstart": ("--config=configs/quickstart.yaml",),
-    "smollm2_bf16": (_SMOLLM2,),
-    "smollm2_bf16_coin": (_SMOLLM2, _COIN),
-    "smollm2_nf4": (_SMOLLM2, "--model.team.base.quantization=nf4"),
-    "rank_64_coin": (_SMOLLM2, _COIN, "--model.team.lora.r=64"),
-    "chunks_320": (_SMOLLM2, "--model.team.flow.chunk_tokens=320", "--model.team.flow.max_chunks=2"),
-    "unseen_30m_coin": (_SMOLLM2, _COIN, "--model.team.base.path={unseen}"),
+    "smollm2_bf16": _SMOLLM2,
+    "smollm2_bf16_coin": (*_SMOLLM2, _COIN),
+    "smollm2_nf4": (*_SMOLLM2, "--model.team.base.quantization=nf4"),
+    "rank_64_coin": (*_SMOLLM2, _COIN, "--model.team.lora.r=64"),
+    "chunks_320": (*_SMOLLM2, "--model.team.flow.chunk_tokens=320", "--model.team.flow.max_chunks=2"),
+    "unseen_30m_coin": (*_SMOLLM2, _COIN, "--model.team.base.path={unseen}"),
 }
 UNSEEN = {
     "model_type": "qwen3",

@@ -1,6 +1,6 @@
 """Compares the verifier with labelled cases of other projects, with math-verify alone, with labelled traces.
 
-`python -m benchmarks.verifier_cases --data ../shared/data` prints the table of docs/verifier.md (the cases
+`python -m benchmarks.verifier_cases --data DATA` prints the table of docs/verifier.md (the cases
 that the verifier decides otherwise than labelled), then one line of JSON.
 """
 

@@ -26,7 +26,7 @@ class Workload:
 
     model: str = "models/smollm2"
     """Folder of the base model (`make smollm2` writes it)."""
-    data: str = "../shared/data/word_problems/train.jsonl"
+    data: str = "quickstart/word_problems/train.jsonl"
     """Problems as jsonl with `id`, `question`, `answer`."""
     problems: int = 32
     chunk_tokens: int = 32

@@ -142,6 +142,36 @@ def test_every_config_is_instantiated_and_names_its_folder(
     assert logger.version == ("" if verb == "fit" else verb)
 
 
+@pytest.mark.parametrize(
+    ("verb", "configs"),
+    whole_configs(),
+    ids=lambda value: value if isinstance(value, str) else str(value[-1].relative_to(CONFIGS)),
+)
+def test_what_print_config_prints_loads_to_the_same(
+    verb: str,
+    configs: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = [f"--config={config}" for config in configs]
+    printed = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            main([verb, *named, "--print_config"])
+        assert ended.value.code in (0, None)
+        printed.append(capsys.readouterr().out)
+        (tmp_path / "printed.yaml").write_text(printed[-1], encoding="utf-8")
+        named = [f"--config={tmp_path / 'printed.yaml'}"]
+    assert printed[0] == printed[1]
+
+
+@pytest.mark.parametrize(
+    "file", [*CONFIGS.rglob("*.yaml"), ROOT / "Makefile", *ROOT.glob("benchmarks/**/*.py")]
+)
+def test_nothing_that_ships_points_outside_the_repository(file: Path) -> None:
+    assert "../" not in file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", FAMILY)
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_overlays_fit_behind_their_configs(overlay: str, name: str, parsed: Callable[..., FlowCLI]) -> None:

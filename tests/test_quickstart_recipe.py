@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import yaml
+from sympy import sympify
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the recipe is run from the repository, it is not installed
@@ -20,6 +21,7 @@ from quickstart.recipe import (  # noqa: E402
     critiques,
     debates,
     dialogues,
+    fetch_word_problems,
     flow_dialogues,
     mistakes,
     plans,
@@ -27,6 +29,7 @@ from quickstart.recipe import (  # noqa: E402
     problems,
     solutions,
     tokenizer,
+    word_problems,
     world,
 )
 
@@ -374,3 +377,31 @@ def test_the_solver_follows_its_plan(corpus: list[dialogues.Dialogue]) -> None:
             named = [(signs[step.split()[0]], step.split()[1]) for step in plan[1].split(" then ")]
             followed.append(re.findall(r"([-+*]) (\d+) =", dialogue.reply) == named)
     assert sum(followed) / len(followed) == pytest.approx(1 - plans.HASTY - plans.FORGETFUL, abs=0.03)
+
+
+def test_the_sample_of_word_problems_is_right_and_made_by_its_recipe(tmp_path: Path) -> None:
+    word_problems.write_problems(tmp_path)
+    names = []
+    for split, count in word_problems.SIZES.items():
+        text = (tmp_path / f"{split}.jsonl").read_text()
+        assert text == (ROOT / "quickstart" / "word_problems" / f"{split}.jsonl").read_text()
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert len({row["question"] for row in rows}) == count
+        for row in rows:
+            told = {int(number) for number in re.findall(r"\d+", row["question"])}
+            assert {int(number) for number in re.findall(r"\d+", row["equation"])} <= told
+            assert sympify(row["equation"]) == int(row["answer"]) >= 0
+        names.append({name for row in rows for name in re.findall(r"[A-Z][a-z]+", row["question"])})
+    assert not (names[0] & names[1]) - {"How", "There", "A"}
+
+
+def test_fetched_word_problems_have_the_columns_that_the_configs_read(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    row = {"id": "m1", "question": "3 and 4?", "result": "7", "result_float": 7.0, "expression": "3 + 4"}
+    for split in ("train", "validation"):
+        (source / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
+    fetch_word_problems.fetch(tmp_path / "fetched", str(source))
+    for name in ("train", "valid"):
+        line = (tmp_path / "fetched" / f"{name}.jsonl").read_text()
+        assert json.loads(line) == {"question": "3 and 4?", "answer": "7", "equation": "3 + 4"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.yaml_keys import require_single_keys
 
@@ -75,7 +76,7 @@ def read_config(name: str) -> Any:
             return _in_place(name)
         raise UserError(f"--config {name} does not exist (looked from {Path.cwd()}): {_near_file(path)}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = from_environment(path.read_text(encoding="utf-8"))
         require_single_keys(text)
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

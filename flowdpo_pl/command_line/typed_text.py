@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.command_line.given import CLASS, Argument, arguments_of, given_by
 from flowdpo_pl.command_line.places import Place, root_of, whole_path
 from flowdpo_pl.command_line.verbs import verb_named
@@ -95,8 +96,9 @@ class _Loader:
             return stream
         if stream == "None":  # a null on its way to a key inside a class: the parser writes it anew
             return None
-        require_single_keys(stream)
-        value = self.plain(stream)
+        text = from_environment(stream)
+        require_single_keys(text)
+        value = self.plain(text)
         return _completed(self._root, value) if isinstance(value, dict) else value
 
 

@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 import yaml
 
+from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.command_line.verbs import TRAINER_VERBS
 from flowdpo_pl.errors import UserError
 
@@ -158,7 +159,7 @@ def _content(config: Path) -> str:
     if not config.is_file():
         raise UserError(f"the study names the config {config}, which does not exist (from {Path.cwd()}).")
     try:
-        return config.read_text(encoding="utf-8")
+        return from_environment(config.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"the config {config} is no UTF-8 text ({error}): unpack or convert it.") from error
 
