@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from flowdpo_pl.data.cursor import Cursor, share
-from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.data.problem_source import ProblemSource, ProblemsPlace, source_of
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.data.rows import files_of
 from flowdpo_pl.distributed import rank, ranks
@@ -50,6 +50,9 @@ class PromptDataModule(LightningDataModule, NamesFiles):
     order, so that runs with different seeds are measured on the same problems. Where `test` is
     given, no question of it may be in `train` or `predict`.
 
+    From Python a source may be the rows themselves, a list of dicts or a `datasets.Dataset` with the columns
+    `question` and `answer`; `ProblemSource(rows, question_field=..)` names others.
+
     Args:
         train: source of the problems to learn from.
         validation: source for `validate` (and for validation during `fit`).
@@ -72,10 +75,10 @@ class PromptDataModule(LightningDataModule, NamesFiles):
 
     def __init__(
         self,
-        train: ProblemSource | None = None,
-        validation: ProblemSource | None = None,
-        test: ProblemSource | None = None,
-        predict: ProblemSource | None = None,
+        train: ProblemsPlace | None = None,
+        validation: ProblemsPlace | None = None,
+        test: ProblemsPlace | None = None,
+        predict: ProblemsPlace | None = None,
         chunk_size: int = 160,
         batch_size: int = 32,
         passes: int = 1,
@@ -92,7 +95,8 @@ class PromptDataModule(LightningDataModule, NamesFiles):
                 f"data.batch_size {batch_size} exceeds data.chunk_size {chunk_size}: "
                 f"set data.chunk_size to at least {batch_size}, or smaller batches"
             )
-        self.sources = {"train": train, "validation": validation, "test": test, "predict": predict}
+        given = {"train": train, "validation": validation, "test": test, "predict": predict}
+        self.sources = {name: source_of(f"data.{name}", place) for name, place in given.items()}
         self.chunk_size = chunk_size
         self.batch_size = batch_size
         self.passes = passes
