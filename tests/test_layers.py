@@ -16,7 +16,7 @@ import pytest
 import flowdpo_pl
 
 ROOT = Path(__file__).parents[1]
-FACE = ("types", "errors", "draws", "distributed", "yaml_keys", "quiet", "visible")
+FACE = ("types", "errors", "draws", "distributed", "yaml_keys", "quiet", "visible", "made_with")
 """Files directly in `flowdpo_pl` that every folder may import."""
 ORDER = (
     "model",
@@ -35,7 +35,7 @@ ORDER = (
 )
 """Folders of `flowdpo_pl`, and its two files for the command line: each imports only the face and what stands
 before it."""
-FOR_CALLBACKS = {"types", "errors", "visible", "results"}
+FOR_CALLBACKS = {"types", "errors", "visible", "made_with", "results"}
 """What `callbacks` may import of `flowdpo_pl`."""
 ROOMS_OF_CALLBACKS = ("watching", "files", "screen", "summary")
 """Folders of `callbacks`, in the order of imports; the callbacks themselves come after them."""

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from callbacks.screen.speed import Speed, amount, duration
 from callbacks.watching.pace import Pace
+from flowdpo_pl.made_with import MadeWith
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -19,7 +20,7 @@ NARROWEST, WIDEST = 8, 40
 """Columns of the bar."""
 
 
-class ProgressLine(ProgressBar):
+class ProgressLine(MadeWith, ProgressBar):
     """Shows one verb at a time, from `start` to `stop`; silent before, after, and when disabled.
 
     On a terminal count, bar, time left and speed stay however narrow it is; what else there is to say

@@ -37,8 +37,8 @@ class ProblemSource:
     """A hub data set or a local file of problems, and the names of its fields.
 
     Args:
-        path: hub id, a local .jsonl, .json (either as .gz too) or .parquet file, or a folder of such shards. In
-            Python also the rows themselves: a list of dicts, or a `datasets.Dataset`.
+        path: hub id, a local .jsonl, .json (either as .gz too) or .parquet file, or a folder of such shards.
+            In Python also the rows themselves: a list of dicts, or a `datasets.Dataset`.
         name: configuration of the hub data set, such as `main` for openai/gsm8k.
         split: split of the hub data set (a file has none), or of a folder with files of several splits.
         question_field: column with the question.

@@ -18,6 +18,7 @@ from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.data.rows import files_of
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
+from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.modules.batch_loader import Batch, batch_loader
 from flowdpo_pl.modules.data_files import NamesFiles
 from flowdpo_pl.modules.sources_read import NEVER_TESTED, OWN_SOURCE, sources_read
@@ -41,7 +42,7 @@ class ReadsGolds(Protocol):
     def reads_gold(self, gold: str) -> bool: ...
 
 
-class PromptDataModule(LightningDataModule, NamesFiles):
+class PromptDataModule(MadeWith, LightningDataModule, NamesFiles):
     """Streams problems from hub data sets or local files, a chunk of problems at a time.
 
     A batch is a list of `Problem`s, and under several ranks each gets its share of it. The
@@ -97,6 +98,7 @@ class PromptDataModule(LightningDataModule, NamesFiles):
             )
         given = {"train": train, "validation": validation, "test": test, "predict": predict}
         self.sources = {name: source_of(f"data.{name}", place) for name, place in given.items()}
+        self.made_with |= self.sources
         self.chunk_size = chunk_size
         self.batch_size = batch_size
         self.passes = passes
@@ -146,6 +148,11 @@ class PromptDataModule(LightningDataModule, NamesFiles):
                 opened[name] = self._open(name, source, held_out if name in NEVER_TESTED else None)
         played = names if stage is None else (OWN_SOURCE[stage], "validation" if stage == "fit" else "")
         self.streams |= {name: stream for name, stream in opened.items() if name in played}
+
+    @property
+    def consumed(self) -> int:
+        """Training problems that are done with, those of a run that was taken up included."""
+        return self._cursor.consumed
 
     @property
     def _validates(self) -> bool:
