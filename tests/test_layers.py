@@ -169,6 +169,17 @@ def test_the_front_exports_what_is_there() -> None:
         assert getattr(flowdpo_pl, name).__name__ == name
 
 
+def test_type_checkers_see_what_the_front_exports() -> None:
+    stub = ast.parse((ROOT / "flowdpo_pl" / "__init__.pyi").read_text(encoding="utf-8"))
+    seen = {
+        (part.module, name.name, name.asname)
+        for part in stub.body
+        if isinstance(part, ast.ImportFrom)
+        for name in part.names
+    }
+    assert seen == {(f"flowdpo_pl.{home}", name, name) for name, home in flowdpo_pl._HOMES.items()}
+
+
 @pytest.mark.parametrize(
     "kind",
     [
