@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -45,10 +46,9 @@ class Notebook:
     """One output of the cell, which is replaced as the line changes, at most twice a second."""
 
     def __init__(self, line: RenderableType) -> None:
-        from IPython.display import display
-
         self._line = line
         self._shown_at = time.monotonic()
+        display = import_module("IPython.display").display  # no dependency: every notebook brings it
         self._handle: Any = display(self._drawn(), raw=True, display_id=True)
 
     def changed(self) -> None:
