@@ -1,5 +1,6 @@
 """Callbacks that watch a run and keep what it did; training is bit-identical without them."""
 
+import flowdpo_pl.errors  # noqa: F401  first: what other libraries print when they are imported is left out
 from callbacks.accuracy_curve import AccuracyCurve
 from callbacks.adapter_checkpoint import AdapterCheckpoint
 from callbacks.evaluation_progress_bar import EvaluationProgressBar

@@ -15,10 +15,10 @@ from callbacks.watching.watched_modules import evaluated
 class EvaluationProgressBar(ProgressLine):
     """Problems, time left, problems and tokens a second, share of right ones; other verbs are left alone.
 
-    On a terminal a bar; elsewhere (a log file) a plain line every `every_n_problems`.
+    On a terminal or in a notebook a bar; elsewhere (a log file) a plain line every `every_n_problems`.
 
     Args:
-        every_n_problems: Problems between two lines where there is no terminal.
+        every_n_problems: Problems between two lines where no bar can be shown.
     """
 
     def __init__(self, every_n_problems: int = 160) -> None:

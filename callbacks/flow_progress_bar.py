@@ -15,10 +15,10 @@ class FlowProgressBar(PlayCallback, ProgressLine):
     """Problems, time left, problems and tokens a second (these of play), accuracy of the latest problems and
     over all, pairs by agent.
 
-    On a terminal a bar; elsewhere (a log file) a plain line every `every_n_problems`.
+    On a terminal or in a notebook a bar; elsewhere (a log file) a plain line every `every_n_problems`.
 
     Args:
-        every_n_problems: Problems between two lines where there is no terminal.
+        every_n_problems: Problems between two lines where no bar can be shown.
     """
 
     writes = False

@@ -14,10 +14,10 @@ from callbacks.watching.watched_modules import taught
 class SFTProgressBar(ProgressLine):
     """Optimizer steps, time left, steps and tokens a second, loss of the latest step, and the epoch.
 
-    On a terminal a bar; elsewhere (a log file) a plain line every `every_n_steps`.
+    On a terminal or in a notebook a bar; elsewhere (a log file) a plain line every `every_n_steps`.
 
     Args:
-        every_n_steps: Optimizer steps between two lines where there is no terminal.
+        every_n_steps: Optimizer steps between two lines where no bar can be shown.
     """
 
     def __init__(self, every_n_steps: int = 10) -> None:

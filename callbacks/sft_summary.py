@@ -13,12 +13,13 @@ from callbacks.screen.table import print_rows
 from callbacks.summary.summary_file import ending, training_facts, unknown_as_null, write_summary
 from callbacks.watching.run_files import keeps_files, run_folder
 from callbacks.watching.watched_modules import CountedData, taught
+from flowdpo_pl.made_with import MadeWith
 
 PRODUCTS = ("adapter", "summary.json", "metrics.csv", "checkpoints/last.ckpt")
 _SUMMED = ("tokens", "completion_tokens", "seconds", "updates_set_aside")
 
 
-class SFTSummary(Callback):
+class SFTSummary(MadeWith, Callback):
     """Writes `summary.json` to the run folder when the run ends, also by an exception, and prints it briefly.
 
     Keys: `verb`, `ended` (`finished` or the exception's name), `ended_by` (`max_epochs`,

@@ -15,6 +15,7 @@ from flowdpo_pl.command_line.help import page_asked_for
 from flowdpo_pl.command_line.own_verbs import run_ahead, run_own
 from flowdpo_pl.command_line.plain_flags import with_key_of_position, with_plain_flags
 from flowdpo_pl.command_line.taken_run import with_run
+from flowdpo_pl.command_line.told_callbacks import told_callbacks
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
@@ -64,6 +65,8 @@ def _run(words: list[str]) -> None:
     arguments = with_key_of_position(verb, arguments)
     require_right(verb, arguments)
     if verb.is_trainer_s:
+        if (told := told_callbacks(arguments)) and "LOCAL_RANK" not in os.environ:
+            print(visible(told), file=sys.stderr)
         from flowdpo_pl.cli import CLIS
         from flowdpo_pl.cli import main as run_trainer
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given
@@ -22,22 +21,15 @@ from flowdpo_pl.command_line.typed_text import for_parser, unmarked
 from flowdpo_pl.command_line.verbs import verb_named
 from flowdpo_pl.errors import SEED, Interrupted, UserError, require_within
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
+from flowdpo_pl.modules.claimed_run import claimed_run
 from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.modules.lightning_refusals import lightning_refusals
-from flowdpo_pl.modules.run_config import RunConfig, settings_digest, settings_of
-from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
+from flowdpo_pl.modules.run_config import settings_of
+from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place
+from flowdpo_pl.modules.trainer import DEFAULTS
 from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
 
-TRAINER: dict[str, Any] = {
-    "devices": 1,
-    "max_epochs": -1,  # a run ends with its problems, not with epochs; SFT insists on a number
-    "log_every_n_steps": 1,
-    "num_sanity_val_steps": 0,
-    "enable_model_summary": False,
-    "logger": DEFAULT_LOGGER,
-}
-"""Defaults of the trainer, where they are not Lightning's."""
 VERBS = ("fit", "validate", "test", "predict")
 """Of the trainer."""
 _STEPS = dict(zip(VERBS, ("training_step", "validation_step", "test_step", "predict_step"), strict=True))
@@ -110,24 +102,11 @@ class FlowCLI(LightningCLI):
         require_data_files(verb, class_at(data.class_path), data.get("init_args", Namespace()), validates)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        with _status_of_signals(), self._claimed(subcommand):
+        config = self.config[subcommand]
+        settings = settings_of(self._parser(subcommand), config)
+        claimed = claimed_run(self.trainer, subcommand, settings, config.get("ckpt_path"), config.overwrite)
+        with _status_of_signals(), claimed:
             super()._run_subcommand(subcommand)
-
-    @contextlib.contextmanager
-    def _claimed(self, verb: str) -> Iterator[None]:
-        """Own the run's folder for the block, on the one rank that writes there, if anything is written."""
-        if rank_zero_only.rank or self.config[verb].trainer.fast_dev_run:  # type: ignore[attr-defined]
-            yield
-            return
-        config, parser = self.config[verb], self._parser(verb)
-        folder = RunFolder(run_folder_of(self.trainer.loggers, self.trainer.default_root_dir), verb)
-        resumed = verb == "fit" and require_newest(config.get("ckpt_path"), folder.path, config.overwrite)
-        settings = settings_of(parser, config)
-        digest = settings_digest(settings)
-        with folder.claimed(digest, resumed=resumed, overwrite=config.overwrite) as replaced:
-            first = RunConfig(settings, folder, replaced)
-            self.trainer.callbacks.insert(0, first)  # type: ignore[attr-defined]
-            yield
 
     def after_instantiate_classes(self) -> None:
         """By now Lightning has chosen the strategy for the devices that there are; no model is loaded yet."""
@@ -278,7 +257,7 @@ def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         auto_configure_optimizers=False,
-        trainer_defaults=TRAINER,
+        trainer_defaults={**DEFAULTS, "logger": DEFAULT_LOGGER},
         save_config_callback=None,  # RunConfig, later
         parser_kwargs={
             "exit_on_error": False,

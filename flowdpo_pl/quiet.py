@@ -53,6 +53,7 @@ WARNED = (
     r"TensorFloat32 tensor cores for float32 matrix multiplication available",  # float32 means float32
     r"Adapter name '.*' should not be contained in the prefix",  # only PEFT's own loading minds
     r"Starting from v1\.9\.0, `tensorboardX`",
+    r"IProgress not found",  # in a notebook; our bar needs no ipywidgets
 )
 """How warnings begin that are not shown."""
 

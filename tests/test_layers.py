@@ -16,7 +16,7 @@ import pytest
 import flowdpo_pl
 
 ROOT = Path(__file__).parents[1]
-FACE = ("types", "errors", "draws", "distributed", "yaml_keys", "quiet", "visible")
+FACE = ("types", "errors", "draws", "distributed", "yaml_keys", "quiet", "visible", "made_with")
 """Files directly in `flowdpo_pl` that every folder may import."""
 ORDER = (
     "model",
@@ -35,7 +35,7 @@ ORDER = (
 )
 """Folders of `flowdpo_pl`, and its two files for the command line: each imports only the face and what stands
 before it."""
-FOR_CALLBACKS = {"types", "errors", "visible", "results"}
+FOR_CALLBACKS = {"types", "errors", "visible", "made_with", "results"}
 """What `callbacks` may import of `flowdpo_pl`."""
 ROOMS_OF_CALLBACKS = ("watching", "files", "screen", "summary")
 """Folders of `callbacks`, in the order of imports; the callbacks themselves come after them."""
@@ -167,6 +167,17 @@ def test_the_readme_s_map_has_a_line_for_every_room() -> None:
 def test_the_front_exports_what_is_there() -> None:
     for name in flowdpo_pl.__all__:
         assert getattr(flowdpo_pl, name).__name__ == name
+
+
+def test_type_checkers_see_what_the_front_exports() -> None:
+    stub = ast.parse((ROOT / "flowdpo_pl" / "__init__.pyi").read_text(encoding="utf-8"))
+    seen = {
+        (part.module, name.name, name.asname)
+        for part in stub.body
+        if isinstance(part, ast.ImportFrom)
+        for name in part.names
+    }
+    assert seen == {(f"flowdpo_pl.{home}", name, name) for name, home in flowdpo_pl._HOMES.items()}
 
 
 @pytest.mark.parametrize(

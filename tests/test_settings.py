@@ -47,7 +47,17 @@ ALLOWED = {
 """Which of these numbers mean something, by class and setting."""
 NOT_OURS = {"AdapterStrategy", "MetricsTable"}
 """Arguments of Lightning's own, which it checks."""
-NOT_NAMED = {"Choose", "Move", "Problem", "Verdict", "Write"}
+NOT_NAMED = {
+    "Choose",
+    "CurvePoint",
+    "Move",
+    "Problem",
+    "RolloutTree",
+    "RunResults",
+    "Trainer",
+    "Verdict",
+    "Write",
+}
 """Exported for code, not for configs."""
 
 

@@ -11,9 +11,10 @@ from callbacks.files.batch_log import take_up
 from callbacks.watching.own_files import OwnFiles
 from callbacks.watching.run_files import keeps_files, run_folder
 from callbacks.watching.watched_modules import EvaluatedModule, evaluated
+from flowdpo_pl.made_with import MadeWith
 
 
-class EvaluationLog(Callback, OwnFiles):
+class EvaluationLog(MadeWith, Callback, OwnFiles):
     """Follows one verb and leaves the others alone. An interrupted run goes on from the file that grows.
 
     `trainer.fast_dev_run` writes and takes up nothing.

@@ -14,10 +14,11 @@ from callbacks.watching.pace import Pace
 from callbacks.watching.run_files import keeps_files, run_folder
 from callbacks.watching.watched_modules import TrainedModule
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
 
 
-class PacedCheckpoint(Checkpoint, ABC):
+class PacedCheckpoint(MadeWith, Checkpoint, ABC):
     """Saves at its pace, at the end, and when an exception or a signal stops the run.
 
     Between two batches, and while a batch is played, the state is that of the last batch's end, and is saved.

@@ -1,4 +1,4 @@
-"""Progress in one line: a bar on a terminal; elsewhere (a log file) a plain line every so many."""
+"""Progress in one line: a bar on a terminal or in a notebook; elsewhere (a log file) plain lines."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import ProgressBar
 
+from callbacks.screen.places import Place, place_of
 from callbacks.screen.speed import Speed, amount, duration
 from callbacks.watching.pace import Pace
+from flowdpo_pl.made_with import MadeWith
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.live import Live
 
 NARROWEST, WIDEST = 8, 40
 """Columns of the bar."""
 
 
-class ProgressLine(ProgressBar):
+class ProgressLine(MadeWith, ProgressBar):
     """Shows one verb at a time, from `start` to `stop`; silent before, after, and when disabled.
 
-    On a terminal count, bar, time left and speed stay however narrow it is; what else there is to say
-    follows as far as it fits.
+    On a terminal, and in a notebook, count, bar, time left and speed stay however narrow it is; what else
+    there is to say follows as far as it fits. Elsewhere whole lines are written, one every so many.
 
     Args:
-        pace: When a line is due where there is no terminal.
+        pace: When a line is due where no bar can be shown.
         unit: What is counted, in the plural.
     """
 
@@ -35,7 +36,7 @@ class ProgressLine(ProgressBar):
         self._pace, self._unit = pace, unit
         self._enabled = True
         self._shown = False
-        self._live: Live | None = None
+        self._place: Place | None = None
 
     def disable(self) -> None:
         self._enabled = False
@@ -52,19 +53,13 @@ class ProgressLine(ProgressBar):
         """The verb goes on after `done` of them, of at most `total` if that is known."""
         if not self._enabled:
             return
-        import rich
-        from rich.live import Live
-
         self._shown, self._verb, self._total = True, verb, total
         self._done, self._said, self._behind = done, done, [""]
         self._begun = time.monotonic()
         self._speed = Speed(done)
         self._over = False
         self._pace.start(done)
-        console = rich.get_console()
-        if console.is_terminal:
-            self._live = Live(self, console=console, refresh_per_second=2)
-            self._live.start()
+        self._place = place_of(self)
 
     def show(self, done: int, total: int | None, speed: str, *how: str) -> None:
         """So many are done.
@@ -80,7 +75,9 @@ class ProgressLine(ProgressBar):
         self._speed.add(done)
         self._done, self._total = done, total
         self._behind = [speed, *how]
-        if self._live is None and self._pace.due(done) and done != self._total:  # `stop` says the last one
+        if self._place is not None:
+            self._place.changed()
+        elif self._pace.due(done) and done != self._total:  # `stop` says the last one
             self._say()
 
     def stop(self) -> None:
@@ -89,9 +86,9 @@ class ProgressLine(ProgressBar):
             return
         self._shown = False
         self._over = True
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._place is not None:
+            self._place.stop()
+            self._place = None
         elif self._done != self._said:
             self._say()
 

@@ -12,9 +12,10 @@ from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.own_files import OwnFiles
 from callbacks.watching.run_files import keeps_files, run_folder
 from callbacks.watching.watched_modules import PlayedModule, played
+from flowdpo_pl.made_with import MadeWith
 
 
-class PlayCallback(Callback, OwnFiles):
+class PlayCallback(MadeWith, Callback, OwnFiles):
     """Base of the callbacks that only watch: it calls the three `play_*` methods below.
 
     They are called by `fit` and by a `validate` of its own (not for a validation inside `fit`, whose

@@ -7,14 +7,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from flowdpo_pl.data.given_rows import GivenRows, RowsPlace
 from flowdpo_pl.data.gold import Automatic, GoldExtractor
 from flowdpo_pl.data.grouping import Grouping, OneRewritePerSeed
-from flowdpo_pl.data.indexed_rows import Row
+from flowdpo_pl.data.indexed_rows import Row, Rows
 from flowdpo_pl.data.kept_columns import kept_value
 from flowdpo_pl.data.questions import content_id, question_key
+from flowdpo_pl.data.rows import names_a_file, open_rows
 from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.types import Problem
 from flowdpo_pl.verify.readable import check_gold
@@ -35,6 +38,7 @@ class ProblemSource:
 
     Args:
         path: hub id, a local .jsonl, .json (either as .gz too) or .parquet file, or a folder of such shards.
+            In Python also the rows themselves: a list of dicts, or a `datasets.Dataset`.
         name: configuration of the hub data set, such as `main` for openai/gsm8k.
         split: split of the hub data set (a file has none), or of a folder with files of several splits.
         question_field: column with the question.
@@ -54,7 +58,7 @@ class ProblemSource:
         limit: at most this many problems, counted after shuffling and skipping.
     """
 
-    path: str
+    path: RowsPlace
     name: str | None = None
     split: str = "train"
     question_field: str = "question"
@@ -69,11 +73,37 @@ class ProblemSource:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        place = str(self.path) if isinstance(self.path, Path) else self.path
+        if not isinstance(place, str | GivenRows):
+            place = GivenRows(place)
+        object.__setattr__(self, "path", place)
         if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
             raise UserError(
                 f"part is {list(self.part)}: give two ascending bounds within 0 and 1 ({self.path})."
             )
         require_within(LIMIT, {"limit": self.limit})
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its rows are no hub's: it names a file, or they were given in Python."""
+        return isinstance(self.path, GivenRows) or names_a_file(str(self.path))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is local, and its file is there."""
+        if isinstance(self.path, GivenRows):
+            return True
+        return self.is_local and Path(str(self.path)).expanduser().exists()
+
+    def open(self) -> Rows:
+        """Its rows.
+
+        Raises:
+            UserError: see `open_rows`.
+        """
+        if isinstance(self.path, GivenRows):
+            return self.path
+        return open_rows(str(self.path), self.name, self.split)
 
     def fields(self) -> list[tuple[str, str]]:
         """The columns that are read, each after the argument that names it."""
@@ -119,6 +149,26 @@ class ProblemSource:
         question = problem.seed_question or problem.question
         place = places.get(question_key(question))
         return self.part[0] <= (_place(question) if place is None else place) < self.part[1]
+
+
+if not TYPE_CHECKING:  # what a config can say
+    ProblemsPlace: TypeAlias = ProblemSource
+else:
+    ProblemsPlace: TypeAlias = ProblemSource | RowsPlace
+
+
+def source_of(key: str, given: ProblemsPlace | None) -> ProblemSource | None:
+    """What was given in place of a source as one; None stays None.
+
+    Raises:
+        UserError: names the key; it is nothing that problems can be read from.
+    """
+    if given is None or isinstance(given, ProblemSource):
+        return given
+    try:
+        return ProblemSource(given)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
 
 
 def places_of(problems: Iterable[Problem]) -> dict[str, float]:

@@ -25,7 +25,6 @@ from flowdpo_pl.data.problem_source import (
     read_problem,
 )
 from flowdpo_pl.data.questions import question_key
-from flowdpo_pl.data.rows import open_rows
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.types import Problem
@@ -81,7 +80,7 @@ class ProblemStream:
         self._report = report
         self._held_out = held_out
         self._reads = readable
-        self._rows = open_rows(source.path, source.name, source.split)
+        self._rows = source.open()
         self._rows_read = 0
         self._given = 0
         self._outside = 0  # rows of other parts in this pass

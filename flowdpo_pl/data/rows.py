@@ -12,13 +12,14 @@ import hashlib
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from flowdpo_pl.data.given_rows import require_a_place
 from flowdpo_pl.data.indexed_rows import IndexedRows, Row, Rows, Shards
 from flowdpo_pl.data.json_rows import JsonLines, json_rows
+from flowdpo_pl.data.table_values import as_written, short_floats, table_rows
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.model.hub import require_on_hub
 
@@ -54,8 +55,10 @@ def files_of(path: str, name: str | None = None, split: str = "train") -> list[P
     """The local files that `open_rows` would read, in their order; None of a hub data set. Opens none.
 
     Raises:
-        UserError: there is no such file or folder, it may not be read, or is of an unknown kind.
+        UserError: there is no such file or folder, it may not be read, or is of an unknown kind; or the path
+            stands for rows that only the program of a run had.
     """
+    require_a_place(path)
     if not names_a_file(path):
         return None
     file = Path(path).expanduser()
@@ -77,6 +80,7 @@ def require_exists(path: str) -> None:
     Raises:
         UserError: names the path, and where it was looked for.
     """
+    require_a_place(path)
     if names_a_file(path) and not Path(path).expanduser().exists():
         raise UserError(
             f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
@@ -153,16 +157,11 @@ class ParquetRows(IndexedRows):
         self.total = len(self._table)
         with path.open("rb") as file:
             self.content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        self._short_floats = _short_floats(self._table.features)
 
     def read(self, indices: Sequence[int]) -> list[Row]:
-        columns = self._table[list(indices)]
+        values = table_rows(self._table, indices)
         return [
-            Row(
-                f"{self._path}, row {index + 1}",
-                _as_written({name: column[place] for name, column in columns.items()}, self._short_floats),
-            )
-            for place, index in enumerate(indices)
+            Row(f"{self._path}, row {index + 1}", row) for index, row in zip(indices, values, strict=True)
         ]
 
 
@@ -183,7 +182,7 @@ class HubRows(Rows):
             ) from error
         info = (self._stream.info.splits or {}).get(split)
         self.total = info.num_examples if info is not None else None
-        self._short_floats = _short_floats(getattr(self._stream, "features", None))
+        self._short_floats = short_floats(getattr(self._stream, "features", None))
 
     def chunks(self, size: int, seed: int | None) -> Iterator[list[Row]]:
         chunks = _chunked(self._rows(), size)
@@ -195,28 +194,12 @@ class HubRows(Rows):
         number = 0
         try:
             for number, values in enumerate(self._stream, 1):
-                yield Row(f"{self._label}, row {number}", _as_written(dict(values), self._short_floats))
+                yield Row(f"{self._label}, row {number}", as_written(dict(values), self._short_floats))
         except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # other columns, or no network
             raise UserError(
                 f"{self._label} breaks off after row {number} ({_first_line(error)}): "
                 "mend the data set, or download its files and name one"
             ) from error
-
-
-def _short_floats(features: Mapping[str, object] | None) -> dict[str, str]:
-    """The columns of floats below 64 bits, with their types."""
-    kinds = {name: str(getattr(feature, "dtype", "")) for name, feature in (features or {}).items()}
-    return {name: kind for name, kind in kinds.items() if kind in ("float16", "float32")}
-
-
-def _as_written(values: dict[str, object], short_floats: Mapping[str, str]) -> dict[str, object]:
-    """The values with floats below 64 bits as the shortest decimal: 0.1 is not 0.10000000149011612."""
-    import numpy as np
-
-    for name, kind in short_floats.items():
-        if isinstance(value := values[name], float) and np.isfinite(value):
-            values[name] = Decimal(str(np.dtype(kind).type(value)))
-    return values
 
 
 def shuffled_through_buffer(

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 from flowdpo_pl.distributed import broadcast
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import SEED, UserError, require_within
+from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.model.base_sample import base_sample
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.metrics_table import MetricsTable
@@ -19,7 +20,7 @@ from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 
 
-class AdapterModule(LightningModule):
+class AdapterModule(MadeWith, LightningModule):
     """A LightningModule around a team. Checkpoints hold adapters, what the subclass adds, never the base."""
 
     reads: ClassVar[type]

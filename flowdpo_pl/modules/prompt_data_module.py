@@ -13,11 +13,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from flowdpo_pl.data.cursor import Cursor, share
-from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.data.problem_source import ProblemSource, ProblemsPlace, source_of
 from flowdpo_pl.data.problem_stream import ProblemStream
 from flowdpo_pl.data.rows import files_of
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
+from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.modules.batch_loader import Batch, batch_loader
 from flowdpo_pl.modules.data_files import NamesFiles
 from flowdpo_pl.modules.sources_read import NEVER_TESTED, OWN_SOURCE, sources_read
@@ -41,7 +42,7 @@ class ReadsGolds(Protocol):
     def reads_gold(self, gold: str) -> bool: ...
 
 
-class PromptDataModule(LightningDataModule, NamesFiles):
+class PromptDataModule(MadeWith, LightningDataModule, NamesFiles):
     """Streams problems from hub data sets or local files, a chunk of problems at a time.
 
     A batch is a list of `Problem`s, and under several ranks each gets its share of it. The
@@ -49,6 +50,9 @@ class PromptDataModule(LightningDataModule, NamesFiles):
     resumed run as in a further epoch. Only `train` is shuffled; the other sources are read in their own
     order, so that runs with different seeds are measured on the same problems. Where `test` is
     given, no question of it may be in `train` or `predict`.
+
+    From Python a source may be the rows themselves, a list of dicts or a `datasets.Dataset` with the columns
+    `question` and `answer`; `ProblemSource(rows, question_field=..)` names others.
 
     Args:
         train: source of the problems to learn from.
@@ -72,10 +76,10 @@ class PromptDataModule(LightningDataModule, NamesFiles):
 
     def __init__(
         self,
-        train: ProblemSource | None = None,
-        validation: ProblemSource | None = None,
-        test: ProblemSource | None = None,
-        predict: ProblemSource | None = None,
+        train: ProblemsPlace | None = None,
+        validation: ProblemsPlace | None = None,
+        test: ProblemsPlace | None = None,
+        predict: ProblemsPlace | None = None,
         chunk_size: int = 160,
         batch_size: int = 32,
         passes: int = 1,
@@ -92,7 +96,9 @@ class PromptDataModule(LightningDataModule, NamesFiles):
                 f"data.batch_size {batch_size} exceeds data.chunk_size {chunk_size}: "
                 f"set data.chunk_size to at least {batch_size}, or smaller batches"
             )
-        self.sources = {"train": train, "validation": validation, "test": test, "predict": predict}
+        given = {"train": train, "validation": validation, "test": test, "predict": predict}
+        self.sources = {name: source_of(f"data.{name}", place) for name, place in given.items()}
+        self.made_with |= self.sources
         self.chunk_size = chunk_size
         self.batch_size = batch_size
         self.passes = passes
@@ -142,6 +148,11 @@ class PromptDataModule(LightningDataModule, NamesFiles):
                 opened[name] = self._open(name, source, held_out if name in NEVER_TESTED else None)
         played = names if stage is None else (OWN_SOURCE[stage], "validation" if stage == "fit" else "")
         self.streams |= {name: stream for name, stream in opened.items() if name in played}
+
+    @property
+    def consumed(self) -> int:
+        """Training problems that are done with, those of a run that was taken up included."""
+        return self._cursor.consumed
 
     @property
     def _validates(self) -> bool:

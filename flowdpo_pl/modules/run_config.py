@@ -19,7 +19,7 @@ class RunConfig(Callback):
     """Comes when the model is loaded and the first batch is there: what fails before has changed nothing.
 
     Args:
-        settings: the run's, as `settings_of` has them.
+        settings: the run's, as `settings_of` has them; empty: they can't be said, and no file is written.
         folder: the run's, which this process has claimed.
         replaced: which run it will replace, in words.
     """
@@ -48,8 +48,9 @@ class RunConfig(Callback):
             self._folder.begin()
             if self._replaced:
                 trainer.print(self._replaced)
-            with whole_file(self._folder.path / "config.yaml") as partial:
-                partial.write_text(self._text, encoding="utf-8")
+            if self._text:
+                with whole_file(self._folder.path / "config.yaml") as partial:
+                    partial.write_text(self._text, encoding="utf-8")
 
 
 def settings_of(parser: LightningArgumentParser, config: Namespace) -> str:

@@ -30,15 +30,12 @@ def sources_read(verb: str, given: Mapping[str, Any], validates: bool) -> tuple[
     if given[own] is None:
         raise UserError(f"{verb} needs data.{own}: set data.{own}.path to a hub id or a file")
     if verb == "test":
-        local = [
-            name for name in NEVER_TESTED if given[name] is not None and names_a_file(_path(given[name]))
-        ]
+        local = [name for name in NEVER_TESTED if given[name] is not None and _is_local(given[name])]
         return (own, *local)
     validation = ("validation",) if verb == "fit" and validates else ()
     return (own, *validation, *(("test",) if own in NEVER_TESTED else ()))
 
 
-def _path(source: Any) -> str:
+def _is_local(source: Any) -> bool:
     """Of a source, or of what a config says of it."""
-    path: str = source.path if isinstance(source, ProblemSource) else source["path"]
-    return path
+    return source.is_local if isinstance(source, ProblemSource) else names_a_file(source["path"])

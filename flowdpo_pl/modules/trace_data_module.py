@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.distributed import rank, ranks
 from flowdpo_pl.errors import COUNT, LIMIT, SEED, UserError, require_within, some_of
+from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.modules.data_files import NamesFiles
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.results.traces import Trace, read_traces, require_trace_file
@@ -48,7 +49,7 @@ class NotesTraces(Protocol):
         ...
 
 
-class TraceDataModule(LightningDataModule, NamesFiles):
+class TraceDataModule(MadeWith, LightningDataModule, NamesFiles):
     """The correct traces of files, in batches; `trainer.max_epochs` says how often (paper: 3).
 
     Every epoch has an order of its own, a function of the seed. A batch is a list of `Trace`s; under

@@ -44,6 +44,8 @@ class Command:
     module: type
     data: type
     trainer: Namespace
+    callbacks: Sequence[type]
+    """As often as they are named."""
 
     @property
     def online(self) -> bool:
@@ -54,11 +56,6 @@ class Command:
     def uncounted(self) -> bool:
         """Whether nobody knows how many batches there are."""
         return issubclass(self.data, PromptDataModule)
-
-    @property
-    def callbacks(self) -> list[type]:
-        """Classes of the callbacks, as often as they are named."""
-        return [class_at(entry.class_path) for entry in _entries(self.trainer.get("callbacks"))]
 
 
 @dataclass(frozen=True)
@@ -71,21 +68,24 @@ class Rule:
 
 
 def require_served(verb: str, config: Namespace) -> None:
-    """Refuse what a run would not do as it was told.
+    """Refuse what a run of this config would not do as it was told (`require_command`)."""
+    callbacks = [class_at(entry.class_path) for entry in _entries(config.trainer.get("callbacks"))]
+    model, data = (class_at(part.class_path) for part in (config.model, config.data))
+    require_command(Command(verb, model, data, config.trainer, callbacks))
 
-    Raises:
-        UserError: names the key and its value and says what to do.
+
+def require_command(command: Command) -> None:
     """
-    command = Command(
-        verb, class_at(config.model.class_path), class_at(config.data.class_path), config.trainer
-    )
+    Raises:
+        UserError: a run would not do what it was told; names the key and its value and says what to do.
+    """
     _require_data(command)
     for rule in RULES:
-        value = config.trainer.get(rule.key)
+        value = command.trainer.get(rule.key)
         if rule.refuses(command, value):
             raise UserError(f"trainer.{rule.key} is {_shown(value)}: {rule.instead}.")
     _require_callbacks(command)
-    _require_writable(config.trainer)
+    _require_writable(command.trainer)
 
 
 def class_at(path: str) -> type:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.data.problem_source import ProblemSource
-from flowdpo_pl.data.rows import names_a_file, open_rows
 from flowdpo_pl.plan.sketched_prompts import PromptShape
 from flowdpo_pl.play.agent_prompt import QUESTION, AgentPrompt
 from flowdpo_pl.play.flow import Flow
@@ -56,9 +55,9 @@ def reading_matter(
 
 
 def _questions(source: ProblemSource | None) -> tuple[list[str], int | None]:
-    if source is None or not names_a_file(source.path) or not Path(source.path).expanduser().exists():
+    if source is None or not source.is_here:
         return [], source.limit if source is not None else None
-    rows = open_rows(source.path, source.name, source.split)
+    rows = source.open()
     first = next(iter(rows.chunks(_LOOKED_AT, None)), [])
     questions = [str(row.values.get(source.question_field, "")) for row in first]
     count = rows.total

@@ -35,12 +35,26 @@ Overwrite: TypeAlias = bool | Literal["same"]
 
 
 @dataclass(frozen=True)
+class Ways:
+    """What a user of a run's folder can do, in the words of the command line or of Python."""
+
+    another: str
+    """Give the run another folder."""
+    go_on: str
+    """Go on with the run that is there."""
+    replace: str
+
+
+COMMAND_LINE = Ways("--trainer.logger.init_args.name=NAME", "--ckpt_path=last", "--overwrite")
+
+
+@dataclass(frozen=True)
 class Mark:
     """What `run.json` says."""
 
     verb: str
     settings: str
-    """A digest of all arguments."""
+    """A digest of all arguments; empty: unknown."""
     started: str
     """In local time."""
     directory: str = ""
@@ -53,10 +67,12 @@ class RunFolder:
     Args:
         path: the folder; it need not exist.
         verb: `fit`, `validate`, `test` or `predict`.
+        ways: what a message tells the user to do.
     """
 
-    def __init__(self, path: Path, verb: str) -> None:
+    def __init__(self, path: Path, verb: str, ways: Ways = COMMAND_LINE) -> None:
         self.path = path
+        self._ways = ways
         self._verb = verb
         self._replaced: list[Path] = []
         self._settings = ""
@@ -86,11 +102,11 @@ class RunFolder:
         except BlockingIOError:
             raise UserError(
                 f"another process is writing to {self.path}: wait for it, or give this run another folder "
-                f"({_ANOTHER})."
+                f"({self._ways.another})."
             ) from None
         except OSError as error:
             raise UserError(
-                f"{self.path} can't be written ({error.strerror or error}): {_another_folder()}."
+                f"{self.path} can't be written ({error.strerror or error}): {self._another_folder()}."
             ) from error
         self._settings = settings
         marked = os.fstat(self._lock).st_size > 0
@@ -127,9 +143,10 @@ class RunFolder:
         if mark is None and found:
             raise UserError(
                 f"{self.path} holds {some_of([place.name for place in found], 3)}, which no run has written "
-                f"there: {_another_folder()}."
+                f"there: {self._another_folder()}."
             )
-        same = overwrite == "same" and mark is not None and mark.settings == self._settings
+        known = mark.settings if mark is not None else ""
+        same = overwrite == "same" and known != "" and known == self._settings
         if self._has_results() and not (overwrite is True or same):
             others = " of other settings" if overwrite == "same" else ""
             raise UserError(f"{self.path} holds a run{others} already ({self._told()}): {self._choices()}.")
@@ -167,19 +184,17 @@ class RunFolder:
         return ", ".join(filter(None, facts))
 
     def _choices(self) -> str:
-        resume = "go on with it by --ckpt_path=last, " if self._verb == "fit" else ""
-        return f"{resume}{_another_folder()}, or replace it by --overwrite"
+        resume = f"go on with it by {self._ways.go_on}, " if self._verb == "fit" else ""
+        return f"{resume}{self._another_folder()}, or replace it by {self._ways.replace}"
+
+    def _another_folder(self) -> str:
+        return f"give this run another folder ({self._ways.another})"
 
 
 _RESULTS = {"fit": "checkpoints/*.ckpt", "test": "predictions.jsonl"}
 """By verb, the files that a run does not replace unasked."""
 _GOES_ON = ("test", "predict")
 """Verbs that, started again, go on from what an interrupted run has left."""
-_ANOTHER = "--trainer.logger.init_args.name=NAME"
-
-
-def _another_folder() -> str:
-    return f"give this run another folder ({_ANOTHER})"
 
 
 def read_mark(folder: Path) -> Mark | None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from flowdpo_pl.data.problem_source import ProblemSource, read_problem
 from flowdpo_pl.data.problem_stream import ProblemStream
-from flowdpo_pl.data.rows import open_rows
 from flowdpo_pl.data.solutions import NoSolutionError, Solution
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
@@ -94,7 +93,7 @@ def _judged(stream: ProblemStream, solution: Solution, verifier: Verifier) -> It
 def _rows(source: ProblemSource) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     """The source's rows by id and question of the problem that they hold; of repeated ones the first."""
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for chunk in open_rows(source.path, source.name, source.split).chunks(160, None):
+    for chunk in source.open().chunks(160, None):
         for row in chunk:
             if isinstance(problem := read_problem(row, source), Problem):
                 rows.setdefault((problem.id, problem.question), row.values)

@@ -7,13 +7,14 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
+from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.types import Problem, Verdict
 from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.counts import VerifierCounts
 from flowdpo_pl.verify.markers import extract_marked
 
 
-class Verifier(ABC):
+class Verifier(MadeWith, ABC):
     """Judges answers. A subclass needs `submit`; where a function will do, see `FunctionVerifier`."""
 
     @abstractmethod

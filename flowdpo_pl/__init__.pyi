@@ -1,0 +1,64 @@
+"""What type checkers see of the package: its public names, which `__init__.py` imports late."""
+
+from flowdpo_pl.data.gold import AfterMark as AfterMark
+from flowdpo_pl.data.gold import Automatic as Automatic
+from flowdpo_pl.data.gold import Boxed as Boxed
+from flowdpo_pl.data.gold import GoldExtractor as GoldExtractor
+from flowdpo_pl.data.gold import HashMarked as HashMarked
+from flowdpo_pl.data.gold import Plain as Plain
+from flowdpo_pl.data.grouping import Grouping as Grouping
+from flowdpo_pl.data.grouping import KeepTogether as KeepTogether
+from flowdpo_pl.data.grouping import OneRewritePerSeed as OneRewritePerSeed
+from flowdpo_pl.data.problem_source import ProblemSource as ProblemSource
+from flowdpo_pl.data.solutions import RenderedEquation as RenderedEquation
+from flowdpo_pl.data.solutions import Solution as Solution
+from flowdpo_pl.data.solutions import WorkedSolution as WorkedSolution
+from flowdpo_pl.learn.losses import PairScores as PairScores
+from flowdpo_pl.learn.losses import PreferenceLoss as PreferenceLoss
+from flowdpo_pl.learn.losses import SigmoidLoss as SigmoidLoss
+from flowdpo_pl.learn.preference_learner import Learning as Learning
+from flowdpo_pl.learn.supervised_learner import SupervisedLearning as SupervisedLearning
+from flowdpo_pl.made_with import MadeWith as MadeWith
+from flowdpo_pl.model.base import BaseModel as BaseModel
+from flowdpo_pl.model.lora import LoraSettings as LoraSettings
+from flowdpo_pl.modules.adapter_strategy import AdapterStrategy as AdapterStrategy
+from flowdpo_pl.modules.evaluation_module import EvaluationModule as EvaluationModule
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule as FlowDPOModule
+from flowdpo_pl.modules.metrics_table import MetricsTable as MetricsTable
+from flowdpo_pl.modules.prompt_data_module import PromptDataModule as PromptDataModule
+from flowdpo_pl.modules.sft_module import SFTModule as SFTModule
+from flowdpo_pl.modules.trace_data_module import TraceDataModule as TraceDataModule
+from flowdpo_pl.modules.trainer import Trainer as Trainer
+from flowdpo_pl.play.engines.sampling import Sampling as Sampling
+from flowdpo_pl.play.exploration import Exploration as Exploration
+from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
+from flowdpo_pl.play.exploration import WholeTrajectories as WholeTrajectories
+from flowdpo_pl.play.flow import Choose as Choose
+from flowdpo_pl.play.flow import Flow as Flow
+from flowdpo_pl.play.flow import Write as Write
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow as AnswerStopFlow
+from flowdpo_pl.play.flows.critic import CriticFlow as CriticFlow
+from flowdpo_pl.play.flows.debate import DebateFlow as DebateFlow
+from flowdpo_pl.play.flows.planner_solver import PlannerSolverFlow as PlannerSolverFlow
+from flowdpo_pl.play.flows.single import SingleFlow as SingleFlow
+from flowdpo_pl.play.prompts import AgentPrompt as AgentPrompt
+from flowdpo_pl.play.team import Budget as Budget
+from flowdpo_pl.play.team import Start as Start
+from flowdpo_pl.play.team import Team as Team
+from flowdpo_pl.results.run_results import CurvePoint as CurvePoint
+from flowdpo_pl.results.run_results import RunResults as RunResults
+from flowdpo_pl.types import Move as Move
+from flowdpo_pl.types import Problem as Problem
+from flowdpo_pl.types import RolloutTree as RolloutTree
+from flowdpo_pl.types import Verdict as Verdict
+from flowdpo_pl.verify.exact import exact as exact
+from flowdpo_pl.verify.f1 import f1 as f1
+from flowdpo_pl.verify.function_verifier import FunctionVerifier as FunctionVerifier
+from flowdpo_pl.verify.math_verifier import MarkedAnswerVerifier as MarkedAnswerVerifier
+from flowdpo_pl.verify.math_verifier import MathVerifier as MathVerifier
+from flowdpo_pl.verify.multiple_choice import multiple_choice as multiple_choice
+from flowdpo_pl.verify.numeric import numeric as numeric
+from flowdpo_pl.verify.verifier import Verifier as Verifier
+
+__version__: str
+__all__: list[str]
