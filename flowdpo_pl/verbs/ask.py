@@ -53,7 +53,7 @@ def ask(
     trained.adapters(which)
     if base is None:
         trained.base_path(by="--base")
-    module = _module(run, which, base, _distribution(trained, greedy, temperature), seed)
+    module = loaded(run, which, base, _distribution(trained, greedy, temperature), seed)
     try:
         for one in asked:
             _answer(module, one, samples, json)
@@ -69,7 +69,7 @@ def _distribution(run: TrainedRun, greedy: bool, temperature: float | None) -> d
     return own
 
 
-def _module(
+def loaded(
     run: Path, which: str, base: str | None, sampling: dict[str, Any], seed: int | None
 ) -> EvaluationModule:
     """What would play in `test --run`, loaded."""
