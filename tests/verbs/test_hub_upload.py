@@ -6,8 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
+from huggingface_hub import errors
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.verbs.export import export
@@ -26,7 +26,7 @@ class FakeHub:
 
     def _answer(self, what: str) -> None:
         if what == self.failing:
-            raise httpx.ConnectError(f"no {what}")
+            raise errors.HTTPError(f"no {what}")  # type: ignore[attr-defined]  # of the client in use
 
     def whoami(self) -> dict[str, str]:
         self._answer("whoami")
