@@ -12,6 +12,7 @@ from typing import Any
 
 import lm_eval
 import torch
+from lm_eval.models.huggingface import HFLM
 
 
 def task(rows: Path, words: list[str], max_tokens: int) -> dict[str, Any]:
@@ -51,11 +52,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="jsonl to write")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    model = HFLM(**options.model_args, device="cpu", batch_size=1)
+    # the harness sets a length, before which transformers takes a base's own number of new tokens
+    model.model.generation_config.max_new_tokens = None
     results = lm_eval.simple_evaluate(
-        model="hf",
-        model_args=options.model_args,
-        device="cpu",
-        batch_size=1,
+        model=model,
         tasks=[task(options.rows, options.words, options.max_tokens)],
         bootstrap_iters=0,
     )
