@@ -14,6 +14,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.quiet import bars_on_a_terminal
 from flowdpo_pl.results.atomic_writes import whole_folder
 from flowdpo_pl.results.trained_run import FLOW, LAST, TrainedRun
+from flowdpo_pl.verbs.base_argument import naming_base
 from flowdpo_pl.verbs.hub_upload import HubUpload
 from flowdpo_pl.visible import visible, visible_line
 
@@ -60,7 +61,8 @@ def export(
         trained.base_path(by="--base")
     if upload is not None:
         upload.require_ready()
-    recipe, model = _recipe(trained, which, base, base_id)
+    with naming_base():
+        recipe, model = _recipe(trained, which, base, base_id)
     told: list[str] = []
     with whole_folder(output) as folder, bars_on_a_terminal():
         folder.mkdir()

@@ -12,6 +12,7 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.preference_rows import PreferenceRow, preference_row, require_format, write_rows
 from flowdpo_pl.results.trained_run import TrainedRun
 from flowdpo_pl.results.tree_io import read_trees
+from flowdpo_pl.verbs.base_argument import naming_base
 from flowdpo_pl.verbs.bound_prompts import bound_prompts
 from flowdpo_pl.visible import visible_line
 
@@ -30,7 +31,8 @@ def pairs(run: Path, output: Path = Path("pairs.parquet"), base: str | None = No
     require_format(output)
     trained = TrainedRun.at(run)
     files = trained.trees()
-    prompts = _prompts(trained, base if base is not None else trained.base_path(by="--base"))
+    with naming_base():
+        prompts = _prompts(trained, base if base is not None else trained.base_path(by="--base"))
     counted: Counter[str] = Counter()
     with whole_file(output) as partial:
         write_rows(_rows(files, trained, prompts, counted), partial, output.suffix)
