@@ -1,8 +1,8 @@
 """Greedy moves of a run's agents, by our engine and by what its export loads into: the same tokens?
 
-Both forms of the export are tried: the card's code by plain transformers and PEFT, by vLLM where its interpreter
-is given, and lm-evaluation-harness's `hf` model where its is. Each is asked, move by move, what our engine was
-asked. The last line is JSON.
+Both forms of the export are tried: by the card's code in plain transformers and PEFT, and in vLLM where its
+interpreter is given, and by lm-evaluation-harness's `hf` model where its is. Each is asked, move by move,
+what our engine was asked. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -54,12 +54,16 @@ class GreedyMove:
 
     def request(self) -> str:
         """For `card_player`."""
-        asked = {key: value for key, value in asdict(self).items() if key in ("agent", "question", "said", "own")}
+        asked = {
+            key: value for key, value in asdict(self).items() if key in ("agent", "question", "said", "own")
+        }
         return json.dumps({**asked, "chooses": self.word is not None})
 
     def is_said(self, answer: dict[str, Any]) -> bool:
         """Whether the other side read and said the same."""
-        return answer["ids"] == self.ids and answer["said"] == (self.tokens if self.word is None else self.word)
+        return answer["ids"] == self.ids and answer["said"] == (
+            self.tokens if self.word is None else self.word
+        )
 
 
 def greedy_moves(chains: MainChains, asked: Sequence[str]) -> list[GreedyMove]:
@@ -139,7 +143,12 @@ class Other:
         """How many moves are the same by the card's code."""
         right = 0
         for agent, moves in self._by_agent() if one_a_process else [("", list(self.moves))]:
-            options = [f"--folder={self.folder}", f"--base={self.base}", f"--blocks={blocks}", f"--agent={agent}"]
+            options = [
+                f"--folder={self.folder}",
+                f"--base={self.base}",
+                f"--blocks={blocks}",
+                f"--agent={agent}",
+            ]
             lines = [move.request() for move in moves]
             answers = _run(python, "card_player", "requests", lines, *options)
             right += sum(move.is_said(answer) for move, answer in zip(moves, answers, strict=True))
@@ -178,7 +187,13 @@ def _run(python: str, contender: str, key: str, lines: Sequence[str], *options: 
     with tempfile.TemporaryDirectory() as scratch:
         given, written = Path(scratch) / "given.jsonl", Path(scratch) / "written.jsonl"
         given.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        program = [python, "-m", f"benchmarks.contenders.{contender}", f"--{key}={given}", f"--output={written}"]
+        program = [
+            python,
+            "-m",
+            f"benchmarks.contenders.{contender}",
+            f"--{key}={given}",
+            f"--output={written}",
+        ]
         offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": scratch, "OMP_NUM_THREADS": "1"}
         subprocess.run([*program, *options], check=True, stdout=sys.stderr, env=offline)
         return [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]

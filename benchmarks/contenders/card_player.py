@@ -22,7 +22,9 @@ def names_of(folder: Path, numbers: list[int], base: str, agent: str = "") -> di
     os.chdir(folder)
     names: dict[str, Any] = {}
     for number in numbers:
-        text = re.sub(r'^base = ".*"', f"base = {base!r}", blocks(Path("README.md"))[number], flags=re.MULTILINE)
+        text = re.sub(
+            r'^base = ".*"', f"base = {base!r}", blocks(Path("README.md"))[number], flags=re.MULTILINE
+        )
         if agent:
             text = re.sub(r'^agent = ".*"', f"agent = {agent!r}", text, flags=re.MULTILINE)
         exec(compile(text, f"README.md, block {number}", "exec"), names)
@@ -36,7 +38,9 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="where its base is")
     parser.add_argument("--blocks", required=True, help="numbers of blocks, such as 0,1")
     parser.add_argument("--agent", default="", help="whose model is loaded, where a process has one")
-    parser.add_argument("--requests", type=Path, required=True, help="jsonl with agent, question, said, own, chooses")
+    parser.add_argument(
+        "--requests", type=Path, required=True, help="jsonl with agent, question, said, own, chooses"
+    )
     parser.add_argument("--output", type=Path, required=True, help="jsonl to write")
     options = parser.parse_args()
     requests = [json.loads(line) for line in options.requests.read_text(encoding="utf-8").splitlines()]

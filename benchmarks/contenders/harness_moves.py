@@ -45,7 +45,9 @@ def said(sample: dict[str, Any], words: list[str]) -> str:
 def main() -> None:
     """Write one JSON text a row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model_args", type=json.loads, required=True, help="of the harness's hf model, as JSON")
+    parser.add_argument(
+        "--model_args", type=json.loads, required=True, help="of the harness's hf model, as JSON"
+    )
     parser.add_argument("--rows", type=Path, required=True, help="jsonl with prompt")
     parser.add_argument("--words", type=json.loads, default=[], help="that are chosen from, as JSON")
     parser.add_argument("--max_tokens", type=int, default=0, help="of a text")

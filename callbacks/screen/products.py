@@ -25,7 +25,10 @@ def print_products(folder: Path, names: Iterable[str], following: Sequence[str] 
 
 
 def after_fit(folder: Path, stopped_by: BaseException | None) -> tuple[str, ...]:
-    """The commands that follow a `fit`: to use what it made, or go on with it; where it has left what they take."""
+    """The commands that follow a `fit`: to use what it made, or to go on with it.
+
+    None where it has not left what they take.
+    """
     config, checkpoint = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
     if not (config.exists() and checkpoint.exists()):
         return ()

@@ -116,9 +116,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("ground_truth", "write a data set's own solutions as traces"),
         Verb("arms", "cut trace files to the same problems, for a fair comparison"),
     ),
-    "models": (
-        Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),
-    ),
+    "models": (Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),),
     "studies": (
         Verb("study", "run many stages one after another, then report; `--dry_run true` lists them"),
     ),

@@ -42,8 +42,8 @@ def require_mergeable(base: BaseModel) -> None:
     """
     if base.quantization is not None:
         raise UserError(
-            f"the adapters learnt beside a base in {base.quantization}, and added to other weights they would "
-            "be other models: leave --merged out."
+            f"the adapters learnt beside a base in {base.quantization}, and added to other weights they "
+            "would be other models: leave --merged out."
         )
 
 

@@ -150,7 +150,9 @@ class PromptBook(Contexts):
         """
         rendering = self._renderings[agent]
         texts = [QUESTION.join(part) for part in rendering.parts]
-        return [piece for pair in zip_longest(texts, rendering.spliced) for piece in pair if piece is not None]
+        return [
+            piece for pair in zip_longest(texts, rendering.spliced) for piece in pair if piece is not None
+        ]
 
     def save_tokenizer(self, folder: Path) -> None:
         """Write the tokenizer and its chat template."""

@@ -1,4 +1,4 @@
-"""What a run learnt from: its sources as its config names them, and what its checkpoint remembers of their rows."""
+"""What a run learnt from: sources as its config names them, and what its checkpoint knows of their rows."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class TrainedRun:
             found = {place.name: place for place in sorted(folder.glob("*")) if _is_adapter(place)}
             if not found:
                 raise UserError(
-                    f"{self.folder} holds merged models, and no adapters on one base: export without --merged."
+                    f"{self.folder} holds merged models, no adapters on one base: export without --merged."
                 )
         elif self.is_fine_tuned:
             there = [LAST] if _is_adapter(self.folder / _FINE_TUNED) else []

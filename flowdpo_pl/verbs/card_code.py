@@ -1,4 +1,4 @@
-"""The code of a model card: an export in plain transformers and PEFT, in vLLM, and in lm-evaluation-harness."""
+"""The code of a model card: an export in transformers and PEFT, in vLLM and in lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def choose(agent, ids):
     return max(words, key=lambda word: float(logits[words[word]]))
 '''
 
-_VLLM_PLAY = '''\
+_VLLM_PLAY = """\
 def write(agent, ids):
     return said_by(agent, ids, max_tokens=prompts["agents"][agent]["writes"], stop_token_ids=prompts["ends"])
 
@@ -71,7 +71,7 @@ def choose(agent, ids):
     words = prompts["agents"][agent]["chooses"]
     token = said_by(agent, ids, max_tokens=1, allowed_token_ids=list(words.values()))[0]
     return next(word for word in words if words[word] == token)
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,12 @@ class CardCode:
     def serving(self) -> str:
         """The command of a vLLM server."""
         if self.merged:
-            return f"vllm serve ./{self.adapted[0]} --served-model-name {self.adapted[0]} --generation-config vllm"
+            first = self.adapted[0]
+            return f"vllm serve ./{first} --served-model-name {first} --generation-config vllm"
         named = " ".join(f"{agent}=./{agent}" for agent in self.adapted)
         most = f"--max-loras {len(self.adapted)} --max-lora-rank {self._room}"
-        return f"vllm serve {self.base} --enable-lora {most} --generation-config vllm \\\n    --lora-modules {named}"
+        serve = f"vllm serve {self.base} --enable-lora {most} --generation-config vllm"
+        return f"{serve} \\\n    --lora-modules {named}"
 
     def harness(self, agent: Agent, system: str) -> str:
         """The command of lm-evaluation-harness for an agent that writes."""
@@ -158,7 +160,11 @@ class CardCode:
             "from transformers import AutoModelForCausalLM",
             "",
             f"places = {{agent: folder / agent for agent in {_listed(self.adapted)}}}",
-            *([f"places |= dict.fromkeys({_listed(self._on_base)}, base)  # these play the base"] if self._on_base else []),
+            *(
+                [f"places |= dict.fromkeys({_listed(self._on_base)}, base)  # these play the base"]
+                if self._on_base
+                else []
+            ),
             "models = {",
             f"    agent: AutoModelForCausalLM.from_pretrained(place, dtype=torch.{self.dtype})",
             "    for agent, place in places.items()",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.merging import require_mergeable
 from flowdpo_pl.quiet import bars_on_a_terminal
 from flowdpo_pl.results.atomic_writes import whole_folder
 from flowdpo_pl.results.trained_run import FLOW, LAST, TrainedRun
@@ -63,6 +64,8 @@ def export(
         upload.require_ready()
     with naming_base():
         recipe, model = _recipe(trained, which, base, base_id)
+    if merged:
+        require_mergeable(model)
     told: list[str] = []
     with whole_folder(output) as folder, bars_on_a_terminal():
         folder.mkdir()
@@ -88,7 +91,9 @@ def _upload(name: str | None, public: bool, dry_run: bool) -> HubUpload | None:
     if name is not None:
         return HubUpload(name, public, dry_run)
     if public or dry_run:
-        raise UserError(f"--{'public' if public else 'dry_run'} is of an upload: give --push_to_hub USER/NAME.")
+        raise UserError(
+            f"--{'public' if public else 'dry_run'} is of an upload: give --push_to_hub USER/NAME."
+        )
     return None
 
 
@@ -102,7 +107,9 @@ def _require_free(output: Path, overwrite: bool) -> None:
     if not (output / FLOW).is_file() or not (output / PROMPTS).is_file():
         raise UserError(f"{output} is there already, and no export: remove it or choose another folder.")
     if not overwrite:
-        raise UserError(f"{output} holds an export already: choose another folder, or replace it by --overwrite.")
+        raise UserError(
+            f"{output} holds an export already: choose another folder, or replace it by --overwrite."
+        )
 
 
 def _recipe(
@@ -159,8 +166,8 @@ def _write_merged(folder: Path, agent: Agent, adapter: Path, base: BaseModel, re
     sum_.model.save_pretrained(folder)
     sum_.tokenizer.save_pretrained(folder)
     return (
-        f"{agent} in {base.dtype}: logits changed by {sum_.largest:.2e} at most and {sum_.mean:.2e} on average "
-        f"from PEFT's own (they are {sum_.logits:.2e} on average)"
+        f"{agent} in {base.dtype}: logits changed by {sum_.largest:.2e} at most and {sum_.mean:.2e} on "
+        f"average from PEFT's own (they are {sum_.logits:.2e} on average)"
     )
 
 
@@ -168,7 +175,9 @@ def _write_recipe(folder: Path, recipe: FlowRecipe) -> None:
     recipe.prompts.save_tokenizer(folder)
     _write_json(folder / PROMPTS, recipe.plain())
     text = yaml.safe_dump(dict(recipe.config), sort_keys=False, allow_unicode=True)
-    (folder / FLOW).write_text(f"# What the agents play by: for `ask` and `test --run`.\n{text}", encoding="utf-8")
+    (folder / FLOW).write_text(
+        f"# What the agents play by: for `ask` and `test --run`.\n{text}", encoding="utf-8"
+    )
 
 
 def _write_card(folder: Path, run: TrainedRun, which: str, merged: bool, recipe: FlowRecipe) -> None:

@@ -26,7 +26,7 @@ class HubUpload:
             UserError: the name is none, or the hub takes no token from here.
         """
         from huggingface_hub import HfApi, errors, get_token
-        from huggingface_hub.utils import validate_repo_id
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
         try:
             validate_repo_id(self.name)
@@ -36,16 +36,16 @@ class HubUpload:
             return
         if get_token() is None:
             raise UserError(
-                "--push_to_hub needs a token of the hub: log in by `hf auth login` or set HF_TOKEN; --dry_run "
-                "shows what would be uploaded without one."
+                "--push_to_hub needs a token of the hub: log in by `hf auth login` or set HF_TOKEN; "
+                "--dry_run shows what would be uploaded without one."
             )
         failed: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # of the client in use
         try:
             HfApi().whoami()
         except (failed, OSError) as error:
             raise UserError(
-                f"--push_to_hub: the hub can't be reached, or does not take the token ({_first_line(error)}): "
-                "leave it out, or look at the answers with --dry_run."
+                "--push_to_hub: the hub can't be reached, or does not take the token "
+                f"({_first_line(error)}): leave it out, or see what would be uploaded by --dry_run."
             ) from error
 
     def upload(self, folder: Path) -> str:
@@ -57,12 +57,16 @@ class HubUpload:
         from huggingface_hub import HfApi, errors
 
         if self.dry_run:
-            return "\n".join([f"would upload to {self.name} ({self._readers}, if it is new):", *_listed(folder)])
+            return "\n".join(
+                [f"would upload to {self.name} ({self._readers}, if it is new):", *_listed(folder)]
+            )
         failed: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # of the client in use
         try:
             api = HfApi()
             place = api.create_repo(self.name, private=not self.public, exist_ok=True)
-            api.upload_folder(repo_id=place.repo_id, folder_path=folder, commit_message="Export of flowdpo_pl")
+            api.upload_folder(
+                repo_id=place.repo_id, folder_path=folder, commit_message="Export of flowdpo_pl"
+            )
         except (failed, OSError) as error:
             raise UserError(
                 f"{folder} is written, but the hub does not take it as {self.name} ({_first_line(error)}): "
@@ -80,7 +84,8 @@ def _listed(folder: Path) -> list[str]:
     names = [file.relative_to(folder).as_posix() for file in files]
     width = max(map(len, names), default=0)
     return [
-        f"  {name:<{width}}  {file.stat().st_size:>13,} bytes" for name, file in zip(names, files, strict=True)
+        f"  {name:<{width}}  {file.stat().st_size:>13,} bytes"
+        for name, file in zip(names, files, strict=True)
     ]
 
 

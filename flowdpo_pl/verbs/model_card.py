@@ -1,4 +1,4 @@
-"""The model card of an export: what the agents are, how to load them, what they learnt from, how good they are."""
+"""The model card of an export: what the agents are, how to load them, what they learnt, how good they are."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class ModelCard:
     def _beginning(self) -> str:
         recipe, flow = self.recipe, type(self.recipe.flow)
         rules = inspect.cleandoc(flow.__doc__ or "")
-        base = f"`{recipe.base.path}`" + ("" if recipe.base.on_hub else " (a folder; its name on the hub is not known)")
+        base = f"`{recipe.base.path}`" + (
+            "" if recipe.base.on_hub else " (a folder; its name on the hub is not known)"
+        )
         kind = "models, each merged with its adapter" if self.code.merged else "LoRA adapters"
         lines = [
             f"# {self.title}",
@@ -82,7 +84,10 @@ class ModelCard:
             *_table(("agent", "is", "its turn"), (self._agent(agent) for agent in recipe.prompts.agents)),
         ]
         if not flow.__module__.startswith("flowdpo_pl."):
-            lines += ["", f"Its rules are `{flow.__module__}.{flow.__name__}`, a class that flowdpo_pl does not hold."]
+            lines += [
+                "",
+                f"Its rules are `{flow.__module__}.{flow.__name__}`, a class that flowdpo_pl does not hold.",
+            ]
         return "\n".join(lines)
 
     def _agent(self, agent: Agent) -> tuple[str, ...]:
@@ -98,13 +103,13 @@ class ModelCard:
         system = str(self.recipe.team["prompts"][writer].get("system") or "")
         parts = [
             "## How to load it",
-            "flowdpo_pl plays the whole flow:"
-            if not code.merged
-            else "Each agent is a model of its own; flowdpo_pl plays the whole flow of an export without `--merged`.",
+            "Each agent is a model of its own. flowdpo_pl plays an export of adapters."
+            if code.merged
+            else "flowdpo_pl plays the whole flow:",
             "" if code.merged else _fenced('python -m flowdpo_pl ask FOLDER "a question"', "sh"),
-            "What an agent reads are the token ids of its rendered prompt, with those of what was said in their "
-            "places, never tokenised again; its end token is left out of what is said. `prompts.json` has the "
-            "prompts. This and the next block go on from each other:",
+            "An agent reads the token ids of its rendered prompt, with those of what was said in their "
+            "places, without their end token and never tokenised again. `prompts.json` has the prompts. This and the "
+            "next block go on from each other:",
             _fenced(code.reading(), "python"),
             "Plain transformers" + ("" if code.merged else " and PEFT") + ":",
             _fenced(code.playing(), "python"),
@@ -138,7 +143,9 @@ class ModelCard:
         for agent in self.recipe.prompts.agents:
             shown = "".join(self.recipe.prompts.plain(agent))
             parts += [f"`{agent}`", _fenced(shown, "text")]
-        names = ", ".join(f"`{self.recipe.prompts.written_out([token])}`" for token in self.recipe.prompts.end_ids)
+        names = ", ".join(
+            f"`{self.recipe.prompts.written_out([token])}`" for token in self.recipe.prompts.end_ids
+        )
         return "\n\n".join([*parts, f"A turn ends with {names}."])
 
     def _data(self) -> str:
@@ -146,21 +153,30 @@ class ModelCard:
             return ""
         rows = [
             (
-                f"[{one.name}](https://huggingface.co/datasets/{one.name})" if one.on_hub else f"`{one.name}`",
+                f"[{one.name}](https://huggingface.co/datasets/{one.name})"
+                if one.on_hub
+                else f"`{one.name}`",
                 ", ".join(f"{key}: {without_places(value)}" for key, value in one.settings.items()),
             )
             for one in self.data
         ]
         lines = ["## Data", "", *_table(("source", "read as"), rows)]
         if remembered := self.data[0].rows:
-            lines += ["", f"The rows that were read: {remembered}" + (" (a digest)." if " " not in remembered else ".")]
+            lines += [
+                "",
+                f"The rows that were read: {remembered}" + (" (a digest)." if " " not in remembered else "."),
+            ]
         if (seen := self.summary.get("problems_seen")) is not None:
             lines += ["", f"{seen:,} problems were learnt from."]
         return "\n".join(lines)
 
     def _settings(self) -> str:
         team = {"lora": self.recipe.team.get("lora")}
-        rest = {key: value for key, value in self.settings.items() if key not in _NOT_SHOWN and value not in (None, [])}
+        rest = {
+            key: value
+            for key, value in self.settings.items()
+            if key not in _NOT_SHOWN and value not in (None, [])
+        }
         told = yaml.safe_dump(without_places({**team, **rest}), sort_keys=False, allow_unicode=True)
         parts = ["## Settings", "How they learnt; how they play is in `flow.yaml`."]
         return "\n\n".join([*parts, _fenced(told, "yaml")])
@@ -172,11 +188,16 @@ class ModelCard:
         points = sorted({round(k * (count - 1) / (_MOST_POINTS - 1)) for k in range(_MOST_POINTS)})
         all_, latest = self.curve.of("progressive"), self.curve.of("window")
         rows = [
-            (f"{self.curve.problems[k]:,}", *(f"{a[k]:.1%} ({b[k]:.1%} to {c[k]:.1%})" for a, b, c in (all_, latest)))
+            (
+                f"{self.curve.problems[k]:,}",
+                *(f"{a[k]:.1%} ({b[k]:.1%} to {c[k]:.1%})" for a, b, c in (all_, latest)),
+            )
             for k in points
         ]
         head = ("problems", "right, all so far", "right, the latest")
-        return "\n".join(["## Curve", "", f"![right answers against problems]({CURVE})", "", *_table(head, rows)])
+        return "\n".join(
+            ["## Curve", "", f"![right answers against problems]({CURVE})", "", *_table(head, rows)]
+        )
 
     def _scores(self) -> str:
         if not self.scores:
@@ -188,7 +209,11 @@ class ModelCard:
         known = {name: number for name, number in (self.summary.get("versions") or {}).items() if number}
         base = (self.summary.get("identity") or {}).get("base")
         lines = [f"The base's weights have the fingerprint `{base}`."] if isinstance(base, str) else []
-        lines += [f"Trained with {', '.join(f'{name} {number}' for name, number in known.items())}."] if known else []
+        lines += (
+            [f"Trained with {', '.join(f'{name} {number}' for name, number in known.items())}."]
+            if known
+            else []
+        )
         return "\n\n".join(["## Made with", *lines]) if lines else ""
 
 

@@ -148,7 +148,9 @@ def test_it_prints_the_commands_that_follow(
     with suppress(Stopped):
         fit(folder, AdapterCheckpoint(4), RunSummary(), module=module, enable_checkpointing=True)
     lines = capsys.readouterr().out.splitlines()
-    commands = [shlex.split(line.partition(" -m flowdpo_pl ")[2]) for line in lines if " -m flowdpo_pl " in line]
+    commands = [
+        shlex.split(line.partition(" -m flowdpo_pl ")[2]) for line in lines if " -m flowdpo_pl " in line
+    ]
     config, checkpoint = str(folder / "config.yaml"), str(folder / "checkpoints" / "last.ckpt")
     assert commands == (
         [["fit", "--config", config, "--ckpt_path", checkpoint]]

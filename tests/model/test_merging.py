@@ -38,9 +38,7 @@ def saved_adapter(base: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_are_those_of_the_base_with_its_adapter(
-    family: str, tmp_path: Path
-) -> None:
+def test_logits_are_those_of_the_base_with_its_adapter(family: str, tmp_path: Path) -> None:
     base = write_model(tmp_path / "base", family)
     adapter = saved_adapter(base, tmp_path / "adapters")
     assert merge(base, adapter, tmp_path / "merged").largest < 1e-3

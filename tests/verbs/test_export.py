@@ -87,7 +87,10 @@ def require_same_moves(run: Path, output: Path, merged: bool, monkeypatch: pytes
     module.verifier.close()
     export(run, output, merged=merged)
     monkeypatch.chdir(ROOT)  # it goes into the export's folder
-    base = str(ROOT / yaml.safe_load((output / "flow.yaml").read_text())["model"]["init_args"]["team"]["base"]["path"])
+    base = str(
+        ROOT
+        / yaml.safe_load((output / "flow.yaml").read_text())["model"]["init_args"]["team"]["base"]["path"]
+    )
     card = names_of(output, [0, 1], base)
     monkeypatch.chdir(ROOT)
     for move in moves:
@@ -121,7 +124,9 @@ def test_an_agent_without_an_adapter_plays_the_base(
 
 
 @pytest.mark.parametrize("merged", [False, True])
-def test_a_fine_tuned_model_is_one_agent(merged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fine_tuned_model_is_one_agent(
+    merged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = moved(fit_single(tmp_path))
     require_same_moves(run, tmp_path / "out", merged, monkeypatch)
     card = (tmp_path / "out" / "README.md").read_text()
@@ -206,7 +211,14 @@ def test_the_card_has_what_the_hub_reads_and_what_people_ask(strong: Path, tmp_p
     told = yaml.safe_load(front)
     assert told["base_model"] == "owner/model" and told["base_model_relation"] == "adapter"
     assert told["library_name"] == "peft" and "license" not in told and "datasets" not in told
-    for part in ("## Data", "rows with digest", "lr: 0.003", "## Curve", "(accuracy_curve.png)", "fingerprint"):
+    for part in (
+        "## Data",
+        "rows with digest",
+        "lr: 0.003",
+        "## Curve",
+        "(accuracy_curve.png)",
+        "fingerprint",
+    ):
         assert part in text, part
     summary = json.loads((run / "test" / "summary.json").read_text())
     assert f"| 8 | {summary['accuracy']:.1%}" in text
@@ -222,7 +234,9 @@ def test_the_data_s_hub_ids_stand_in_front(strong: Path, tmp_path: Path) -> None
     config["data"]["init_args"]["train"] = {"path": "owner/problems", "split": "train"}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     export(run, tmp_path / "out")
-    assert yaml.safe_load((tmp_path / "out/README.md").read_text().split("---\n")[1])["datasets"] == ["owner/problems"]
+    assert yaml.safe_load((tmp_path / "out/README.md").read_text().split("---\n")[1])["datasets"] == [
+        "owner/problems"
+    ]
 
 
 def test_a_folder_is_whole_or_absent_and_no_other_is_replaced(
@@ -232,7 +246,7 @@ def test_a_folder_is_whole_or_absent_and_no_other_is_replaced(
     output.mkdir()
     export(strong, output)  # into an empty one
     before = {file: file.read_bytes() for file in output.rglob("*") if file.is_file()}
-    with pytest.raises(UserError, match="holds an export already: .*--overwrite"):
+    with pytest.raises(UserError, match=r"holds an export already: .*--overwrite"):
         export(strong, output)
     monkeypatch.setattr("flowdpo_pl.verbs.export._write_card", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

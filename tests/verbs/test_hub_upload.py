@@ -38,7 +38,9 @@ class FakeHub:
 
     def upload_folder(self, repo_id: str, folder_path: Path, commit_message: str) -> None:
         self._answer("upload")
-        self.files = {file.relative_to(folder_path).as_posix() for file in folder_path.rglob("*") if file.is_file()}
+        self.files = {
+            file.relative_to(folder_path).as_posix() for file in folder_path.rglob("*") if file.is_file()
+        }
 
 
 @pytest.fixture
@@ -56,12 +58,20 @@ def test_an_export_is_uploaded_whole_and_private_unless_said(
 ) -> None:
     export(finished_run, tmp_path / "out", push_to_hub="me/flow", public=public)
     assert hub.made == [("me/flow", not public)]
-    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    written = {
+        path.relative_to(tmp_path / "out").as_posix()
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    }
     assert hub.files == written >= {"README.md", "answer/adapter_model.safetensors", "flow.yaml"}
 
 
 def test_a_dry_run_lists_the_files_and_asks_nobody(
-    hub: FakeHub, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hub: FakeHub,
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     hub.failing = "whoami"
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
