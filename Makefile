@@ -45,6 +45,7 @@ bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTH
 	.venv/bin/python -m benchmarks.update --pairs mined $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
 	.venv/bin/python -m benchmarks.end_to_end
 	$(if $(HARNESS_PYTHON),.venv/bin/python -m benchmarks.harness $(HARNESS_PYTHON))
+	.venv/bin/python -m flowdpo_pl fit --config configs/quickstart.yaml --overwrite=same
 	.venv/bin/python -m benchmarks.exported $(if $(VLLM_PYTHON),--vllm_python $(VLLM_PYTHON)) $(if $(HARNESS_PYTHON),--harness_python $(HARNESS_PYTHON))
 	.venv/bin/python -m benchmarks.scaling
 

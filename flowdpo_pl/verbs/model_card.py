@@ -108,8 +108,8 @@ class ModelCard:
             else "flowdpo_pl plays the whole flow:",
             "" if code.merged else _fenced('python -m flowdpo_pl ask FOLDER "a question"', "sh"),
             "An agent reads the token ids of its rendered prompt, with those of what was said in their "
-            "places, without their end token and never tokenised again. `prompts.json` has the prompts. This and the "
-            "next block go on from each other:",
+            "places, without their end token and never tokenised again. `prompts.json` has the prompts. "
+            "This and the next block go on from each other:",
             _fenced(code.reading(), "python"),
             "Plain transformers" + ("" if code.merged else " and PEFT") + ":",
             _fenced(code.playing(), "python"),
