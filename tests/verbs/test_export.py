@@ -1,6 +1,7 @@
 """What others load of a run plays as the run does, and says nothing of this machine.
 
-Also tests `verbs.card_code`, `flow_recipe` and `model_card`, and `results.learnt_from` and `scores`.
+Also tests `verbs.card_code`, `verbs.flow_recipe`, `verbs.model_card`, `verbs.bound_prompts`,
+`verbs.base_argument`, `model.base_name`, `results.learnt_from` and `results.scores`.
 """
 
 from __future__ import annotations
@@ -277,6 +278,10 @@ def test_what_cannot_be_exported_is_said_first(
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace("quantization: null", "quantization: nf4"))
     assert "learnt beside a base in nf4" in refusal(run, merged=True)
+    (run / "config.yaml").write_text(config.replace("quickstart/model", "./gone"))
+    (run / "config.yaml").write_text(config.replace("quickstart/model", "gone"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert refusal(run).startswith("--base 'gone' is no file or folder here")
     (run / "config.yaml").write_text(config.replace("quickstart/model", "./gone"))
     assert "./gone, is not there" in refusal(run) and "--base=BASE" in refusal(run)
     shutil.rmtree(run / "adapters")
