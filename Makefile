@@ -46,6 +46,8 @@ bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTH
 	.venv/bin/python -m benchmarks.update --pairs mined $(if $(TRL_PYTHON),--trl_python $(TRL_PYTHON))
 	.venv/bin/python -m benchmarks.end_to_end
 	$(if $(and $(HARNESS_PYTHON),$(DATA)),.venv/bin/python -m benchmarks.harness $(HARNESS_PYTHON) $(DATA))
+	.venv/bin/python -m flowdpo_pl fit --config configs/quickstart.yaml --overwrite=same
+	.venv/bin/python -m benchmarks.exported $(if $(VLLM_PYTHON),--vllm_python $(VLLM_PYTHON)) $(if $(HARNESS_PYTHON),--harness_python $(HARNESS_PYTHON))
 	.venv/bin/python -m benchmarks.scaling
 
 # Torch goes first, so that pip keeps this build of it (of the CPU, where pip finds such a wheel).

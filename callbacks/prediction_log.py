@@ -66,7 +66,7 @@ class PredictionLog(EvaluationLog):
         print_products(
             self.folder,
             ("predictions.jsonl", "summary.json"),
-            f"compare {quoted(self.folder)} OTHER/test",
+            (f"compare {quoted(self.folder)} OTHER/test",),
         )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks.screen.products import print_products, quoted
+from callbacks.screen.products import after_fit, print_products
 from callbacks.screen.table import print_rows
 from callbacks.summary import fit_report, validate_report
 from callbacks.summary.fit_report import told
@@ -127,7 +127,8 @@ class RunSummary(PlayCallback):
             f"{self.verb}: {summary['ended']}", {"ended by": summary["ended_by"], **report.rows(summary)}
         )
         if self.keeps:
-            print_products(self.folder, report.products, self._following_command(stopped_by))
+            following = after_fit(self.folder, stopped_by) if self.verb == "fit" else ()
+            print_products(self.folder, report.products, following)
 
     def summary(self, module: PlayedModule, stopped_by: BaseException | None = None) -> dict[str, Any]:
         """What `summary.json` holds."""
@@ -144,14 +145,6 @@ class RunSummary(PlayCallback):
             }
         )
         return known
-
-    def _following_command(self, stopped_by: BaseException | None) -> str | None:
-        """After `fit`, measure what it made, or go on with it; where it has left what that takes."""
-        config, checkpoint = self.folder / "config.yaml", self.folder / "checkpoints" / "last.ckpt"
-        if self.verb != "fit" or not (config.exists() and checkpoint.exists()):
-            return None
-        verb = "validate" if stopped_by is None else "fit"
-        return f"{verb} --config {quoted(config)} --ckpt_path {quoted(checkpoint)}"
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.screen.products import print_products, quoted
+from callbacks.screen.products import after_fit, print_products
 from callbacks.screen.table import print_rows
 from callbacks.summary.summary_file import ending, training_facts, unknown_as_null, write_summary
 from callbacks.watching.run_files import keeps_files, run_folder
@@ -81,18 +81,7 @@ class SFTSummary(MadeWith, Callback):
         write_summary(self._folder, summary)
         known = unknown_as_null(summary)
         print_rows(f"fit: {summary['ended']}", {"ended by": summary["ended_by"], **sft_rows(known)})
-        print_products(self._folder, PRODUCTS, self._following_command(stopped_by))
-
-    def _following_command(self, stopped_by: BaseException | None) -> str | None:
-        """Measure the adapter, or go on with the run; where it has left what that takes."""
-        config, checkpoint = self._folder / "config.yaml", self._folder / "checkpoints" / "last.ckpt"
-        if stopped_by is None:
-            adapter = quoted(self._folder / "adapter")
-            agent = self._module.agent
-            return f"test --config EVALUATION.yaml --model.team.start.adapters.{agent}={adapter}"
-        if config.exists() and checkpoint.exists():
-            return f"fit --config {quoted(config)} --ckpt_path {quoted(checkpoint)}"
-        return None
+        print_products(self._folder, PRODUCTS, after_fit(self._folder, stopped_by))
 
     def summary(self, trainer: Trainer, stopped_by: BaseException | None) -> dict[str, Any]:
         """What `summary.json` holds, with NaN for what is unknown."""

@@ -72,7 +72,7 @@ class TraceLog(EvaluationLog):
         print_products(
             self.folder,
             ("traces.jsonl", "traces.parquet", "summary.json"),
-            f"fit --config SFT.yaml --data.train={quoted(f'[{self.path}]')}" if stopped_by is None else None,
+            (f"fit --config SFT.yaml --data.train={quoted(f'[{self.path}]')}",) if stopped_by is None else (),
         )
         if stopped_by is not None:
             print("the same command goes on from it")

@@ -227,7 +227,7 @@ def test_the_other_verbs_tell_what_they_take(
 
 
 def test_the_program_says_which_argument_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "merge", "--bse=models/smollm2"])
+    monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "export", "--bse=models/smollm2"])
     with pytest.raises(SystemExit, match=r"^flowdpo_pl: .*bse"):
         run_program()
 

@@ -85,8 +85,9 @@ def test_two_agents_called_x_and_y_go_through_every_verb(
     run(["fit", *taught, "--trainer.callbacks+=callbacks.SFTCheckpoint", written_to("sft")])
     assert (tmp_path / "sft" / "adapter" / "adapter_config.json").is_file()
 
-    merged = ["--base=quickstart/model", f"--adapter={adapters / 'x'}", f"--output={tmp_path / 'merged'}"]
-    run(["merge", *merged])
+    for merged in ("false", "true"):
+        run(["export", str(tmp_path / "fit"), f"--output={tmp_path / merged}", f"--merged={merged}"])
+        assert (tmp_path / merged / "x").is_dir() and (tmp_path / merged / "y").is_dir()
     run(["plan", *online, "--json=true"])
     run(["check", *online])
     said = capsys.readouterr().out

@@ -41,7 +41,7 @@ def test_the_section_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
         "ask",
         "pairs",
         "compare",
-        "merge",
+        "export",
         "study",
     }
     assert all(words[:3] == ["python", "-m", "flowdpo_pl"] for words in found)

@@ -11,8 +11,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from flowdpo_pl.cli import VERBS, main
 from flowdpo_pl.verbs.arms import arms
+from flowdpo_pl.verbs.export import export
 from flowdpo_pl.verbs.ground_truth import ground_truth
-from flowdpo_pl.verbs.merge import merge
 from flowdpo_pl.verbs.study import study
 from flowdpo_pl.verbs.study_report import Report
 from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
@@ -25,7 +25,7 @@ STUDIES = (
     "configs/quickstart_gain.yaml",
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
 )
-OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "merge": merge}
+OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
 
 
 def parsed(path: str) -> Namespace:

@@ -5,14 +5,16 @@ One that looks ahead takes its own keys, and beside them, unread, the words that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from inspect import signature
 
 from flowdpo_pl.command_line.given import Argument, arguments_of
 from flowdpo_pl.command_line.places import own_keys
 from flowdpo_pl.command_line.settings import require_settings
 from flowdpo_pl.command_line.typed_text import for_parser, unmarked
 from flowdpo_pl.command_line.verbs import Verb
+from flowdpo_pl.errors import UserError
 
 
 def run_own(verb: Verb, words: Sequence[str]) -> None:
@@ -32,12 +34,35 @@ def run_own(verb: Verb, words: Sequence[str]) -> None:
         allow_abbrev=False,
         exit_on_error=False,
     )
-    _, *arguments = for_parser([verb.name, *words])
+    placed = in_position(function, words) if verb.by_position else words
+    _, *arguments = for_parser([verb.name, *placed])
     config = unmarked(parser.parse_args(arguments))
     require_settings(verb.name, config.as_dict())
     given = parser.instantiate(config)
     given.pop("config", None)
     function(**dict(given.items(branches=True, nested=False)))
+
+
+def in_position(function: Callable[..., object], words: Sequence[str]) -> list[str]:
+    """The words after a verb, with what it requires by position, also where that was given by key.
+
+    Raises:
+        UserError: one is given by key, and one before it not at all.
+    """
+    required = [one.name for one in signature(function).parameters.values() if one.default is one.empty]
+    arguments = arguments_of(words)
+    by_key = {one.key: one.value for one in arguments if one.key in required and one.value is not None}
+    bare = [one.value or "" for one in arguments if not one.key]
+    placed: list[str] = []
+    for name in required if by_key else ():
+        if name not in by_key and not bare:
+            if set(by_key) & set(required[len(placed) :]):
+                raise UserError(f"{name} is missing: give it as the first word, or by --{name}.")
+            break
+        value = by_key[name] if name in by_key else bare.pop(0)
+        placed.append(value or "")
+    rest = [one.written() for one in arguments if one.key and one.key not in by_key]
+    return [*placed, *bare, *rest]
 
 
 def run_ahead(verb: Verb, words: Sequence[str]) -> None:

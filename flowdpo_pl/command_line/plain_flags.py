@@ -40,8 +40,8 @@ def with_key_of_position(verb: Verb, words: Sequence[str]) -> list[str]:
 
 
 def _stands_alone(verb: Verb, word: str, after: str) -> bool:
-    """Whether no value follows; before a question nothing but true and false is one."""
-    no_value = after.startswith("--") or (bool(verb.further) and after.lower() not in _TRUTHS)
+    """Whether no value follows; before a word by position nothing but true and false is one."""
+    no_value = after.startswith("--") or (verb.by_position and after.lower() not in _TRUTHS)
     return word.startswith("--") and "=" not in word and no_value
 
 

@@ -93,6 +93,11 @@ def taken_from(run: TrainedRun, which: str, verb: str, given: Mapping[str, Any])
             f"{run.folder} has fine-tuned a single model, which validate does not play: measure it by "
             f"`test --{RUN} {run.folder}`."
         )
+    if verb == "validate" and run.is_exported:
+        raise UserError(
+            f"{run.folder} is an export, which keeps no problems to validate on: measure it by "
+            f"`test --{RUN} {run.folder} --data.test.path=PROBLEMS`."
+        )
     if not run.is_fine_tuned:
         _require_all(run, adapters, which)
     team = _single(run, adapters) if run.is_fine_tuned else {**run.team}
@@ -155,7 +160,7 @@ def _single(run: TrainedRun, adapters: Mapping[str, str]) -> dict[str, Any]:
     """The team of a model that was fine-tuned on whole answers: it writes them in one go."""
     from flowdpo_pl.play.flows.single import SingleFlow
 
-    own = flow_of(run)
+    own = flow_of(run.team, run.folder)
     most = own.max_answer_tokens
     if (context := _context_of(run)) is not None:
         most = min(most, context // 2)  # fine-tuning sets no length; half of what is read is for the question
@@ -164,19 +169,23 @@ def _single(run: TrainedRun, adapters: Mapping[str, str]) -> dict[str, Any]:
     return {**run.team, "prompts": prompts, "flow": single, "without_adapter": []}
 
 
-def flow_of(run: TrainedRun) -> Flow:
-    """The rules that a run played by.
+def flow_of(team: Mapping[str, Any], folder: Path) -> Flow:
+    """The rules that a team plays by.
+
+    Args:
+        team: as a config has it.
+        folder: of its run, for messages.
 
     Raises:
         UserError: their class can't be imported from here.
     """
     from flowdpo_pl.play.flow import Flow
 
-    given = run.team.get("flow") or {CLASS: "flowdpo_pl.AnswerStopFlow"}
+    given = team.get("flow") or {CLASS: "flowdpo_pl.AnswerStopFlow"}
     flow = class_of(given)
     if not (isinstance(flow, type) and issubclass(flow, Flow)):
         raise UserError(
-            f"the flow of {run.folder}, {given[CLASS]}, can't be imported: go to the folder of its file."
+            f"the flow of {folder}, {given[CLASS]}, can't be imported: go to the folder of its file."
         )
     return flow(**(given.get("init_args") or {}))
 

@@ -88,6 +88,11 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             further="question",
         ),
         Verb(
+            "export",
+            "write a run's agents for transformers, vLLM and the hub, as adapters or merged",
+            by_position=True,
+        ),
+        Verb(
             "pairs", "write the preference pairs that a run's trees hold, in TRL's format", by_position=True
         ),
     ),
@@ -111,10 +116,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("ground_truth", "write a data set's own solutions as traces"),
         Verb("arms", "cut trace files to the same problems, for a fair comparison"),
     ),
-    "models": (
-        Verb("merge", "add an adapter to its base, once, as a plain model folder"),
-        Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),
-    ),
+    "models": (Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),),
     "studies": (
         Verb("study", "run many stages one after another, then report; `--dry_run true` lists them"),
     ),

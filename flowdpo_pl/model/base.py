@@ -122,7 +122,7 @@ def require_model_folder(path: str) -> bool:
     if looks_local and not (folder / "config.json").is_file():
         raise UserError(
             f"the base {path!r} is no model folder (it has no config.json): give a hub id or the folder of a "
-            "saved model (model.team.base.path, or `merge --base`)."
+            "saved model (model.team.base.path, or --base)."
         )
     return looks_local
 

@@ -52,7 +52,7 @@ class Contexts(ABC):
     def context(self, agent: Agent, problem: Problem, moves: Sequence[Move]) -> Context:
         """What `agent` reads after `moves` on `problem`."""
         first, *others = self.around(agent, problem)
-        shown, own = self._read(agent, moves)
+        shown, own = self.read_by(agent, moves)
         prefix, suffix = list(first), ()  # type: tuple[list[int], Ids]
         for said, after in zip(shown, others, strict=True):
             prefix += [*suffix, *self.words(said)]
@@ -74,13 +74,18 @@ class Contexts(ABC):
         for position in self.flow.positions:
             if position.turn is None or position.turn.agent != agent:
                 continue
-            shown, own = self._read(agent, position.moves)
+            shown, own = self.read_by(agent, position.moves)
             read = sum(len(move.token_ids) for moves in (*shown, own) for move in moves)
             written = position.turn.max_tokens if isinstance(position.turn, Write) else 0
             most = max(most, read + written)
         return most
 
-    def _read(self, agent: Agent, moves: Sequence[Move]) -> tuple[list[Sequence[Move]], Sequence[Move]]:
+    def goes_on(self, agent: Agent) -> bool:
+        """Whether the agent's turn may begin with words that were said before."""
+        turns = (p for p in self.flow.positions if p.turn is not None and p.turn.agent == agent)
+        return any(self.read_by(agent, position.moves)[1] for position in turns)
+
+    def read_by(self, agent: Agent, moves: Sequence[Move]) -> tuple[list[Sequence[Move]], Sequence[Move]]:
         """The moves whose words go into each place of the agent's prompt, and those that it goes on from."""
         shown = [self._said_in(place, moves) for place in self.spliced(agent)]
         known = {id(move) for said in shown for move in said}

@@ -13,10 +13,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.agent_prompt import AgentPrompt, Place
+from flowdpo_pl.play.agent_prompt import QUESTION, AgentPrompt, Place
 from flowdpo_pl.play.contexts import Context, Contexts, Ids
 from flowdpo_pl.play.control_tokens import ControlTokens
 from flowdpo_pl.play.flow import Flow
@@ -139,6 +141,22 @@ class PromptBook(Contexts):
     @cached_property
     def _rooms(self) -> dict[Agent, int]:
         return {agent: self.room(agent) for agent in self._prompts}
+
+    def plain(self, agent: Agent) -> list[str]:
+        """The rendered prompt, `{question}` and all: text, a place of token ids, text, ….
+
+        A context is these texts' token ids with what was said between, and behind it the words that the
+        agent goes on from. That holds of templates that show any question as it stands.
+        """
+        rendering = self._renderings[agent]
+        texts = [QUESTION.join(part) for part in rendering.parts]
+        return [
+            piece for pair in zip_longest(texts, rendering.spliced) for piece in pair if piece is not None
+        ]
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer and its chat template."""
+        self._tokenizer.save_pretrained(folder)
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint remembers of the prompts: as they are set, and as the template renders them."""

@@ -1,7 +1,11 @@
-"""A finished run of `fit` as what others take from it: its team, its adapters, its trees."""
+"""A finished run of `fit` as what others take from it: its team, its adapters, its trees.
+
+What `export` has written of a run is one too, of which no more is left than its team and its adapters.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +16,8 @@ from flowdpo_pl.results.run_folder import read_mark
 from flowdpo_pl.types import Agent
 
 CONFIG = "config.yaml"
+FLOW = "flow.yaml"
+"""An export's config: the sections of a run's that say how its agents play."""
 LAST = "last"
 _FINE_TUNED = "adapter"
 """The one folder of a run that fine-tunes; a flow's run has one an agent, in `adapters/WHICH`."""
@@ -38,15 +44,20 @@ class TrainedRun:
         folder = Path(folder).expanduser()
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder: give that of a run of `fit`, such as runs/quickstart.")
+        if (folder / FLOW).is_file() and not (folder / CONFIG).is_file():
+            return cls(folder, _with_team(folder / FLOW))
         if not (folder / CONFIG).is_file():
             raise UserError(f"{folder} is no run's folder (it has no {CONFIG}): {_meant(folder)}")
         mark = read_mark(folder)
         if mark is not None and mark.verb not in ("fit", ""):
             raise UserError(f"{folder} is what `{mark.verb}` has made: give the folder of a run of `fit`.")
-        run = cls(folder, _read(folder / CONFIG))
-        if not isinstance(run.team, Mapping) or not isinstance(run.base, Mapping):
-            raise UserError(f"{folder / CONFIG} names no base (model.team.base): give a run of `fit`.")
+        run = cls(folder, _with_team(folder / CONFIG))
         return cls(folder, run.config, tuple(run._origins(mark.directory if mark is not None else "")))
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it is what `export` has written of a run."""
+        return not (self.folder / CONFIG).is_file()
 
     @property
     def module(self) -> str:
@@ -85,7 +96,14 @@ class TrainedRun:
         Raises:
             UserError: there are none, or none of that name.
         """
-        if self.is_fine_tuned:
+        if self.is_exported:
+            there, folder = [LAST], self.folder
+            found = {place.name: place for place in sorted(folder.glob("*")) if _is_adapter(place)}
+            if not found:
+                raise UserError(
+                    f"{self.folder} holds merged models, no adapters on one base: export without --merged."
+                )
+        elif self.is_fine_tuned:
             there = [LAST] if _is_adapter(self.folder / _FINE_TUNED) else []
             folder, found = self.folder / _FINE_TUNED, {"": self.folder / _FINE_TUNED}
         else:
@@ -112,6 +130,13 @@ class TrainedRun:
                 f"{self.folder} kept no trees: run `fit` with --trainer.callbacks+=callbacks.TreeLog."
             )
         return found
+
+    def summary(self) -> Mapping[str, Any]:
+        """Its `summary.json`; empty where there is none that can be read."""
+        try:
+            return _mapping(json.loads((self.folder / "summary.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
 
     def base_path(self, by: str = "--model.team.base.path") -> str:
         """Its base, from here: as its config says it, or whole where it lies elsewhere; or a hub id.
@@ -159,6 +184,14 @@ class TrainedRun:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _with_team(file: Path) -> Mapping[str, Any]:
+    config = _read(file)
+    team = _mapping(_mapping(_mapping(config.get("model")).get("init_args")).get("team"))
+    if not isinstance(team.get("base"), Mapping):
+        raise UserError(f"{file} names no base (model.team.base): give a run of `fit`.")
+    return config
 
 
 def _is_adapter(folder: Path) -> bool:

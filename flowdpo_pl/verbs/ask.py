@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.results.trained_run import TrainedRun
 from flowdpo_pl.verbs.asked import questions
+from flowdpo_pl.verbs.base_argument import naming_base
 
 if TYPE_CHECKING:
     from flowdpo_pl.modules.evaluation_module import EvaluationModule
@@ -53,7 +54,8 @@ def ask(
     trained.adapters(which)
     if base is None:
         trained.base_path(by="--base")
-    module = _module(run, which, base, _distribution(trained, greedy, temperature), seed)
+    with naming_base():
+        module = loaded(run, which, base, _distribution(trained, greedy, temperature), seed)
     try:
         for one in asked:
             _answer(module, one, samples, json)
@@ -69,7 +71,7 @@ def _distribution(run: TrainedRun, greedy: bool, temperature: float | None) -> d
     return own
 
 
-def _module(
+def loaded(
     run: Path, which: str, base: str | None, sampling: dict[str, Any], seed: int | None
 ) -> EvaluationModule:
     """What would play in `test --run`, loaded."""

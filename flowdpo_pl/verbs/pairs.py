@@ -12,6 +12,8 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.preference_rows import PreferenceRow, preference_row, require_format, write_rows
 from flowdpo_pl.results.trained_run import TrainedRun
 from flowdpo_pl.results.tree_io import read_trees
+from flowdpo_pl.verbs.base_argument import naming_base
+from flowdpo_pl.verbs.bound_prompts import bound_prompts
 from flowdpo_pl.visible import visible_line
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def pairs(run: Path, output: Path = Path("pairs.parquet"), base: str | None = No
     require_format(output)
     trained = TrainedRun.at(run)
     files = trained.trees()
-    prompts = _prompts(trained, base if base is not None else trained.base_path(by="--base"))
+    with naming_base():
+        prompts = _prompts(trained, base if base is not None else trained.base_path(by="--base"))
     counted: Counter[str] = Counter()
     with whole_file(output) as partial:
         write_rows(_rows(files, trained, prompts, counted), partial, output.suffix)
@@ -49,18 +52,8 @@ def _rows(
 
 
 def _prompts(run: TrainedRun, base: str) -> PromptBook:
-    """The prompts as the run's tokenizer and chat template render them; no weights are read."""
     from flowdpo_pl.command_line.taken_run import flow_of
     from flowdpo_pl.model.base import BaseModel
-    from flowdpo_pl.play.agent_prompt import AgentPrompt
-    from flowdpo_pl.play.prompts import PromptBook
 
-    flow = flow_of(run)
-    agents = {
-        agent: AgentPrompt(**{**prompt, "options": tuple(prompt.get("options") or ())})
-        for agent, prompt in run.team["prompts"].items()
-        if agent in flow.agents
-    }
     model = BaseModel(**{**run.base, "path": base})
-    tokenizer, ends = model.load_tokenizer()
-    return PromptBook(flow, agents, tokenizer, ends)
+    return bound_prompts(flow_of(run.team, run.folder), run.team["prompts"], model)

@@ -137,9 +137,9 @@ def test_it_prints_where_the_products_are(tmp_path: Path, capsys: pytest.Capture
     assert "next:" not in printed, "without a config.yaml there is no command to go on with"
 
 
-@pytest.mark.parametrize(("stopped", "verb"), [(False, "validate"), (True, "fit")])
-def test_it_prints_the_command_that_follows(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], stopped: bool, verb: str
+@pytest.mark.parametrize("stopped", [False, True])
+def test_it_prints_the_commands_that_follow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stopped: bool
 ) -> None:
     folder = tmp_path / "a run"
     folder.mkdir()
@@ -148,15 +148,19 @@ def test_it_prints_the_command_that_follows(
     with suppress(Stopped):
         fit(folder, AdapterCheckpoint(4), RunSummary(), module=module, enable_checkpointing=True)
     lines = capsys.readouterr().out.splitlines()
-    (command,) = (line.partition(" -m flowdpo_pl ")[2] for line in lines if line.startswith("next: python"))
-    checkpoint = str(folder / "checkpoints" / "last.ckpt")
-    assert shlex.split(command) == [
-        verb,
-        "--config",
-        str(folder / "config.yaml"),
-        "--ckpt_path",
-        checkpoint,
+    commands = [
+        shlex.split(line.partition(" -m flowdpo_pl ")[2]) for line in lines if " -m flowdpo_pl " in line
     ]
+    config, checkpoint = str(folder / "config.yaml"), str(folder / "checkpoints" / "last.ckpt")
+    assert commands == (
+        [["fit", "--config", config, "--ckpt_path", checkpoint]]
+        if stopped
+        else [
+            ["test", "--run", str(folder), "--data.test.path=PROBLEMS.jsonl"],
+            ["ask", str(folder)],
+            ["export", str(folder), "--output", "models/a run"],
+        ]
+    )
 
 
 def test_the_table_fits_eighty_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

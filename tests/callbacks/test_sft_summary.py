@@ -91,13 +91,15 @@ def test_sums_are_of_the_run_and_the_loss_of_the_last_epoch_a_token(tmp_path: Pa
 def test_it_prints_the_numbers_the_files_and_what_follows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for left in ("config.yaml", "checkpoints/last.ckpt"):
+        (tmp_path / left).touch()
     summary(tmp_path, Taught([STEPS]))
     printed = capsys.readouterr().out
     assert "fit: finished" in printed and "1.250 nats a token" in printed and "steps set aside" in printed
     assert f"{tmp_path / 'summary.json'}\n" in printed
-    following = printed.splitlines()[-1]
-    assert following.startswith("next: python -m flowdpo_pl test ")
-    assert following.endswith(f"--model.team.start.adapters.answer={tmp_path / 'adapter'}")
+    assert f"next: python -m flowdpo_pl test --run {tmp_path} " in printed
+    assert printed.splitlines()[-1].startswith(f"or: python -m flowdpo_pl export {tmp_path} ")
 
 
 def test_what_is_unknown_is_null(tmp_path: Path) -> None:

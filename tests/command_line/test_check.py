@@ -109,7 +109,7 @@ def test_a_wrong_config_is_named_with_its_file(text: str, complaint: str, tmp_pa
     [
         ("study", ["--onli=x"], "did you mean only?"),
         ("compare", ["a", "b", "--sed=1"], "did you mean seed?"),
-        ("merge", ["--bse=x"], "did you mean base?"),
+        ("export", ["--bse=x"], "did you mean base?"),
         ("arms", ["--stream.pth=x"], "did you mean stream.path?"),
         ("ground_truth", ["--solution=WorkedSolutio"], "did you mean flowdpo_pl.WorkedSolution?"),
         ("test", ["--model.sample=1"], "did you mean model.samples?"),

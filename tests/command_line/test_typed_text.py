@@ -134,9 +134,9 @@ def test_lightning_s_own_empty_text_stays(tmp_path: Path) -> None:
 
 
 def test_own_verbs_take_text_too() -> None:
-    assert for_parser(["merge", "--base=a: b", "--revision", "null"]) == [
-        "merge",
+    assert for_parser(["export", "--base=a: b", "--which", "null"]) == [
+        "export",
         f"--base={MARK}a: b",
-        f"--revision={MARK}null",
+        f"--which={MARK}null",
     ]
     assert unmarked({"a": [f"{MARK}b", (f"{MARK}c", 1)]}) == {"a": ["b", ("c", 1)]}

@@ -27,7 +27,7 @@ with open("calls.txt", "a") as calls:
     calls.write(f"{here.parent.name}/{here.name}\\n")
 (here / "options.json").write_text(json.dumps(options))
 print("working at", here.name)
-if verb == "merge":
+if verb == "export":
     try:
         pathlib.Path("waiting").touch()
         time.sleep(60)
@@ -161,7 +161,7 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
         "import pathlib, sys; from flowdpo_pl.verbs import study as s;"
         "from flowdpo_pl.verbs.study_stage import Stage;"
         "s.PROGRAM = (sys.executable, 'verbs.py');"
-        "s.study({'slow': Stage('merge', arguments={'output': '{here}'})}, pathlib.Path('out'))"
+        "s.study({'slow': Stage('export', arguments={'output': '{here}'})}, pathlib.Path('out'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)

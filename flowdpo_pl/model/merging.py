@@ -1,52 +1,72 @@
-"""`merge`: an adapter, once, into a plain base folder that everything else loads.
+"""An adapter added to its base: one plain model that everything else loads.
 
 The sum is made in float32 and rounded once to the base's dtype; that rounding is what changes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.quiet import bars_on_a_terminal
-from flowdpo_pl.results.atomic_writes import whole_folder
-
-_ADAPTER = "merged"  # what the one adapter is called while it is loaded
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from flowdpo_pl.model.agents import Agents
     from flowdpo_pl.model.base import BaseModel
 
+_ADAPTER = "merged"  # what the one adapter is called while it is loaded
 
-def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> None:
-    """Write base + adapter as a plain transformers folder with tokenizer, in the base's dtype.
 
-    Prints by how much its logits differ, on a few token sequences, from those that PEFT computes with the
-    adapter beside the plain base.
+@dataclass(frozen=True)
+class Merged:
+    """A plain model with its tokenizer, and how its logits differ from those of adapter and base apart."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    largest: float
+    """Difference from PEFT's own forward on a few token sequences."""
+    mean: float
+    """Of these differences."""
+    logits: float
+    """Mean of the logits' sizes, to compare with."""
+
+
+def require_mergeable(base: BaseModel) -> None:
+    """
+    Raises:
+        UserError: the adapters learnt beside weights in 4 or 8 bits, which a sum with them would not be.
+    """
+    if base.quantization is not None:
+        raise UserError(
+            f"the adapters learnt beside a base in {base.quantization}, and added to other weights they "
+            "would be other models: leave --merged out."
+        )
+
+
+def merged(base: BaseModel, adapter: Path) -> Merged:
+    """Base + adapter, in the dtype of `base`, compared with what PEFT computes of the two.
 
     Args:
-        base: hub id or folder of the model that the adapter was trained on, not quantised.
-        adapter: folder in PEFT's format, such as a run's `adapter` or `adapters/last/answer`.
-        output: the folder to write; must not exist.
-        revision: of a hub id.
+        base: the model that the adapter was trained on, not quantised.
+        adapter: folder in PEFT's format.
+
+    Raises:
+        UserError: the adapter does not fit the base, is not plain LoRA, or PEFT computes something else.
     """
-    if output.exists():
-        raise UserError(f"{output} exists already: remove it or choose another folder.")
     from flowdpo_pl.model.agents import Agents
-    from flowdpo_pl.model.base import BaseModel
     from flowdpo_pl.model.lora import LoraSettings
 
+    require_mergeable(base)
     lora = LoraSettings.of_saved(adapter)
-    plain_base = BaseModel(base, dtype=_dtype(base, revision), revision=revision)
-    expected, rounding = _by_peft(plain_base, adapter)
-    model, tokenizer = plain_base.load()
+    expected, rounding = _by_peft(base, adapter)
+    model, tokenizer = base.load()
     agents = Agents(model, [_ADAPTER], lora)
     agents.load_saved(_ADAPTER, adapter)
-    _merge(agents)
+    _add(agents)
     plain: Any = agents.peft.unload()
     change = (_plain_logits(plain) - expected).abs()
     if not change.max() <= 4 * rounding + 1e-4 * expected.abs().max():
@@ -54,31 +74,10 @@ def merge(base: str, adapter: Path, output: Path, revision: str = "main") -> Non
             f"merged weights give other logits than PEFT does with the adapter in {adapter}, by "
             f"{change.max():.2e} where rounding makes {rounding:.2e}: merge this adapter with PEFT."
         )
-    with whole_folder(output) as folder, bars_on_a_terminal():
-        plain.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    print(
-        f"wrote {output} in {str(model.dtype).removeprefix('torch.')}; "
-        f"logits changed by {change.max():.2e} at most and {change.mean():.2e} on average from PEFT's own "
-        f"(they are {expected.abs().mean():.2e} on average)"
-    )
-    print(f"next: name it in a config, or --model.team.base.path={output}")
+    return Merged(plain, tokenizer, float(change.max()), float(change.mean()), float(expected.abs().mean()))
 
 
-def _dtype(base: str, revision: str) -> Any:
-    """The base's own dtype by name, float32 where it does not say."""
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(base, revision=revision)
-    except (OSError, ValueError):
-        return "float32"  # BaseModel says in one sentence what is wrong
-    if getattr(config, "quantization_config", None) is not None:
-        raise UserError(f"{base} is quantised: merge into the 16-bit model that it was made from.")
-    return str(config.get_text_config().dtype or "float32").removeprefix("torch.")
-
-
-def _merge(agents: Agents) -> None:
+def _add(agents: Agents) -> None:
     """Add the adapter to the base's own weights, in float32, rounded once."""
     import torch
     from peft.tuners.lora import LoraLayer
@@ -100,6 +99,8 @@ def _by_peft(base: BaseModel, adapter: Path) -> tuple[Tensor, float]:
     from peft import PeftModel
 
     model, _ = base.load()
+    if getattr(model.config, "quantization_config", None) is not None:
+        raise UserError(f"{base.path} is quantised: merge into the 16-bit model that it was made from.")
     try:
         both: Any = PeftModel.from_pretrained(model, str(adapter))
     except (RuntimeError, ValueError) as error:

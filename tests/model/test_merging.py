@@ -1,9 +1,7 @@
-"""A merged base is the base with its adapter, for us and for plain transformers."""
+"""A merged model is the base with its adapter, for us and for plain transformers."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,22 @@ from flowdpo_pl.learn.packing import ScoredMove, pack_rows
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.merging import Merged, merged
 from flowdpo_pl.play.flows.answer_stop import ANSWER
-from flowdpo_pl.verbs.merge import merge
 from tests.foreign_adapters import peft_logits, plain_base, save_foreign
 from tests.model.test_agents import LORA, trained
 from tests.models import FAMILIES, write_model
 from tests.oracles import PlainAgents
-from tests.runs import ROOT
 
 TOKENS = tuple(range(20, 50))
+
+
+def merge(base: Path, adapter: Path, output: Path, **options: Any) -> Merged:
+    """Write the sum as a folder."""
+    made = merged(BaseModel(str(base), **{"dtype": "float32", **options}), adapter)
+    made.model.save_pretrained(output)
+    made.tokenizer.save_pretrained(output)
+    return made
 
 
 def saved_adapter(base: Path, folder: Path) -> Path:
@@ -33,16 +38,10 @@ def saved_adapter(base: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_are_those_of_the_base_with_its_adapter(
-    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logits_are_those_of_the_base_with_its_adapter(family: str, tmp_path: Path) -> None:
     base = write_model(tmp_path / "base", family)
     adapter = saved_adapter(base, tmp_path / "adapters")
-    merge(str(base), adapter, tmp_path / "merged")
-    printed = capsys.readouterr().out
-    assert "in float32; logits changed by" in printed
-    assert float(printed.split("changed by ")[1].split(" at most")[0]) < 1e-3
-    assert "from PEFT's own" in printed
+    assert merge(base, adapter, tmp_path / "merged").largest < 1e-3
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", attn_implementation="eager")
     assert type(plain) is type(AutoModelForCausalLM.from_pretrained(base)) and plain.dtype == torch.float32
     unmerged = PlainAgents(base, tmp_path / "adapters", [ANSWER])
@@ -57,7 +56,7 @@ def test_logits_are_those_of_the_base_with_its_adapter(
 def test_the_merged_base_as_reference_is_the_initial_adapter_as_reference(tmp_path: Path) -> None:
     base = write_model(tmp_path / "base")
     adapter = saved_adapter(base, tmp_path / "adapters")
-    merge(str(base), adapter, tmp_path / "merged")
+    merge(base, adapter, tmp_path / "merged")
     kept = Agents(BaseModel(str(base), dtype="float32").load()[0], [ANSWER], LORA)
     kept.load_saved(ANSWER, adapter)
     kept.freeze_reference()
@@ -71,18 +70,14 @@ def test_the_merged_base_as_reference_is_the_initial_adapter_as_reference(tmp_pa
     torch.testing.assert_close(*scores, atol=1e-5, rtol=1e-5)
 
 
-def test_weights_are_rounded_once_to_the_base_s_type(tmp_path: Path) -> None:
+def test_weights_are_rounded_once_to_the_type_that_the_base_is_loaded_in(tmp_path: Path) -> None:
     base = write_model(tmp_path / "exact")
     adapter = saved_adapter(base, tmp_path / "adapters")
-    merge(str(base), adapter, tmp_path / "merged_exact")
-    for name in ("exact", "merged_exact"):
-        model = AutoModelForCausalLM.from_pretrained(tmp_path / name).to(torch.bfloat16)
-        model.save_pretrained(tmp_path / f"{name}_16")
-    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "exact_16")
-    merge(str(tmp_path / "exact_16"), adapter, tmp_path / "merged_16")
+    merge(base, adapter, tmp_path / "merged_exact")
+    merge(base, adapter, tmp_path / "merged_16", dtype="bfloat16")
     found = AutoModelForCausalLM.from_pretrained(tmp_path / "merged_16")
     assert found.dtype == torch.bfloat16
-    start = AutoModelForCausalLM.from_pretrained(tmp_path / "exact").state_dict()
+    start = AutoModelForCausalLM.from_pretrained(base).state_dict()
     exact = AutoModelForCausalLM.from_pretrained(tmp_path / "merged_exact").state_dict()
     for name, value in found.state_dict().items():
         summed = start[name].to(torch.bfloat16).float() + (exact[name] - start[name])
@@ -93,28 +88,24 @@ def test_what_cannot_be_merged_is_said_in_one_sentence(tmp_path: Path) -> None:
     base = write_model(tmp_path / "base")
     adapter = saved_adapter(base, tmp_path / "adapters")
 
-    def refusal(base: Path, adapter: Path, output: Path) -> str:
+    def refusal(base: Path, adapter: Path, **options: Any) -> str:
         with pytest.raises(UserError) as caught:
-            merge(str(base), adapter, output)
+            merge(base, adapter, tmp_path / "out", **options)
         return str(caught.value)
 
-    out = tmp_path / "out"
-    assert "exists already" in refusal(base, adapter, tmp_path)
-    assert "holds no adapter" in refusal(base, tmp_path, out)
-    assert "no model folder" in refusal(tmp_path / "adapters", adapter, out)
+    assert "holds no adapter" in refusal(base, tmp_path)
+    assert "no model folder" in refusal(tmp_path / "adapters", adapter)
     other = write_model(tmp_path / "other", hidden_size=16)
-    assert "does not fit" in refusal(other, adapter, out)
-    config = base / "config.json"
-    config.write_text(config.read_text().replace("{", '{"quantization_config": {"quant_method": "x"},', 1))
-    assert "is quantised: merge into the 16-bit model" in refusal(base, adapter, out)
-    assert not out.exists()
+    assert "does not fit" in refusal(other, adapter)
+    assert "beside a base in nf4" in refusal(base, adapter, quantization="nf4")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("settings", [{"use_rslora": True}, {"target_modules": r".*\.(v|up)_proj"}], ids=str)
 def test_an_adapter_of_peft_s_is_merged_as_peft_computes_it(settings: dict[str, Any], tmp_path: Path) -> None:
     base = write_model(tmp_path / "base")
     adapter = save_foreign(base, tmp_path / "adapter", **settings)
-    merge(str(base), adapter, tmp_path / "merged")
+    merge(base, adapter, tmp_path / "merged")
     with torch.no_grad():
         merged = plain_base(tmp_path / "merged")(torch.arange(20, 50)[None]).logits[0]
     torch.testing.assert_close(merged, peft_logits(base, adapter), atol=1e-3, rtol=1e-3)
@@ -132,21 +123,9 @@ def test_what_merged_weights_would_not_compute_is_not_written(
     base = write_model(tmp_path / "base")
     adapter = save_foreign(base, tmp_path / "adapter", **settings)
     with pytest.raises(UserError, match=next(iter(settings))):
-        merge(str(base), adapter, tmp_path / "merged")
+        merge(base, adapter, tmp_path / "merged")
     monkeypatch.setattr("flowdpo_pl.model.adapter_config.REFUSED", {})
     monkeypatch.setattr("flowdpo_pl.model.adapter_config._off", lambda name, value: True)
     by_logits = "merged weights give other logits than PEFT does|does not fit agent"
     with pytest.raises(UserError, match=rf"{by_logits}|holds .*lora_magnitude_vector"):
-        merge(str(base), adapter, tmp_path / "merged")
-    assert not (tmp_path / "merged").exists()
-
-
-def test_the_verb_merges(tmp_path: Path) -> None:
-    base = write_model(tmp_path / "base")
-    adapter = saved_adapter(base, tmp_path / "adapters")
-    options = ["--base", str(base), "--adapter", str(adapter), "--output", str(tmp_path / "merged")]
-    command = [sys.executable, "-m", "flowdpo_pl", "merge", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"wrote {tmp_path / 'merged'} in float32; logits changed by ")
-    assert (tmp_path / "merged" / "model.safetensors").is_file()
+        merge(base, adapter, tmp_path / "merged")

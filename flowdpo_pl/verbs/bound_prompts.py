@@ -1,0 +1,30 @@
+"""A run's prompts as its tokenizer and chat template render them; no weights are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowdpo_pl.model.base import BaseModel
+    from flowdpo_pl.play.flow import Flow
+    from flowdpo_pl.play.prompts import PromptBook
+
+
+def bound_prompts(flow: Flow, prompts: Mapping[str, Mapping[str, Any]], base: BaseModel) -> PromptBook:
+    """
+    Args:
+        flow: whose prompts.
+        prompts: by agent, as a config has them.
+        base: whose tokenizer is read.
+    """
+    from flowdpo_pl.play.agent_prompt import AgentPrompt
+    from flowdpo_pl.play.prompts import PromptBook
+
+    agents = {
+        agent: AgentPrompt(**{**prompt, "options": tuple(prompt.get("options") or ())})
+        for agent, prompt in prompts.items()
+        if agent in flow.agents
+    }
+    tokenizer, ends = base.load_tokenizer()
+    return PromptBook(flow, agents, tokenizer, ends)
