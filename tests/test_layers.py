@@ -27,6 +27,7 @@ ORDER = (
     "results",
     "learn",
     "plan",
+    "view",
     "modules",
     "command_line",
     "cli",

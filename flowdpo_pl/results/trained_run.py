@@ -43,7 +43,7 @@ class TrainedRun:
         mark = read_mark(folder)
         if mark is not None and mark.verb not in ("fit", ""):
             raise UserError(f"{folder} is what `{mark.verb}` has made: give the folder of a run of `fit`.")
-        run = cls(folder, _read(folder / CONFIG))
+        run = cls(folder, read_config(folder / CONFIG))
         if not isinstance(run.team, Mapping) or not isinstance(run.base, Mapping):
             raise UserError(f"{folder / CONFIG} names no base (model.team.base): give a run of `fit`.")
         return cls(folder, run.config, tuple(run._origins(mark.directory if mark is not None else "")))
@@ -165,7 +165,17 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def score_margin(config: Mapping[str, Any]) -> float:
+    """Of a run with this config: endings whose scores differ by no more are ties."""
+    return float(_mapping(_mapping(config.get("model")).get("init_args")).get("score_margin") or 0.0)
+
+
+def read_config(file: Path) -> Mapping[str, Any]:
+    """The config of a run.
+
+    Raises:
+        UserError: it can't be read.
+    """
     import yaml
 
     try:
