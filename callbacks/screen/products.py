@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PROGRAM = "python -m flowdpo_pl"
+_TO_LOOK_AT = ("trees.jsonl", "predictions.jsonl")
+"""What `view` makes a page of."""
 
 
 def print_products(folder: Path, names: Iterable[str], following: str | None = None) -> None:
-    """Prints the paths of those that exist, a line each, then the command; whole lines, however long.
+    """Prints the paths of those that exist, a line each, then the commands; whole lines, however long.
 
     Args:
         folder: The run folder.
@@ -20,6 +22,8 @@ def print_products(folder: Path, names: Iterable[str], following: str | None = N
     for name in names:
         if (folder / name).exists():
             print(folder / name)
+    if any((folder / name).exists() for name in _TO_LOOK_AT):
+        print(f"look: {PROGRAM} view {quoted(folder)}", flush=True)
     if following:
         print(f"next: {PROGRAM} {following}", flush=True)
 

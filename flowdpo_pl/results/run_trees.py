@@ -1,5 +1,7 @@
-"""The rollout trees that a run kept, in the order of its problems: a file a rank, of which rank r of R holds every
-R-th tree of a batch from r on."""
+"""The rollout trees that a run kept, in the order of its problems.
+
+Each rank has a file of its own; rank r of R holds every R-th tree of a batch from r on.
+"""
 
 from __future__ import annotations
 

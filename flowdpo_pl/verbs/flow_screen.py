@@ -50,7 +50,9 @@ class FlowScreen:
     def move(self, move: Move) -> None:
         """What an agent wrote, or the word that it chose."""
         colour = self._colours[move.agent]
-        self._line(move.agent, words_of(move), f"bold {colour}", colour if move.option is None else f"bold {colour}")
+        self._line(
+            move.agent, words_of(move), f"bold {colour}", colour if move.option is None else f"bold {colour}"
+        )
 
     def result(self, answer: str | None) -> None:
         """What is read in an answer."""

@@ -70,6 +70,8 @@ class _All(Container[int]):
 
 def _none(wanted: str, run: Path, count: int, ids: list[str]) -> UserError:
     if ids:
-        return UserError(f"'{wanted}' begins the ids of several problems of {run}: {some_of(ids, 3)}; give more.")
+        return UserError(
+            f"'{wanted}' begins the ids of several problems of {run}: {some_of(ids, 3)}; give more."
+        )
     there = f"give a number from 1 to {count:,}, or an id" if count else "it has none yet"
     return UserError(f"{run} has no problem '{wanted}': {there}.")

@@ -28,7 +28,8 @@ def print_tree(tree: RolloutTree, margin: float, heading: str) -> None:
     """
     pairs = sum(fork.is_pair(margin) for fork in tree.forks)
     _print_problem(tree.problem, heading)
-    _print("", f"{len(tree.forks)} forks, {pairs} pairs; main chain {_ending(tree.main.verdict)}", "bold")
+    counts = f"{_count(len(tree.forks), 'fork')}, {_count(pairs, 'pair')}"
+    _print("", f"{counts}; main chain {_ending(tree.main.verdict)}", "bold")
     moves = [move for path in (tree.main, *(fork.branch for fork in tree.forks)) for move in path.moves]
     colour_of = colours(list(dict.fromkeys(move.agent for move in moves)))
     for node, move in enumerate(tree.main.moves):
@@ -52,10 +53,18 @@ def print_answers(samples: Sequence[Prediction], heading: str) -> None:
         _print("", sample.text)
         verdict = Verdict(sample.correct, sample.extracted, sample.error, sample.score)
         cut = "; cut at the flow's limit" if sample.cut else ""
-        _print("", f"{_ending(verdict)}; {sample.tokens} tokens, {sample.chunks} chunks{cut}", _style(verdict))
+        _print("", f"{_ending(verdict)}; {_size(sample)}{cut}", _style(verdict))
     if len(samples) > 1:
         print()
         _print("", f"together {told(voted, len(samples))}", "bold")
+
+
+def _size(sample: Prediction) -> str:
+    return f"{_count(sample.tokens, 'token')}, {_count(sample.chunks, 'chunk')}"
+
+
+def _count(number: int, one: str) -> str:
+    return f"{number:,} {one}{'' if number == 1 else 's'}"
 
 
 def _print_problem(problem: Problem, heading: str) -> None:

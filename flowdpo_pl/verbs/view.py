@@ -23,7 +23,7 @@ def view(
     megabytes: float = 10.0,
     open: bool = True,
 ) -> None:
-    """Write a page of what a run has played, to be opened from its file, and open it where there is a display.
+    """Write a page of what a run has played, which needs no network, and open it where there is a display.
 
     Args:
         run: folder of a run that kept its trees (callbacks.TreeLog), or of a `test`; or one such file.

@@ -1,9 +1,11 @@
 """Predictions of a `test` as a page shows them.
 
-    ANSWERS  {"number", "id", "question", "gold", "labels", "end": END, "vote": in words, "answers": [ANSWER, ..]}
-    ANSWER   {"text", "end": END, "chunks", "tokens", "cut", "taken", "asked": [[what the text held, finished], ..]}
+    ANSWERS  {"number", "id", "question", "gold", "labels", "end": END, "vote": in words,
+              "answers": [ANSWER, ..]}
+    ANSWER   {"text", "end": END, "chunks", "tokens", "cut", "taken",
+              "asked": [[what the text held, finished], ..]}
 
-With several samples `end` is that of the answer which the vote takes.
+END is as in `tree_problems`. With several samples `end` is that of the answer which the vote takes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The component that shows problems: style, script and data, to stand in a page of one's own.
 
-A page has the style and the script once, and for each part `part(name, data)`; links to a problem are then
-`#name-29` (`#29` where the name is empty). Nothing is fetched, and text of models and data reaches the page as
-text alone. What the policy allows is exactly these styles and scripts.
+A page has the style and the script once, and `part` for each run that it shows; links to a problem are then
+`#name-29` (`#29` where the name is empty). Nothing is fetched, what models and data say reaches the page as
+text alone, and what the policy allows is exactly these styles and scripts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from importlib.resources import files
 from flowdpo_pl.view.problems import Problems
 from flowdpo_pl.view.selection import Selected, safe_json
 
-_SCRIPTS = ("text", "search", "drawing", "verdicts", "tree_panel", "answers_panel", "problem_list", "component")
+_SCRIPTS = (
+    "text",
+    "search",
+    "drawing",
+    "verdicts",
+    "tree_panel",
+    "answers_panel",
+    "problem_list",
+    "component",
+)
 """In the order in which each needs those before it."""
 
 

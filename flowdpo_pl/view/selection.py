@@ -1,4 +1,4 @@
-"""Which problems of a run stand on one page: what is asked for, thinned evenly to what a page holds, and said."""
+"""Which problems of a run stand on one page: those asked for, thinned evenly to what it holds, and said."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Rollout trees as a page shows them.
 
-    TREE     {"number", "id", "question", "gold", "labels", "seen", "end": END, "moves": [MOVE, ..],
-              "depths": [depth of each move], "forks": [FORK, ..], "without": [node, ..]}
-    MOVE     [index of the agent, text, 1 if it was chosen among words, log-probability or null]
-    FORK     [node, outcome, MOVE, [MOVE that follow, ..], END]
-    END      [1 if right, score, answer or null, error or null]
-    outcome  what the fork taught of its other move: `chosen`, `rejected`, or the kind of its tie
+TREE     {"number", "id", "question", "gold", "labels", "seen", "end": END, "moves": [MOVE, ..],
+          "depths": [depth of each move], "forks": [FORK, ..], "without": [node, ..]}
+MOVE     [index of the agent, text, 1 if it was chosen among words, log-probability or null]
+FORK     [node, outcome, MOVE, [MOVE that follow, ..], END]
+END      [1 if right, score, answer or null, error or null]
+outcome  what the fork taught of its other move: `chosen`, `rejected`, or the kind of its tie
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 // A tree on the right: its drawing, and a row a node.
 
+const OTHER = "Log-probability when it was played; a beginning that it shares with the main move counts nothing.";
+
 function treePanel(tree, view) {
   const forks = tree.moves.map((_, node) => tree.forks.filter((fork) => fork[0] === node));
   const rows = tree.moves.map((move, node) => nodeRow(tree, node, forks[node], view));
@@ -47,7 +49,7 @@ function nodeRow(tree, node, forks, view) {
 
 function otherMove(fork, view) {
   const [, outcome, move, rest, end] = fork;
-  const card = element("div", `other ${verdictOf(end).kind} ${isPair(fork) ? outcome : ""}`, moveOf(move, view));
+  const card = element("div", `other ${verdictOf(end).kind} ${isPair(fork) ? outcome : ""}`, moveOf(move, view, OTHER));
   const ending = endingOf(end, view.words);
   ending.append(lessonOf(outcome));
   card.append(ending);
@@ -59,19 +61,20 @@ function otherMove(fork, view) {
           element("div", "further", agentOf(next[0], view), moveOf(next, view))));
       }
     });
+    details.open = rest.some((next) => view.words.some((word) => next[1].toLowerCase().includes(word)));
     card.append(details);
   }
   return card;
 }
 
-function moveOf(move, view) {
+function moveOf(move, view, why = "Log-probability when it was played.") {
   const [, text, chosen, logprob] = move;
   const made = element("div", "move", chosen ? element("span", "word", text) : said(text, view.words));
   if (!chosen && !text) made.append(element("span", "quiet", "(nothing but an end token)"));
   if (logprob !== null) {
     const nats = element("span", "nats", `${logprob.toFixed(2).replace("-", "−")} nats`);
-    nats.title = "Log-probability when it was played";
-    made.append(nats);
+    nats.title = why;
+    made.append(" ", nats);
   }
   return made;
 }
@@ -81,11 +84,15 @@ function agentOf(agent, view) {
 }
 
 function legend(tree, agents) {
-  const there = [...new Set(tree.moves.map((move) => move[0]))];
-  const shape = (agent) => (tree.moves.find((move) => move[0] === agent)[2] ? "◆" : "●");
+  const paths = [tree.moves, ...tree.forks.map((fork) => [fork[2], ...fork[3]])];
+  const moves = paths.flat();
+  const shapes = (agent) => [["●", 0], ["◆", 1]]
+    .filter(([, chosen]) => moves.some((move) => move[0] === agent && move[2] === chosen)).map(([shape]) => shape).join("");
+  const there = agents.map((_, agent) => agent).filter(shapes);
   return element("div", "legend",
-    ...there.map((agent) => element("span", "", element("span", `agent-${agent % 6}`, shape(agent)), ` ${agents[agent]}`)),
-    element("span", "", element("span", "thick chosen", "━"), " pair, the other move is chosen"),
-    element("span", "", element("span", "thick rejected", "┅"), " pair, the main move is"),
+    ...there.map((agent) => element("span", "", element("span", `agent-${agent % 6}`, shapes(agent)), ` ${agents[agent]}`)),
+    element("span", "", "● writes, ◆ chooses a word"),
+    element("span", "", element("span", "thick chosen", "━"), " pair: the other move is chosen"),
+    element("span", "", element("span", "thick rejected", "┅"), " pair: the main move is chosen"),
     element("span", "", "─ tie"));
 }
