@@ -25,11 +25,13 @@ def kept_play(where: Path) -> RunTrees | Tested:
         return trees
     if where.is_file() or holds_test(where):
         return read_test(where)
-    raise UserError(f"{where} holds no trees.jsonl, and no predictions of a `test`: {_what_to_do(where)}.")
+    raise UserError(f"{where} holds no trees.jsonl, and no predictions of a `test`: {_what_to_do(where)}")
 
 
 def _what_to_do(folder: Path) -> str:
+    if near := sorted(path.parent for path in folder.glob("*/trees.jsonl")):
+        return f"did you mean {near[0]}?"
     config = folder / CONFIG
     if config.is_file() and _LOG in config.read_text(encoding="utf-8", errors="replace"):
-        return "its first batch of trees is not written yet"
-    return f"a run keeps its trees if `fit` is given --trainer.callbacks+={_LOG}"
+        return "its first batch of trees is not written yet."
+    return f"a run keeps its trees if `fit` is given --trainer.callbacks+={_LOG}."

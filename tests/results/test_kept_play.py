@@ -30,6 +30,9 @@ def test_where_there_is_nothing_to_look_at_it_is_said_what_to_do(tmp_path: Path)
         kept_play(tmp_path / "absent")
     with pytest.raises(UserError, match=r"holds no trees.*--trainer\.callbacks\+=callbacks\.TreeLog"):
         kept_play(tmp_path)
+    write_trees(tmp_path / "runs" / "mine", [random_tree(1)])
+    with pytest.raises(UserError, match=r"did you mean .*runs/mine\?$"):
+        kept_play(tmp_path / "runs")
     (tmp_path / "config.yaml").write_text("trainer: {callbacks: [{class_path: callbacks.TreeLog}]}")
     with pytest.raises(UserError, match="its first batch of trees is not written yet"):
         kept_play(tmp_path)

@@ -238,6 +238,16 @@ def test_what_is_left_out_is_said_on_the_page(chromium: Browser, tmp_path: Path)
     assert chromium.text("h2") == "Problem 12"  # a number is the run's, not the page's
 
 
+def test_main_chains_that_were_played_alone_have_no_column_of_other_moves(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    opened(chromium, tmp_path, [replace(taught(), forks=(), nodes_without_alternative=())])
+    assert "other moves" not in chromium.text(".nodes") and "pair" not in chromium.text(".legend")
+    assert "one is three" in chromium.text(".nodes")
+    opened(chromium, tmp_path, [replace(taught(), forks=taught().forks[:1], nodes_without_alternative=())])
+    assert "no other move was tried" in chromium.text(".node:nth-child(3)")
+
+
 def test_a_run_without_trees_yet_says_so(chromium: Browser, tmp_path: Path) -> None:
     opened(chromium, tmp_path, [])
     assert "There are no problems here yet." in chromium.text(".panel")

@@ -27,8 +27,13 @@ function treePanel(tree, view) {
   return [
     element("div", "question", said(tree.question, view.words)), facts,
     element("div", "above", drawingOf(tree, view.agents, pick), legend(tree, view.agents)),
-    element("div", "nodes", head, ...rows, last),
+    element("div", alone(tree) ? "nodes alone" : "nodes", head, ...rows, last),
   ];
+}
+
+/** Whether the main chain was played and nothing beside it, as `validate` does. */
+function alone(tree) {
+  return !tree.forks.length && !tree.without.length;
 }
 
 function nodeRow(tree, node, forks, view) {
@@ -37,7 +42,7 @@ function nodeRow(tree, node, forks, view) {
   const main = element("div", `main ${[...lessons].join(" ")}`, moveOf(move, view),
     lessons.size ? element("div", "ending", ...[...lessons].map(lessonOf)) : null);
   const others = element("div", "others", ...forks.map((fork) => otherMove(fork, view)));
-  if (!forks.length) {
+  if (!forks.length && !alone(tree)) {
     const none = tree.without.includes(node);
     others.append(tag("none", none ? "∅ no alternative" : "– no other move was tried",
       none ? "The agent left nothing else to draw here." : "The exploration did not branch here."));
@@ -92,7 +97,9 @@ function legend(tree, agents) {
   return element("div", "legend",
     ...there.map((agent) => element("span", "", element("span", `agent-${agent % 6}`, shapes(agent)), ` ${agents[agent]}`)),
     element("span", "", "● writes, ◆ chooses a word"),
-    element("span", "", element("span", "thick chosen", "━"), " pair: the other move is chosen"),
-    element("span", "", element("span", "thick rejected", "┅"), " pair: the main move is chosen"),
-    element("span", "", "─ tie"));
+    ...(alone(tree) ? [] : [
+      element("span", "", element("span", "thick chosen", "━"), " pair: the other move is chosen"),
+      element("span", "", element("span", "thick rejected", "┅"), " pair: the main move is chosen"),
+      element("span", "", "─ tie"),
+    ]));
 }
