@@ -16,7 +16,7 @@ def visible(text: str) -> str:
 
     Line feeds, tabs and joiners of letters stay.
     """
-    if text.isascii() and text.isprintable():
+    if text.replace("\n", "").replace("\t", "").isprintable():  # none of these categories is
         return text
     return "".join(_escaped(one) if unicodedata.category(one) in _UNSEEN else one for one in text)
 

@@ -22,7 +22,6 @@ def fit_quickstart(folder: Path, *arguments: str) -> Path:
             "--model.max_problems=16",
             "--model.sampling.temperature=0.9",
             "--seed_everything=3",
-            "--trainer.callbacks+=callbacks.TreeLog",
             *arguments,
         ]
     )

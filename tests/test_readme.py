@@ -38,6 +38,8 @@ def test_the_section_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
         "validate",
         "predict",
         "test",
+        "view",
+        "show",
         "ask",
         "pairs",
         "compare",

@@ -111,7 +111,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_both_packages_are_installed_whole_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
     typed = {"flowdpo_pl/py.typed", "flowdpo_pl/__init__.pyi", "callbacks/py.typed"}
-    assert files == {str(path.relative_to(ROOT)) for path in MODULES} | typed
+    parts = (path for path in (ROOT / "flowdpo_pl" / "view" / "parts").iterdir() if path.is_file())
+    assert files == {str(path.relative_to(ROOT)) for path in (*MODULES, *parts)} | typed
 
 
 def test_the_console_script_is_the_module_s_entry(wheel: zipfile.ZipFile) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 PROGRAM = "python -m flowdpo_pl"
+_TO_LOOK_AT = ("trees.jsonl", "predictions.jsonl")
+"""What `view` makes a page of."""
 
 
 def print_products(folder: Path, names: Iterable[str], following: Sequence[str] = ()) -> None:
@@ -20,6 +22,8 @@ def print_products(folder: Path, names: Iterable[str], following: Sequence[str] 
     for name in names:
         if (folder / name).exists():
             print(folder / name)
+    if any((folder / name).exists() for name in _TO_LOOK_AT):
+        print(f"look: {PROGRAM} view {quoted(folder)}", flush=True)
     for word, command in zip(("next", *("or" for _ in following)), following, strict=False):
         print(f"{word}: {PROGRAM} {command}", flush=True)
 

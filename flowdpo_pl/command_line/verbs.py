@@ -81,6 +81,8 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
         Verb("compare", "two runs of `test` on the same problems, with intervals", by_position=True),
     ),
     "with a finished run": (
+        Verb("view", "a page of a run's trees, or of a test's answers, to look at", by_position=True),
+        Verb("show", "one problem of a run in the terminal: its tree, or its answers", by_position=True),
         Verb(
             "ask",
             "put a question to a run, and read along while its agents play",

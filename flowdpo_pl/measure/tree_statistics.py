@@ -35,7 +35,7 @@ def tree_statistics(
         for fork in tree.forks:
             for place in (
                 f"{fork.taken.agent}/flips",
-                f"flips/depth_{_chunks(tree.main.moves[: fork.node + 1])}",
+                f"flips/depth_{depth(tree.main.moves, fork.node)}",
             ):
                 forks[place] += 1
                 flips[place] += fork.is_pair(margin)
@@ -57,6 +57,11 @@ def tree_statistics(
         "chunks_per_answer": chunks / len(trees) if trees else 0.0,
         "same_text_alternatives": float(counts["same_text_alternatives"]),
     }
+
+
+def depth(moves: Sequence[Move], node: int) -> int:
+    """Number of the chunk that the move at `node` wrote or judged, from 1; 0 before anything is written."""
+    return _chunks(moves[: node + 1])
 
 
 def _chunks(moves: Sequence[Move]) -> int:

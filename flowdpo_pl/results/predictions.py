@@ -140,6 +140,17 @@ def vote(samples: Sequence[Prediction]) -> Vote:
     return Vote(samples[0], 0, 0)
 
 
+def told(vote: Vote, samples: int) -> str:
+    """A vote in words; ties are said."""
+    if not vote.of:
+        return f"no answer is read in any of {samples}"
+    answer = str(vote.winner.extracted)
+    if vote.tied:
+        others = ", ".join(str(other.extracted) for other in vote.tied)
+        return f"{answer}: a tie with {others}, {vote.votes} of {samples} each; the first given is taken"
+    return f"{answer}: {vote.votes} of {samples}"
+
+
 def majority(samples: Sequence[Prediction]) -> Prediction:
     """The winner of the `vote`."""
     return vote(samples).winner

@@ -12,6 +12,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.predictions import Prediction, read_predictions
 
 _NAMES = ("predictions.jsonl", "predictions.jsonl.gz")
+_UNFINISHED = "predictions.unfinished.jsonl"
 _OF_BASE = ("fingerprint", "dtype", "quantization")
 """What answers depend on; the same weights may lie in several places."""
 
@@ -42,15 +43,23 @@ def read_test(where: Path) -> Tested:
     return Tested(path, read_predictions(path), _made_by(path.parent / "summary.json"))
 
 
+def holds_test(folder: Path) -> bool:
+    """Whether a test is there, finished or not."""
+    return any(place.is_file() for place in _files(folder, *_NAMES, _UNFINISHED))
+
+
 def _predictions_of(folder: Path) -> Path:
-    folders = (folder, folder / "test")
-    for found in (place / name for place in folders for name in _NAMES):
+    for found in _files(folder, *_NAMES):
         if found.is_file():
             return found
-    for unfinished in (place / "predictions.unfinished.jsonl" for place in folders):
+    for unfinished in _files(folder, _UNFINISHED):
         if unfinished.is_file():
             raise UserError(f"the test in {unfinished.parent} has not ended: run its command again.")
     raise UserError(f"{folder} holds no {_NAMES[0]}, nor does its test/: give the folder of a run of `test`.")
+
+
+def _files(folder: Path, *names: str) -> list[Path]:
+    return [place / name for place in (folder, folder / "test") for name in names]
 
 
 def _made_by(summary: Path) -> dict[str, Any] | None:

@@ -187,7 +187,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _with_team(file: Path) -> Mapping[str, Any]:
-    config = _read(file)
+    config = read_config(file)
     team = _mapping(_mapping(_mapping(config.get("model")).get("init_args")).get("team"))
     if not isinstance(team.get("base"), Mapping):
         raise UserError(f"{file} names no base (model.team.base): give a run of `fit`.")
@@ -198,7 +198,17 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def score_margin(config: Mapping[str, Any]) -> float:
+    """Of a run with this config: endings whose scores differ by no more are ties."""
+    return float(_mapping(_mapping(config.get("model")).get("init_args")).get("score_margin") or 0.0)
+
+
+def read_config(file: Path) -> Mapping[str, Any]:
+    """The config of a run.
+
+    Raises:
+        UserError: it can't be read.
+    """
     import yaml
 
     try:

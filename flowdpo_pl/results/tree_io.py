@@ -75,12 +75,19 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
     for number, line in text_lines(path):
         if not line.endswith("\n"):
             return
-        try:
-            yield tree_from_dict(json.loads(line))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise UserError(
-                f"{path}, line {number}: not a rollout tree ({error!r}); remove that line"
-            ) from error
+        yield tree_of_line(line, path, number)
+
+
+def tree_of_line(line: str, path: Path, number: int) -> RolloutTree:
+    """The tree of one line of a file.
+
+    Raises:
+        UserError: it isn't a tree; names the file and the line's number.
+    """
+    try:
+        return tree_from_dict(json.loads(line))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise UserError(f"{path}, line {number}: not a rollout tree ({error!r}); remove that line") from error
 
 
 def _problem(data: Json) -> Problem:

@@ -1,4 +1,5 @@
 """Verbs of the command line that are not the trainer's, and what they are made of.
 
-May import: the face, model, verify, data, play, measure, results, learn, plan, modules, command_line, cli.
+May import: the face, model, verify, data, play, measure, results, learn, plan, view, modules,
+command_line, cli.
 """

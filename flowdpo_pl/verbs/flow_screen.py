@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flowdpo_pl.results.predictions import Vote
+from flowdpo_pl.results.predictions import Vote, told
 from flowdpo_pl.types import Agent, Move
 from flowdpo_pl.visible import visible, visible_line
 
@@ -19,6 +19,16 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 _RESULT = "reads as"
 
 
+def colours(agents: Sequence[Agent]) -> dict[Agent, str]:
+    """Of each agent, by its place in the flow."""
+    return {agent: _COLOURS[n % len(_COLOURS)] for n, agent in enumerate(agents)}
+
+
+def words_of(move: Move) -> str:
+    """What an agent wrote, or the word that it chose."""
+    return move.text if move.option is None else f"chooses {move.text}"
+
+
 class FlowScreen:
     """Prints on standard output.
 
@@ -27,7 +37,7 @@ class FlowScreen:
     """
 
     def __init__(self, agents: Sequence[Agent]) -> None:
-        self._colours = {agent: _COLOURS[n % len(_COLOURS)] for n, agent in enumerate(agents)}
+        self._colours = colours(agents)
         self._width = max(len(_RESULT), *(len(visible_line(agent)) for agent in agents))
 
     def question(self, question: str) -> None:
@@ -40,8 +50,9 @@ class FlowScreen:
     def move(self, move: Move) -> None:
         """What an agent wrote, or the word that it chose."""
         colour = self._colours[move.agent]
-        said = move.text if move.option is None else f"chooses {move.text}"
-        self._line(move.agent, said, f"bold {colour}", colour if move.option is None else f"bold {colour}")
+        self._line(
+            move.agent, words_of(move), f"bold {colour}", colour if move.option is None else f"bold {colour}"
+        )
 
     def result(self, answer: str | None) -> None:
         """What is read in an answer."""
@@ -63,14 +74,3 @@ class FlowScreen:
         console = rich.get_console()
         console.print(shown, soft_wrap=True)
         console.file.flush()
-
-
-def told(vote: Vote, samples: int) -> str:
-    """A vote in words; ties are said."""
-    if not vote.of:
-        return f"no answer is read in any of {samples}"
-    answer = str(vote.winner.extracted)
-    if vote.tied:
-        others = ", ".join(str(other.extracted) for other in vote.tied)
-        return f"{answer}: a tie with {others}, {vote.votes} of {samples} each; the first given is taken"
-    return f"{answer}: {vote.votes} of {samples}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.preference_rows import PreferenceRow, preference_row, require_format, write_rows
-from flowdpo_pl.results.trained_run import TrainedRun
+from flowdpo_pl.results.trained_run import TrainedRun, score_margin
 from flowdpo_pl.results.tree_io import read_trees
 from flowdpo_pl.verbs.base_argument import naming_base
 from flowdpo_pl.verbs.bound_prompts import bound_prompts
@@ -43,7 +43,7 @@ def pairs(run: Path, output: Path = Path("pairs.parquet"), base: str | None = No
 def _rows(
     files: list[Path], run: TrainedRun, prompts: PromptBook, counted: Counter[str]
 ) -> Iterator[PreferenceRow]:
-    margin = float(run.settings.get("score_margin") or 0.0)
+    margin = score_margin(run.config)
     for file in files:
         for tree in read_trees(file):
             for pair in mine([tree], margin).pairs:

@@ -195,7 +195,7 @@ def test_what_means_something_is_taken(kind: str, setting: str, configs: dict[st
 @pytest.mark.usefixtures("unrun")
 def test_what_only_watches_is_taken_by_name(tmp_path: Path) -> None:
     named = ["profiler=simple", "deterministic=warn", "max_time=00:00:10:00", "plugins=LightningEnvironment"]
-    named += ["logger=CSVLogger", "callbacks+=LearningRateMonitor", "callbacks+=callbacks.TreeLog"]
+    named += ["logger=CSVLogger", "callbacks+=LearningRateMonitor"]
     trainer = main(command("flow", tmp_path, *(f"--trainer.{one}" for one in named))).trainer
     assert trainer.log_dir == str(tmp_path / "quickstart") + "/"
     names = {type(callback).__name__ for callback in trainer.callbacks}  # type: ignore[attr-defined]

@@ -14,11 +14,11 @@ import pytest
 from flowdpo_pl.__main__ import main as run_program
 from flowdpo_pl.cli import main
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.predictions import Prediction, Vote, vote
+from flowdpo_pl.results.predictions import Prediction, Vote, told, vote
 from flowdpo_pl.types import Move
 from flowdpo_pl.verbs.ask import ask
 from flowdpo_pl.verbs.asked import questions
-from flowdpo_pl.verbs.flow_screen import FlowScreen, told
+from flowdpo_pl.verbs.flow_screen import FlowScreen
 from tests.finished_runs import SOURCE, copied
 from tests.runs import MODEL, ROOT
 

@@ -20,3 +20,17 @@ def test_what_is_there_is_named_and_then_the_commands(
     ]
     print_products(tmp_path, [])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("kept", ["trees.jsonl", "predictions.jsonl"])
+def test_what_can_be_looked_at_is_named_with_its_command(
+    kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my run"
+    folder.mkdir()
+    (folder / kept).touch()
+    print_products(folder, [], "test")
+    assert capsys.readouterr().out.splitlines() == [
+        f"look: python -m flowdpo_pl view '{folder}'",
+        "next: python -m flowdpo_pl test",
+    ]

@@ -1,0 +1,56 @@
+"""`view`: a run's trees, or the answers of a `test`, as one page to look at."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.view.kept_problems import kept_problems
+from flowdpo_pl.view.page import page
+from flowdpo_pl.view.selection import Selection, selected
+from flowdpo_pl.visible import visible_line
+
+
+def view(
+    run: Path,
+    output: Path | None = None,
+    problems: str | None = None,
+    limit: int = 2000,
+    megabytes: float = 10.0,
+    open: bool = True,
+) -> None:
+    """Write a page of what a run has played, which needs no network, and open it where there is a display.
+
+    Args:
+        run: folder of a run that kept its trees (callbacks.TreeLog), or of a `test`; or one such file.
+        output: the page; null: view.html in the run's folder. One that is there is replaced.
+        problems: numbers of those to show, such as 1-200 or 1-50,900-; null: all.
+        limit: problems on the page, at most; of more, some are taken evenly over the run.
+        megabytes: of problems on the page, at most; the same.
+        open: open it in a browser, if this is a terminal with a display.
+    """
+    selection = Selection(problems, limit, megabytes)
+    shown = kept_problems(run)
+    target = output or (run if run.is_dir() else run.parent) / "view.html"
+    chosen = selected(shown, selection)
+    text = page(shown, chosen, visible_line(str(run)))
+    try:
+        with whole_file(target) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{target} can't be written ({error.strerror or error}): give another place by --output=FILE."
+        ) from error
+    print(visible_line(f"{target}: {chosen.told}, {target.stat().st_size / 1e6:.1f} MB"), flush=True)
+    if open and _has_display():
+        webbrowser.open(target.resolve().as_uri())
+
+
+def _has_display() -> bool:
+    """Whether somebody sits here: else a browser of the terminal might start, and wait."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.stdout.isatty() and (sys.platform == "darwin" or any(map(os.environ.get, displays)))
