@@ -57,7 +57,7 @@ class TrainedRun:
     @property
     def is_exported(self) -> bool:
         """Whether it is what `export` has written of a run."""
-        return not (self.folder / CONFIG).is_file()
+        return (self.folder / FLOW).is_file() and not (self.folder / CONFIG).is_file()
 
     @property
     def module(self) -> str:

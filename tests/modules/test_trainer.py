@@ -111,8 +111,7 @@ def test_a_list_a_data_set_and_a_file_are_the_same_run_and_that_of_the_command_l
     monkeypatch.chdir(ROOT)
     settings = ["--data.batch_size=8", "--model.max_problems=16", "--seed_everything=3"]
     places = [f"--data.train.path={file}", f"--trainer.logger.init_args.save_dir={tmp_path}"]
-    watching = "--trainer.callbacks+=callbacks.TreeLog"
-    main(["fit", "--config=configs/quickstart.yaml", *settings, *places, watching])
+    main(["fit", "--config=configs/quickstart.yaml", *settings, *places])
     assert_same_run(tmp_path / "quickstart", made.folder)
     team = [
         yaml.safe_load((run / "config.yaml").read_text("utf-8"))["model"]

@@ -29,7 +29,7 @@ def test_what_can_be_looked_at_is_named_with_its_command(
     folder = tmp_path / "my run"
     folder.mkdir()
     (folder / kept).touch()
-    print_products(folder, [], "test")
+    print_products(folder, [], ["test"])
     assert capsys.readouterr().out.splitlines() == [
         f"look: python -m flowdpo_pl view '{folder}'",
         "next: python -m flowdpo_pl test",
