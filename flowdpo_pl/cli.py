@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given
+from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given, take_ours_for
 from flowdpo_pl.command_line.settings import require_settings
 from flowdpo_pl.command_line.taken_run import with_run
 from flowdpo_pl.command_line.typed_text import for_parser, unmarked
@@ -25,7 +25,8 @@ from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.modules.lightning_refusals import lightning_refusals
 from flowdpo_pl.modules.run_config import RunConfig, settings_digest, settings_of
-from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place, require_newest
+from flowdpo_pl.modules.run_logger import RunLogger
+from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, OURS_FOR, checkpoint_of, place, require_newest
 from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
 
@@ -97,7 +98,7 @@ class FlowCLI(LightningCLI):
         require_served(verb, config)
         self.require_there(verb, config, run)
 
-    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+    def require_there(self, verb: str, config: Namespace, run: Path) -> None:
         """Look for what a run begins with: its checkpoint, and the files of its data.
 
         Raises:
@@ -120,12 +121,16 @@ class FlowCLI(LightningCLI):
             yield
             return
         config, parser = self.config[verb], self._parser(verb)
-        folder = RunFolder(run_folder_of(self.trainer.loggers, self.trainer.default_root_dir), verb)
+        loggers = self.trainer.loggers
+        folder = RunFolder(run_folder_of(loggers, self.trainer.default_root_dir), verb)
         resumed = verb == "fit" and require_newest(config.get("ckpt_path"), folder.path, config.overwrite)
         settings = settings_of(parser, config)
         digest = settings_digest(settings)
         with folder.claimed(digest, resumed=resumed, overwrite=config.overwrite) as replaced:
             first = RunConfig(settings, folder, replaced)
+            for logger in loggers:
+                if isinstance(logger, RunLogger):
+                    logger.hold()
             self.trainer.callbacks.insert(0, first)  # type: ignore[attr-defined]
             yield
 
@@ -171,7 +176,7 @@ class DescribedRun(FlowCLI):
     missing: tuple[str, ...] = ()
     """Folders of adapters."""
 
-    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+    def require_there(self, verb: str, config: Namespace, run: Path) -> None:
         team = config.model.init_args.get("team") if "init_args" in config.model else None
         adapters = dict(team.start.adapters) if team is not None else {}
         there = {agent: at for agent, at in adapters.items() if Path(at, "adapter_config.json").is_file()}
@@ -272,6 +277,7 @@ def _with_run(args: list[str]) -> list[str]:
 
 def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
     carry_over_only_what_was_given()
+    take_ours_for(OURS_FOR)
     return cli(
         LightningModule,
         LightningDataModule,

@@ -27,6 +27,7 @@ from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
 
@@ -85,6 +86,9 @@ def require_served(verb: str, config: Namespace) -> None:
         if rule.refuses(command, value):
             raise UserError(f"trainer.{rule.key} is {_shown(value)}: {rule.instead}.")
     _require_callbacks(command)
+    for logger in _entries(config.trainer.logger):
+        if issubclass(kind := class_at(logger.class_path), RunLogger):
+            kind.require_installed()
     _require_writable(config.trainer)
 
 
