@@ -15,6 +15,8 @@ from flowdpo_pl.command_line.verbs import Verb
 OWN_PACKAGES = ("flowdpo_pl", "callbacks")
 """Whose classes may be named without their package."""
 _LIGHTNING = "lightning.pytorch"
+LIGHTNING_PACKAGES = (f"{_LIGHTNING}.loggers", f"{_LIGHTNING}.callbacks")
+"""Whose classes may be named without it too."""
 LOGGER = "flowdpo_pl.MetricsTable"
 """The trainer's logger, unless a config says else."""
 _NOT_SETTINGS = {"self", "model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}

@@ -35,7 +35,7 @@ def tree_statistics(
         for fork in tree.forks:
             for place in (
                 f"{fork.taken.agent}/flips",
-                f"flips/depth_{_chunks(tree.main.moves[: fork.node + 1])}",
+                f"flips/depth_{chunks_in(tree.main.moves[: fork.node + 1])}",
             ):
                 forks[place] += 1
                 flips[place] += fork.is_pair(margin)
@@ -46,7 +46,7 @@ def tree_statistics(
         for node in tree.nodes_without_alternative:
             counts[f"{tree.main.moves[node].agent}/ties/{Tie.NO_ALTERNATIVE}"] += 1
     outcomes = ("pairs", *(f"ties/{kind}" for kind in Tie))
-    chunks = sum(_chunks(tree.main.moves) for tree in trees)
+    chunks = sum(chunks_in(tree.main.moves) for tree in trees)
     return {
         **{
             f"{agent}/{outcome}": float(counts[f"{agent}/{outcome}"])
@@ -59,7 +59,8 @@ def tree_statistics(
     }
 
 
-def _chunks(moves: Sequence[Move]) -> int:
+def chunks_in(moves: Sequence[Move]) -> int:
+    """Written moves of a path."""
     return sum(move.option is None for move in moves)
 
 

@@ -1,10 +1,10 @@
-"""What the loggers of a run have in common: its folder, when they begin, and what their rows are numbered by."""
+"""What the loggers of a run share: its folder, when they begin, and what their rows are numbered by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from lightning.fabric.loggers.logger import _DummyExperiment as NothingYet
 from lightning.pytorch.loggers import Logger
@@ -62,20 +62,6 @@ class RunLogger(Logger):
             )
 
 
-@runtime_checkable
-class TakesTables(Protocol):
-    """A logger that shows tables, as Lightning's WandbLogger does."""
-
-    def log_table(
-        self,
-        key: str,
-        columns: list[str] | None = None,
-        data: list[list[Any]] | None = None,
-        dataframe: Any = None,
-        step: int | None = None,
-    ) -> None: ...
-
-
 def number_rows(loggers: Iterable[Logger], axis: str, position: Callable[[], int]) -> None:
     """Every row that these loggers take from now on stands at `position()` of the axis.
 
@@ -92,12 +78,3 @@ def _placed(logger: Logger, position: Callable[[], int]) -> Callable[..., None]:
         type(logger).log_metrics(logger, metrics, position())
 
     return log_metrics
-
-
-def log_table(
-    loggers: Iterable[Logger], key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], position: int
-) -> None:
-    """Show a table in every logger that can."""
-    for logger in loggers:
-        if isinstance(logger, TakesTables):
-            logger.log_table(key, columns=list(columns), data=[list(row) for row in rows], step=position)

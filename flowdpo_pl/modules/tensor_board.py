@@ -37,7 +37,11 @@ class TensorBoard(RunLogger, TensorBoardLogger):
             prefix: put before every name.
         """
         super().__init__(
-            save_dir or RUNS, name or "", "" if version is None else version, default_hp_metric=False, prefix=prefix
+            save_dir or RUNS,
+            name or "",
+            "" if version is None else version,
+            default_hp_metric=False,
+            prefix=prefix,
         )
 
     def go_on(self, position: int) -> None:

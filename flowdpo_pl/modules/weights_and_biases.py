@@ -26,8 +26,8 @@ _IN_FOLDER = "offline in {0}; `wandb sync {0}` sends it"
 class WeightsAndBiases(RunLogger, WandbLogger):
     """Lightning's WandbLogger below the run's folder: one W&B run for all resumes, x the run's position.
 
-    Sent are numbers, tables, the run's arguments and what wandb notes of the machine: no weights, no code, nothing
-    of the screen. W&B takes no row back, so a resumed run leaves out what was logged before it was stopped.
+    Sent are numbers, tables, the run's arguments and what wandb notes of the machine: no weights, no code,
+    nothing of the screen. W&B takes no row back: a resumed run leaves out those up to the last one logged.
     What wandb prints is left out, but for where the run is.
     """
 
@@ -168,8 +168,8 @@ def _require_key() -> None:
 
     if not wandb.login(prompt=False):
         raise UserError(
-            "trainer.logger names WeightsAndBiases, and W&B has no key on this machine: run `wandb login`, or "
-            "set offline: true, or WANDB_MODE=offline, which send nothing."
+            "trainer.logger names WeightsAndBiases, and W&B has no key on this machine: run `wandb login`, "
+            "or set offline: true, or WANDB_MODE=offline, which send nothing."
         )
 
 

@@ -69,6 +69,15 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
     Raises:
         UserError: The file is missing, or a line isn't a tree (named with its number).
     """
+    return (tree for _, tree in read_placed_trees(path))
+
+
+def read_placed_trees(path: Path | str) -> Iterator[tuple[int, RolloutTree]]:
+    """The same, each behind its `problems_seen`: the stream's position after its batch, 0 if it says none.
+
+    Raises:
+        UserError: as `read_trees`.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file of rollout trees; give one that TreeLog wrote")
@@ -76,7 +85,9 @@ def read_trees(path: Path | str) -> Iterator[RolloutTree]:
         if not line.endswith("\n"):
             return
         try:
-            yield tree_from_dict(json.loads(line))
+            data = json.loads(line)
+            tree = tree_from_dict(data)
+            yield int(data.get("problems_seen", 0)), tree
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise UserError(
                 f"{path}, line {number}: not a rollout tree ({error!r}); remove that line"
