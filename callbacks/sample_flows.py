@@ -25,8 +25,8 @@ COLUMNS = ("problem", "question", "node", "agent", "move", "answer", "gold", "ve
 class SampleFlows(PlayCallback):
     """Prints a table of sample flows and keeps it as `samples/problems_000160.md` in the run folder.
 
-    Loggers that show tables (TensorBoard, W&B) get it as `samples`, a row a move. A sample is a main chain: the
-    question, who wrote each chunk and what was chosen after it, and the final answer beside the gold one.
+    Loggers that show tables (TensorBoard, W&B) get it as `samples`, a row a move. A sample is a main chain:
+    the question, who wrote each chunk and what was chosen after it, and the final answer beside the gold one.
 
     Args:
         n: Number of flows, the first ones of the batch.

@@ -1,4 +1,7 @@
-"""The table of forks: what the trees hold, in the stream's order, however many ranks wrote them."""
+"""The table of forks: what the trees hold, in the stream's order, however many ranks wrote them.
+
+Also tests `results.parquet_rows`.
+"""
 
 from __future__ import annotations
 

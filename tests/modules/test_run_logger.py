@@ -1,4 +1,7 @@
-"""TensorBoard and W&B in a run's folder: rows by problems, none doubled by a resume, samples as tables."""
+"""TensorBoard and W&B in a run's folder: rows by problems, none doubled by a resume, samples as tables.
+
+Also tests `modules.tensor_board`, `modules.weights_and_biases` and `callbacks.watching.tables`.
+"""
 
 from __future__ import annotations
 
