@@ -77,8 +77,8 @@ class WeightsAndBiases(RunLogger, WandbLogger):
             mode=self._mode,
         )
         del self._wandb_init["anonymous"]  # wandb warns of it
-        self._logged = self._done = -1
-        """The latest position logged, and that up to which earlier processes have logged."""
+        self._open = self._done = -1
+        """Position of the row that W&B still adds to, and that up to which earlier processes have logged."""
 
     def begin(self, settings: str) -> None:
         super().begin(settings)
@@ -101,7 +101,7 @@ class WeightsAndBiases(RunLogger, WandbLogger):
 
         self._folder.mkdir(parents=True, exist_ok=True)  # else wandb writes to a temporary one
         earlier = _read(self._state)
-        self._done = self._logged = int(earlier.get("logged", -1))
+        self._done = self._open = int(earlier.get("logged", -1))
         self._wandb_init["id"] = earlier.get("id") or uuid.uuid4().hex[:8]
         online = self._mode == "online"
         run = wandb.init(
@@ -110,7 +110,7 @@ class WeightsAndBiases(RunLogger, WandbLogger):
             settings=wandb.Settings(silent=True, console="off", disable_code=True, disable_git=True),
         )
         run.define_metric("*", step_metric=self.axis)
-        self._keep(self._logged)
+        self._keep()
         print(f"W&B run {run.id}: {run.url if online else _IN_FOLDER.format(run.settings.sync_dir)}")
         return run
 
@@ -119,11 +119,12 @@ class WeightsAndBiases(RunLogger, WandbLogger):
         if self._held:
             return
         run = self.experiment
-        position = max(0, self._logged) if step is None else step
+        position = max(0, self._open) if step is None else step
         if position <= self._done:
             return
-        if position > self._logged:
-            self._keep(position)
+        if position > self._open:
+            self._keep()  # a row is written when the next one begins: one that is open is lost by a kill
+            self._open = position
         run.log({**self._named(metrics), self.axis: position}, step=position)
 
     @rank_zero_only
@@ -144,6 +145,7 @@ class WeightsAndBiases(RunLogger, WandbLogger):
         if self._experiment is not None and not self._held:
             self._experiment.finish(exit_code=0 if status == "success" else 1)
             self._experiment = None
+            self._keep()
 
     def _named(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
@@ -153,10 +155,10 @@ class WeightsAndBiases(RunLogger, WandbLogger):
     def _state(self) -> Path:
         return self._folder / "wandb" / "run.json"
 
-    def _keep(self, position: int) -> None:
-        self._logged = position
+    def _keep(self) -> None:
+        """For a later process: which run it is, and up to where it is written."""
         with whole_file(self._state) as partial:
-            partial.write_text(json.dumps({"id": self._wandb_init["id"], "logged": position}) + "\n")
+            partial.write_text(json.dumps({"id": self._wandb_init["id"], "logged": self._open}) + "\n")
 
 
 def _require_key() -> None:
