@@ -64,7 +64,7 @@ def test_other_verbs_write_below_it_whatever_the_loggers(version: str | int) -> 
 
 
 def test_two_loggers_of_one_file_are_refused() -> None:
-    with pytest.raises(UserError, match="names flowdpo_pl.MetricsTable twice"):
+    with pytest.raises(UserError, match=r"names flowdpo_pl\.MetricsTable twice"):
         placed("fit", [logger(save_dir="s", name="a"), logger(save_dir="t", name="b")])
 
 
