@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.pace import Pace
 from callbacks.watching.play_callback import PlayCallback
+from callbacks.watching.tables import log_table
 from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.errors import COUNT, require_within
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.types import Move, RolloutTree, Verdict
 from flowdpo_pl.visible import visible, visible_line
 
+COLUMNS = ("problem", "question", "node", "agent", "move", "answer", "gold", "verdict")
+"""Of the table that loggers show."""
+
 
 class SampleFlows(PlayCallback):
     """Prints a table of sample flows and keeps it as `samples/problems_000160.md` in the run folder.
 
-    A sample is a main chain: the question, who wrote each chunk and what was chosen after it, and the final
-    answer beside the gold one.
+    Loggers that show tables (TensorBoard, W&B) get it as `samples`, a row a move. A sample is a main chain:
+    the question, who wrote each chunk and what was chosen after it, and the final answer beside the gold one.
 
     Args:
         n: Number of flows, the first ones of the batch.
@@ -33,6 +40,10 @@ class SampleFlows(PlayCallback):
         self.n = n
         self._pace = Pace(every_n_problems)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self._loggers = trainer.loggers
+
     def play_started(self, module: PlayedModule, seen: int) -> None:
         self._pace.start(seen)
 
@@ -43,6 +54,7 @@ class SampleFlows(PlayCallback):
         print_samples(samples, module.problems_seen)
         with whole_file(self.folder / "samples" / f"problems_{module.problems_seen:06d}.md") as partial:
             partial.write_text(samples_as_markdown(samples, module.problems_seen), encoding="utf-8")
+        log_table(self._loggers, "samples", COLUMNS, samples_as_rows(samples), module.problems_seen)
 
 
 def print_samples(trees: Sequence[RolloutTree], problems_seen: int) -> None:
@@ -62,6 +74,18 @@ def print_samples(trees: Sequence[RolloutTree], problems_seen: int) -> None:
         style = "green" if tree.main.correct else "red"
         table.add_row(Text("judged", style), answer, Text(verdict, style), end_section=True)
     rich.get_console().print(table)
+
+
+def samples_as_rows(trees: Sequence[RolloutTree]) -> list[list[Any]]:
+    """A row a move of the main chains, each whole by itself."""
+    return [
+        [
+            *(tree.problem.id, tree.problem.question, node, move.agent, move.text),
+            *(_answer(tree), tree.problem.gold, _told(tree.main.verdict)),
+        ]
+        for tree in trees
+        for node, move in enumerate(tree.main.moves)
+    ]
 
 
 def samples_as_markdown(trees: Sequence[RolloutTree], problems_seen: int) -> str:

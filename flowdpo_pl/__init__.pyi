@@ -27,8 +27,10 @@ from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule as FlowDPOModule
 from flowdpo_pl.modules.metrics_table import MetricsTable as MetricsTable
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule as PromptDataModule
 from flowdpo_pl.modules.sft_module import SFTModule as SFTModule
+from flowdpo_pl.modules.tensor_board import TensorBoard as TensorBoard
 from flowdpo_pl.modules.trace_data_module import TraceDataModule as TraceDataModule
 from flowdpo_pl.modules.trainer import Trainer as Trainer
+from flowdpo_pl.modules.weights_and_biases import WeightsAndBiases as WeightsAndBiases
 from flowdpo_pl.play.engines.sampling import Sampling as Sampling
 from flowdpo_pl.play.exploration import Exploration as Exploration
 from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives

@@ -14,7 +14,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given
+from flowdpo_pl.command_line.changed_class import carry_over_only_what_was_given, take_ours_for
 from flowdpo_pl.command_line.settings import require_settings
 from flowdpo_pl.command_line.taken_run import with_run
 from flowdpo_pl.command_line.typed_text import for_parser, unmarked
@@ -25,7 +25,7 @@ from flowdpo_pl.modules.claimed_run import claimed_run
 from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.modules.lightning_refusals import lightning_refusals
 from flowdpo_pl.modules.run_config import settings_of
-from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, checkpoint_of, place
+from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, OURS_FOR, checkpoint_of, place
 from flowdpo_pl.modules.trainer import DEFAULTS
 from flowdpo_pl.modules.trainer_settings import class_at, require_served
 from flowdpo_pl.results.run_folder import RunFolder, run_folder_of
@@ -89,7 +89,7 @@ class FlowCLI(LightningCLI):
         require_served(verb, config)
         self.require_there(verb, config, run)
 
-    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+    def require_there(self, verb: str, config: Namespace, run: Path) -> None:
         """Look for what a run begins with: its checkpoint, and the files of its data.
 
         Raises:
@@ -150,7 +150,7 @@ class DescribedRun(FlowCLI):
     missing: tuple[str, ...] = ()
     """Folders of adapters."""
 
-    def require_there(self, verb: str, config: Namespace, run: Path | None) -> None:
+    def require_there(self, verb: str, config: Namespace, run: Path) -> None:
         team = config.model.init_args.get("team") if "init_args" in config.model else None
         adapters = dict(team.start.adapters) if team is not None else {}
         there = {agent: at for agent, at in adapters.items() if Path(at, "adapter_config.json").is_file()}
@@ -251,6 +251,7 @@ def _with_run(args: list[str]) -> list[str]:
 
 def _parsed(cli: type[FlowCLI], args: list[str]) -> FlowCLI:
     carry_over_only_what_was_given()
+    take_ours_for(OURS_FOR)
     return cli(
         LightningModule,
         LightningDataModule,

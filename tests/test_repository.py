@@ -26,15 +26,23 @@ def tracked_files() -> list[Path]:
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
+def requirements() -> list[str]:
+    """Direct dependencies, those of the tests included, with the extras that they name."""
+    extras = PROJECT["optional-dependencies"]
+    own = [one for one in extras["test"] if one.startswith(f"{PROJECT['name']}[")]
+    named = [name for one in own for name in re.findall(r"[\w-]+", one.partition("[")[2])]
+    listed = [*PROJECT["dependencies"], *extras["test"], *(one for name in named for one in extras[name])]
+    return [one for one in listed if one not in own]
+
+
 def lower_bounds() -> dict[str, str]:
-    """The least version of each direct dependency, those of the tests included."""
-    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
-    found = (re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement) for requirement in requirements)
+    """The least version of each."""
+    found = (re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement) for requirement in requirements())
     return {match[1]: match[2] for match in found if match}
 
 
 def test_every_dependency_has_one_lower_bound_and_no_other() -> None:
-    assert len(lower_bounds()) == len(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"])
+    assert len(lower_bounds()) == len(requirements())
 
 
 def test_the_oldest_versions_are_the_lower_bounds() -> None:

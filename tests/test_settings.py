@@ -45,7 +45,7 @@ ALLOWED = {
     ("RenderedEquation", "decimals"): [0],  # whole numbers
 }
 """Which of these numbers mean something, by class and setting."""
-NOT_OURS = {"AdapterStrategy", "MetricsTable"}
+NOT_OURS = {"AdapterStrategy", "MetricsTable", "TensorBoard", "WeightsAndBiases"}
 """Arguments of Lightning's own, which it checks."""
 NOT_NAMED = {
     "Choose",

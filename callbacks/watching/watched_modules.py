@@ -52,6 +52,10 @@ class PlayedModule(TrainedModule, Protocol):
         """Position at which the stream or the run ends at the latest; None if nobody knows."""
 
     @property
+    def score_margin(self) -> float:
+        """Of two endings whose scores differ by no more, neither is the better."""
+
+    @property
     def trees(self) -> tuple[RolloutTree, ...]:
         """This rank's trees of the latest batch."""
 

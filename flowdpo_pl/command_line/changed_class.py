@@ -1,7 +1,8 @@
-"""What stays of a setting's arguments when a config or an argument gives it another class."""
+"""Which class a name means, and what stays of a setting's arguments when it is given another class."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jsonargparse import Namespace, _typehints
@@ -28,3 +29,21 @@ def carry_over_only_what_was_given() -> None:
         discard(parser_or_action, before, after)
 
     _typehints.discard_init_args_on_class_path_change = discard_defaults
+
+
+def take_ours_for(ours: Mapping[str, str]) -> None:
+    """Let the name of a class, short or whole, mean another one.
+
+    Args:
+        ours: by a class's path, that of the one that stands for it; which may be named without its package.
+    """
+    if getattr(_typehints.resolve_class_path_by_name, "__module__", "") == __name__:
+        return
+    resolve = _typehints.resolve_class_path_by_name
+    by_name = {path.rpartition(".")[2]: path for path in ours.values()}
+
+    def resolved(cls: Any, name: str) -> str:
+        path: str = by_name.get(name) or resolve(cls, name)
+        return ours.get(path, path)
+
+    _typehints.resolve_class_path_by_name = resolved

@@ -22,7 +22,7 @@ from flowdpo_pl.command_line.given import (
     with_argument,
 )
 from flowdpo_pl.command_line.kinds import number_of
-from flowdpo_pl.command_line.places import OWN_PACKAGES, Place, root_of, whole_path
+from flowdpo_pl.command_line.places import LIGHTNING_PACKAGES, OWN_PACKAGES, Place, root_of, whole_path
 from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.command_line.verbs import Verb
 from flowdpo_pl.errors import UserError
@@ -142,6 +142,8 @@ def _check_class(place: Place, named: str, where: str) -> None:
     package, _, name = path.rpartition(".")
     key = place.key
     if not name.isidentifier() or class_at(path) is not None:
+        return
+    if not package and any(name in exported(one) for one in LIGHTNING_PACKAGES):
         return
     if not package:
         ours = [f"{one}.{known}" for one in OWN_PACKAGES for known in exported(one)]

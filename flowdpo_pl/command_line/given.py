@@ -128,6 +128,8 @@ def merged(before: Any, after: Any) -> Any:
         return {**before, CLASS: after}
     if isinstance(before, str) and isinstance(after, Mapping):
         return {CLASS: before, **after}
+    if isinstance(before, list) and before and isinstance(after, Mapping) and CLASS not in after:
+        return [*before[:-1], merged(before[-1], after)]  # a key below a list is of its last entry
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return {**before, **{key: merged(before.get(key), value) for key, value in after.items()}}
     return after
@@ -175,7 +177,16 @@ def with_argument(before: dict[str, Any], argument: Argument) -> dict[str, Any]:
     if argument.key == "config" and argument.value is not None:
         content = read_config(argument.value)
         after = flattened(content) if isinstance(content, Mapping) else {}
-    elif argument.key and argument.value is not None and not argument.key.endswith("+"):
+    elif argument.key and argument.value is not None:
         after = nested(argument)
+        if argument.key.endswith("+"):
+            after = _appended(before, after)
     together: dict[str, Any] = merged(before, after)
     return together
+
+
+def _appended(before: Any, after: Any) -> Any:
+    """What `KEY+=` gives: the list that was there with one more entry, or the entry where there was none."""
+    if isinstance(after, Mapping) and isinstance(before, Mapping):
+        return {key: _appended(before.get(key), value) for key, value in after.items()}
+    return [*before, *(after if isinstance(after, list) else [after])] if isinstance(before, list) else after

@@ -15,6 +15,8 @@ from flowdpo_pl.command_line.verbs import Verb
 OWN_PACKAGES = ("flowdpo_pl", "callbacks")
 """Whose classes may be named without their package."""
 _LIGHTNING = "lightning.pytorch"
+LIGHTNING_PACKAGES = (f"{_LIGHTNING}.loggers", f"{_LIGHTNING}.callbacks")
+"""Whose classes may be named without it too."""
 LOGGER = "flowdpo_pl.MetricsTable"
 """The trainer's logger, unless a config says else."""
 _NOT_SETTINGS = {"self", "model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
@@ -43,9 +45,10 @@ class Place:
     @property
     def owner(self) -> Definition | None:
         """The class whose settings stand below this key; None where it is not known."""
-        named = self.given if isinstance(self.given, str) else None
-        if isinstance(self.given, Mapping):
-            named = self.given.get(CLASS)
+        given = self.given[-1] if isinstance(self.given, list) and self.given else self.given
+        named = given if isinstance(given, str) else None
+        if isinstance(given, Mapping):
+            named = given.get(CLASS)
         if isinstance(named, str) and self.kind.owner is not None:
             return class_at(whole_path(named))
         if self.fallback is not None:

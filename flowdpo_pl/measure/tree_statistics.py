@@ -65,6 +65,7 @@ def depth(moves: Sequence[Move], node: int) -> int:
 
 
 def _chunks(moves: Sequence[Move]) -> int:
+    """Written moves of a path."""
     return sum(move.option is None for move in moves)
 
 

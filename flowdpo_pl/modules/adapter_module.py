@@ -13,7 +13,7 @@ from flowdpo_pl.errors import SEED, UserError, require_within
 from flowdpo_pl.made_with import MadeWith
 from flowdpo_pl.model.base_sample import base_sample
 from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
-from flowdpo_pl.modules.metrics_table import MetricsTable
+from flowdpo_pl.modules.run_logger import RunLogger, number_rows
 from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.team import Team
@@ -25,6 +25,8 @@ class AdapterModule(MadeWith, LightningModule):
 
     reads: ClassVar[type]
     """What a batch is a list of."""
+    axis: ClassVar[str] = "step"
+    """What `position` counts: loggers number their rows by it."""
 
     def __init__(self, team: Team, seed: int) -> None:
         require_within(SEED, {"model.seed": seed})
@@ -80,6 +82,9 @@ class AdapterModule(MadeWith, LightningModule):
 
     # What Lightning asks for.
 
+    def setup(self, stage: str) -> None:
+        number_rows(self.trainer.loggers, self.axis, lambda: self.position)
+
     def configure_model(self) -> None:
         if self._players is None:
             self._players = self.load()
@@ -93,8 +98,8 @@ class AdapterModule(MadeWith, LightningModule):
     def on_train_start(self) -> None:
         self._base_sample = base_sample(self.agents)
         for logger in self.trainer.loggers:
-            if isinstance(logger, MetricsTable):
-                logger.cut_to(self.position)
+            if isinstance(logger, RunLogger):
+                logger.go_on(self.position)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """

@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from flowdpo_pl.modules.run_config import RunConfig, settings_digest
+from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.modules.run_place import require_newest
 from flowdpo_pl.results.run_folder import COMMAND_LINE, Overwrite, RunFolder, Ways, run_folder_of
 
@@ -45,6 +46,9 @@ def claimed_run(
     digest = settings_digest(settings) if settings else ""
     with folder.claimed(digest, resumed=resumed, overwrite=overwrite) as replaced:
         first = RunConfig(settings, folder, replaced)
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.hold()
         trainer.callbacks.insert(0, first)  # type: ignore[attr-defined]
         try:
             yield

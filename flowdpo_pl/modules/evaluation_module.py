@@ -39,6 +39,7 @@ class EvaluationModule(AdapterModule):
     """
 
     reads = Problem
+    axis = "problems"
 
     def __init__(
         self,
@@ -97,6 +98,11 @@ class EvaluationModule(AdapterModule):
     def demand(self) -> Demand:
         samples = max(self._samples, self._attempts)
         return Demand(self.team.adapted, (), exploration=Exploration(), samples=samples)
+
+    @property
+    def position(self) -> int:
+        """Problems answered, those of an interrupted run included."""
+        return self.results.problems
 
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""
@@ -169,6 +175,7 @@ class EvaluationModule(AdapterModule):
         Raises:
             UserError: several answers a problem would all be the same, or were asked of the other verb.
         """
+        super().setup(stage)
         own, other = ("attempts", "samples") if stage == "predict" else ("samples", "attempts")
         numbers = {"samples": self._samples, "attempts": self._attempts}
         if numbers[own] == 1 < numbers[other]:

@@ -47,6 +47,7 @@ class FlowDPOModule(AdapterModule):
     """
 
     reads = Problem
+    axis = "problems_seen"
 
     def __init__(
         self,
@@ -233,6 +234,7 @@ class FlowDPOModule(AdapterModule):
     # What Lightning asks for.
 
     def setup(self, stage: str) -> None:
+        super().setup(stage)
         if stage == "fit":
             require_alternatives(self.sampling.temperature)
             require_data_s_end(self.trainer)

@@ -11,18 +11,32 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.modules.run_logger import RUNS, RunLogger
 from flowdpo_pl.results.atomic_writes import whole_file
 
-STEP = "step"
-"""The column that says where in the run a row belongs."""
 
+class MetricsTable(RunLogger, CSVLogger):
+    """Lightning's CSVLogger in the run's folder, whose file is on disk after every row and outlives a resume.
 
-class MetricsTable(CSVLogger):
-    """Lightning's CSVLogger, with its arguments, whose file is on disk after every row and outlives a resume.
-
-    `step` is the module's position: problems played (FlowDPOModule) or optimizer steps (SFTModule).
-    A resumed run keeps the rows up to its checkpoint. Nothing is touched before the first row.
+    The first column is the module's position: `problems_seen` (FlowDPOModule), `step` (SFTModule: optimizer
+    steps). A resumed run keeps the rows up to its checkpoint. Nothing is touched before the first row.
     """
+
+    def __init__(
+        self,
+        save_dir: str | None = None,
+        name: str | None = None,
+        version: str | int | None = None,
+        prefix: str = "",
+    ) -> None:
+        """
+        Args:
+            save_dir: folder of runs; null: that of another logger, or `runs`.
+            name: the run's folder in it; null: that of another logger, or none.
+            version: folder in that; null: that of another logger, or none.
+            prefix: put before every name but the first column's.
+        """
+        super().__init__(save_dir or RUNS, name or "", "" if version is None else version, prefix)
 
     @property
     def file(self) -> Path:
@@ -39,7 +53,8 @@ class MetricsTable(CSVLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
-        row = {STEP: step} | {f"{prefix}{name}": _plain(value) for name, value in metrics.items()}
+        row = {self.axis: step}
+        row |= {f"{prefix}{name}": _plain(value) for name, value in metrics.items() if name != self.axis}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         header = _header(self.file)
         if new := [name for name in row if name not in header]:
@@ -49,8 +64,8 @@ class MetricsTable(CSVLogger):
             csv.DictWriter(file, header, lineterminator="\n").writerow(row)
 
     @rank_zero_only
-    def cut_to(self, position: int) -> None:
-        """Keep the rows whose step is at most `position`; without a file, nothing.
+    def go_on(self, position: int) -> None:
+        """Keep the rows up to `position`; without a file, nothing.
 
         Raises:
             UserError: the file is none of this logger.
@@ -59,7 +74,7 @@ class MetricsTable(CSVLogger):
             return
         rows = _rows(self.file)
         try:
-            kept = [row for row in rows if None not in row and float(row[STEP]) <= position]
+            kept = [row for row in rows if None not in row and float(row[self.axis]) <= position]
         except (KeyError, ValueError) as error:
             raise UserError(f"{self.file} is not of this run ({error!r}): move it away to go on.") from error
         self._rewrite(_header(self.file), kept)

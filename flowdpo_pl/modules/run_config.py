@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
+from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.run_folder import RunFolder
 
@@ -51,6 +52,9 @@ class RunConfig(Callback):
             if self._text:
                 with whole_file(self._folder.path / "config.yaml") as partial:
                     partial.write_text(self._text, encoding="utf-8")
+            for logger in trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.begin(self._text)
 
 
 def settings_of(parser: LightningArgumentParser, config: Namespace) -> str:

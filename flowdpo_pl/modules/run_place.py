@@ -10,54 +10,56 @@ import torch
 from jsonargparse import Namespace
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.modules.run_logger import RUNS
 from flowdpo_pl.results.run_folder import Overwrite
 
-RUNS = "runs"
-"""Where runs are written, unless a config says else."""
 METRICS_TABLE = "flowdpo_pl.MetricsTable"
-DEFAULT_LOGGER: dict[str, Any] = {"class_path": METRICS_TABLE, "init_args": {"save_dir": RUNS, "version": ""}}
-_WITH_FOLDER = (METRICS_TABLE, "lightning.pytorch.loggers.TensorBoardLogger")
-"""Loggers whose folder is `save_dir/name/version`."""
-_OF_LIGHTNING = "lightning.pytorch.loggers.CSVLogger"
-"""Begins its file anew when a run is resumed; MetricsTable takes the same arguments and does not."""
+DEFAULT_LOGGER: dict[str, Any] = {"class_path": METRICS_TABLE}
+OURS_FOR = {
+    "lightning.pytorch.loggers.CSVLogger": METRICS_TABLE,
+    "lightning.pytorch.loggers.TensorBoardLogger": "flowdpo_pl.TensorBoard",
+    "lightning.pytorch.loggers.WandbLogger": "flowdpo_pl.WeightsAndBiases",
+}
+"""Loggers of Lightning, and ours in their place: in the run's folder, by problems, carried on by a resume."""
 _OTHER_WORDS = {
     "hpc": "a checkpoint of Lightning's own for SLURM, which no run here writes",
     "registry": "a model registry, which is not used here",
 }
 
 
-def place(verb: str, config: Namespace) -> Path | None:
+def place(verb: str, config: Namespace) -> Path:
     """Give every path of a verb's config its folder, in place; the folder of the run that `fit` writes.
 
-    The run's folder is that of the first logger that has one. Other verbs write into a folder of their name
-    below it. None where the logger will number its folders itself.
+    All our loggers write into one folder, the run's; of each of its parts the last that one of them says
+    counts. Other verbs write into a folder of their name below it.
 
     Raises:
         UserError: two loggers write the same file.
     """
     trainer = config.trainer
     if trainer.logger in (None, True):
-        trainer.logger = Namespace(class_path=METRICS_TABLE, init_args=Namespace(save_dir=RUNS, version=""))
+        trainer.logger = Namespace(class_path=METRICS_TABLE)
     given = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
     loggers = [logger for logger in given if isinstance(logger, Namespace)]
     for logger in loggers:
-        if logger.class_path == _OF_LIGHTNING:
-            logger.class_path = METRICS_TABLE
-    with_folder = [logger.init_args for logger in loggers if logger.class_path in _WITH_FOLDER]
-    saving = next((own for own in [*with_folder, *_arguments(loggers)] if own.get("save_dir")), Namespace())
-    saved_in = str(saving.get("save_dir") or RUNS)
+        logger.init_args = logger.get("init_args") or Namespace()
+    ours = [logger for logger in loggers if logger.class_path in OURS_FOR.values()]
+    _require_apart(ours)
+    folder = _folder([logger.init_args for logger in ours or loggers[:1]])
+    run = _joined(folder)
     if trainer.default_root_dir is None:
-        trainer.default_root_dir = str(Path(saved_in, saving.get("name") or ""))
-    run = _folder_of(with_folder[0]) if with_folder else Path(trainer.default_root_dir)
+        trainer.default_root_dir = str(Path(folder["save_dir"], folder["name"]))
+    if not ours:
+        run = Path(trainer.default_root_dir)
     if verb != "fit":
-        for own in with_folder:
-            own.version = str(Path(_version(own), verb))
-        if not with_folder:
-            trainer.default_root_dir = str(run / verb if run is not None else Path(saved_in, verb))
-    _require_apart([logger for logger in loggers if logger.class_path in _WITH_FOLDER])
+        folder["version"] = str(Path(_version(folder["version"]), verb))
+        if not ours:
+            trainer.default_root_dir = str(run / verb)
+    for logger in ours:
+        logger.init_args.update(Namespace(folder))
     for part in (config.model, config.data):
         if "init_args" in part:  # a class of someone's own may take none
-            part.init_args = _filled(part.init_args, "{save_dir}", saved_in)
+            part.init_args = _filled(part.init_args, "{save_dir}", folder["save_dir"])
     return run
 
 
@@ -66,28 +68,26 @@ def _require_apart(loggers: list[Namespace]) -> None:
     Raises:
         UserError: two loggers of a kind would write the same file.
     """
-    places = [(logger.class_path, _folder_of(logger.init_args)) for logger in loggers]
-    for kind, folder in places:
-        if folder is not None and places.count((kind, folder)) > 1:
-            raise UserError(
-                f"trainer.logger names two of {kind} that write into {folder}: leave one of them."
-            )
+    kinds = [logger.class_path for logger in loggers]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise UserError(f"trainer.logger names {kind} twice, which would write the same file: leave one.")
 
 
-def _arguments(loggers: list[Namespace]) -> list[Namespace]:
-    return [logger.init_args for logger in loggers if logger.get("init_args")]
+def _folder(loggers: list[Namespace]) -> dict[str, Any]:
+    """The parts of a folder, each as the last logger that says it has it."""
+    folder: dict[str, Any] = {"save_dir": RUNS, "name": "", "version": ""}
+    for own in loggers:
+        folder |= {part: own.get(part) for part in folder if own.get(part) is not None}
+    return {**folder, "save_dir": str(folder["save_dir"])}
 
 
-def _version(logger: Namespace) -> str:
-    """The last part of a logger's folder, "" if it has none or numbers them itself."""
-    version = logger.get("version")
-    return f"version_{version}" if isinstance(version, int) else str(version or "")
+def _joined(folder: dict[str, Any]) -> Path:
+    return Path(folder["save_dir"], folder["name"], _version(folder["version"]))
 
 
-def _folder_of(logger: Namespace) -> Path | None:
-    if logger.get("version") is None:
-        return None
-    return Path(str(logger.save_dir), logger.get("name") or "", _version(logger))
+def _version(version: str | int) -> str:
+    return f"version_{version}" if isinstance(version, int) else version
 
 
 def _filled(value: Any, placeholder: str, text: str) -> Any:
@@ -103,12 +103,12 @@ def _filled(value: Any, placeholder: str, text: str) -> Any:
     return value
 
 
-def checkpoint_of(given: str, run: Path | None, starts: bool = True) -> Path:
+def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path:
     """The file that a `--ckpt_path` means.
 
     Args:
         given: a file; a run's folder or its `checkpoints`; or `last` or `best`, those of this run.
-        run: this run's folder, None if nobody knows.
+        run: this run's folder.
         starts: whether the verb trains, which it may do from the start.
 
     Raises:
@@ -134,9 +134,7 @@ def checkpoint_of(given: str, run: Path | None, starts: bool = True) -> Path:
 _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders such as adapters/last/AGENT"
 
 
-def _of_this_run(word: str, run: Path | None, starts: bool) -> Path:
-    if run is None:
-        raise UserError(f"--ckpt_path={word} of which run? Its logger numbers the folders: give the file.")
+def _of_this_run(word: str, run: Path, starts: bool) -> Path:
     path = run / "checkpoints" / f"{word}.ckpt"
     if not path.is_file():
         raise UserError(

@@ -164,7 +164,6 @@ class SFTModule(AdapterModule):
     def on_validation_epoch_end(self) -> None:
         loss, tokens = summed(self._measured, self.device)
         self.log("validation/loss", loss / tokens if tokens else math.nan, prog_bar=True)
-        self.log("step", float(self._updates))  # Lightning's own would count batches
 
     # The parts of a step.
 

@@ -27,6 +27,7 @@ from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
 
@@ -69,6 +70,9 @@ class Rule:
 
 def require_served(verb: str, config: Namespace) -> None:
     """Refuse what a run of this config would not do as it was told (`require_command`)."""
+    for logger in _entries(config.trainer.logger):
+        if issubclass(kind := class_at(logger.class_path), RunLogger):
+            kind.require_installed()
     callbacks = [class_at(entry.class_path) for entry in _entries(config.trainer.get("callbacks"))]
     model, data = (class_at(part.class_path) for part in (config.model, config.data))
     require_command(Command(verb, model, data, config.trainer, callbacks))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 
-CURVES = {"progressive": "all problems so far", "window": "latest problems"}
-"""Kinds of curve in `AccuracyCurve`'s files, and their titles."""
-INTERVALS = {"progressive": "95 % at all times together", "window": "95 %, Wilson"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = {"progressive": "of all problems so far", "window": "of the latest problems"}
+"""Kinds of curve in `AccuracyCurve`'s files, in words."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,42 @@ def read_curve(path: Path, name: str, seed: int) -> Curve:
     return Curve(name, seed, [int(row["problems"]) for row in rows], values)
 
 
+def draw_run(curve: Curve, picture: Path) -> None:
+    """One run: the share of right answers over its problems, where it began, and what is sure of it.
+
+    Args:
+        curve: of the run.
+        picture: the PNG to write.
+    """
+    figure, axes = _figure(4.5)
+    for color, kind in (("C0", "window"), ("C1", "progressive")):
+        _draw(axes, curve, kind, color, f"right {CURVES[kind]}")
+    if (first := _untrained(curve)) is not None:
+        words = f"at the start: {first:.0f} % of the first {curve.problems[0]:,}, before any update"
+        axes.axhline(first, color="0.4", linestyle="--", linewidth=1, label=words)
+    axes.set(xlabel="problems, each judged before it was learnt from", ylabel="right answers, %")
+    _use_the_space(axes, [curve])
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, title="bands: 95 % intervals")
+    _write(figure, picture)
+
+
+def draw_measured(accuracy: float, low: float, high: float, problems: int, picture: Path) -> None:
+    """A flow that stays as it is, over all its problems: a bar, and its 95 % interval.
+
+    Args:
+        accuracy, low, high: the share of right answers and its interval, from 0 to 1.
+        problems: how many.
+        picture: the PNG to write.
+    """
+    figure, axes = _figure(1.9)
+    right, least, most = (100 * value for value in (accuracy, low, high))
+    axes.barh([0], [right], color="C0", alpha=0.6)
+    axes.errorbar([right], [0], xerr=[[right - least], [most - right]], color="0.2", capsize=6)
+    told = f"{right:.1f} % right of {problems:,} problems (95 %: {least:.1f} to {most:.1f})"
+    axes.set(xlabel="right answers, %", title=told, xlim=(0, 100), yticks=[])
+    _write(figure, picture)
+
+
 def draw_curves(curves: Sequence[Curve], picture: Path) -> None:
     """The paper's figure 3: accuracy against problems, a line a seed; with intervals if there is one seed.
 
@@ -62,20 +103,51 @@ def draw_curves(curves: Sequence[Curve], picture: Path) -> None:
     names = list(dict.fromkeys(curve.name for curve in curves))
     seeds = [curve.seed for curve in curves]
     alone = len(set(seeds)) == 1
-    for place, (kind, title) in enumerate(CURVES.items(), start=1):
+    for place, (kind, words) in enumerate(CURVES.items(), start=1):
         axes = figure.add_subplot(1, len(CURVES), place)
         for curve in curves:
-            color = f"C{names.index(curve.name)}"
-            values, low, high = ([100 * value for value in part] for part in curve.of(kind))
             label = curve.name if curve.seed == seeds[0] else None  # once
-            marker = "o" if len(values) == 1 else None
-            axes.plot(curve.problems, values, color=color, label=label, marker=marker)
-            if alone:
-                axes.fill_between(curve.problems, low, high, color=color, alpha=0.15, linewidth=0)
-        shown = f"{title} ({INTERVALS[kind]})" if alone else title
-        axes.set(xlabel="problems", ylabel="right answers, %", title=shown, ylim=(0, 100))
+            _draw(axes, curve, kind, f"C{names.index(curve.name)}", label, band=alone)
+        axes.set(xlabel="problems", ylabel="right answers, %", title=f"right {words}")
+        _use_the_space(axes, curves)
         axes.grid(alpha=0.3)
-    axes.legend(loc="best", frameon=False)
+    axes.legend(loc="best", frameon=False, title="bands: 95 % intervals" if alone else None)
+    _write(figure, picture)
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _draw(axes: Axes, curve: Curve, kind: str, color: str, label: str | None, band: bool = True) -> None:
+    """A curve of a kind, in percent; a single point as one."""
+    values, low, high = ([100 * value for value in part] for part in curve.of(kind))
+    axes.plot(curve.problems, values, color=color, label=label, marker="o" if len(values) == 1 else None)
+    if band:
+        axes.fill_between(curve.problems, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def _use_the_space(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Tens of percent around the curves and the latest problems' intervals: the others begin very wide."""
+    shown = [value for curve in curves for kind in CURVES for value in curve.of(kind)[0]]
+    shown += [value for curve in curves for part in curve.of("window")[1:] for value in part]
+    axes.set_ylim(10 * math.floor(10 * min(shown)), 10 * math.ceil(10 * max(shown)))
+    axes.set_xlim(left=0)
+
+
+def _untrained(curve: Curve) -> float | None:
+    """Percent right of the first batch, which no update came before; None where the curve begins later."""
+    first, *later = curve.problems
+    begins = bool(later) and first <= later[0] - first
+    return 100 * curve.values["progressive_accuracy"][0] if begins else None
+
+
+def _write(figure: Figure, picture: Path) -> None:
     with whole_file(picture) as partial:
         figure.savefig(partial, format="png", dpi=120)
 

@@ -8,17 +8,16 @@ and written, end tokens included: text that is tokenised anew may fall into othe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.results.parquet_rows import write_parquet_rows
 from flowdpo_pl.types import PreferencePair
 
 FORMATS = (".parquet", ".jsonl")
-_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +80,10 @@ def write_rows(rows: Iterable[PreferenceRow], path: Path, ends: str) -> None:
             file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
         return
     import pyarrow
-    from pyarrow import parquet
 
     ids = pyarrow.list_(pyarrow.int64())
     kinds = {"node": pyarrow.int64(), "prompt_ids": ids, "chosen_ids": ids, "rejected_ids": ids}
     schema = pyarrow.schema(
         [(name, kinds.get(name, pyarrow.string())) for name in PreferenceRow.__dataclass_fields__]
     )
-    with parquet.ParquetWriter(path, schema) as writer:
-        for some in _portions(rows):
-            writer.write_table(pyarrow.Table.from_pylist([asdict(row) for row in some], schema=schema))
-
-
-def _portions(rows: Iterable[PreferenceRow]) -> Iterator[tuple[PreferenceRow, ...]]:
-    left = iter(rows)
-    return iter(lambda: tuple(islice(left, _ROWS_AT_ONCE)), ())
+    write_parquet_rows(map(asdict, rows), schema, path)

@@ -21,8 +21,8 @@ from flowdpo_pl.errors import UserError, some_of
 
 MARK = "run.json"
 PRODUCTS = (
-    *("config.yaml", "hparams.yaml", "summary.json", "metrics.csv", "events.out.tfevents.*"),
-    *("accuracy_curve.csv", "accuracy_curve.png", "trees*.jsonl", "view.html", "samples"),
+    *("config.yaml", "hparams.yaml", "summary.json", "metrics.csv", "events.out.tfevents.*", "wandb"),
+    *("accuracy_curve.csv", "accuracy_curve.png", "trees*.jsonl", "trees.parquet", "view.html", "samples"),
     *("checkpoints", "adapters", "adapter"),
     *("predictions.jsonl", "predictions.unfinished.jsonl", "traces.jsonl", "traces.parquet", ".*.partial"),
 )

@@ -10,8 +10,8 @@ from typing import Any
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.curves import read_curve
+from flowdpo_pl.results.run_trees import RunTrees
 from flowdpo_pl.results.trained_run import LAST, TrainedRun
-from flowdpo_pl.results.tree_io import read_trees
 from flowdpo_pl.types import Agent, RolloutTree
 
 
@@ -65,13 +65,13 @@ class RunResults:
         return known
 
     def trees(self) -> Iterator[RolloutTree]:
-        """Every rollout tree, read one at a time, in the order of play (of several ranks, a rank at a time).
+        """Every rollout tree, read one at a time, in the order of the problems.
 
         Raises:
             UserError: the run kept none (`callbacks.TreeLog` does).
         """
-        for file in TrainedRun(self.folder, {}).trees():
-            yield from read_trees(file)
+        files = tuple(TrainedRun(self.folder, {}).trees())
+        return (placed.tree for placed in RunTrees(files, 0.0).read())
 
     def adapters(self, which: str = LAST) -> dict[Agent, Path]:
         """Folders of the adapters in PEFT's format, by agent.

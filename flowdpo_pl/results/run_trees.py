@@ -63,15 +63,15 @@ class RunTrees:
         """Number of trees."""
         return sum(1 for file in self.files for _ in _whole_lines(file))
 
-    def read(self, numbers: Container[int]) -> Iterator[RunTree]:
-        """Those of these numbers, one at a time, in order.
+    def read(self, numbers: Container[int] | None = None) -> Iterator[RunTree]:
+        """Those of these numbers, or all, one at a time, in order.
 
         Raises:
             UserError: a line isn't a tree (named with its number).
         """
         ranks = [_placed(rank, file) for rank, file in enumerate(self.files)]
         for number, (seen, _, rank, at, line) in enumerate(heapq.merge(*ranks), start=1):
-            if number in numbers:
+            if numbers is None or number in numbers:
                 yield RunTree(number, seen, tree_of_line(line, self.files[rank], at))
 
 

@@ -60,6 +60,7 @@ class Playing(LightningModule):
         self.at_boundary = False
         self.trees: tuple[RolloutTree, ...] = ()
         self.seed = 7
+        self.score_margin = 0.0
 
     @property
     def problems_expected(self) -> int:

@@ -46,6 +46,15 @@ def test_every_batch_is_a_row_and_the_end_a_picture(tmp_path: Path) -> None:
     assert_is_a_picture(tmp_path / "accuracy_curve.png")
 
 
+def test_validate_draws_one_bar_of_all_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("callbacks.accuracy_curve.draw_measured", lambda *given: measured.append(given))
+    module = validate(tmp_path, AccuracyCurve())
+    over_all = module.accuracy.compute()
+    parts = [pytest.approx(float(over_all[name])) for name in ("accuracy", "low", "high")]
+    assert measured == [(*parts, 16, tmp_path / "accuracy_curve.png")]
+
+
 def test_validate_writes_the_curve_too(tmp_path: Path) -> None:
     validate(tmp_path, AccuracyCurve())
     assert problems(tmp_path) == [4, 8, 12, 16]

@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from callbacks import AdapterCheckpoint, TreeLog
-from flowdpo_pl.results.tree_io import read_trees
+from flowdpo_pl.results.tree_io import read_trees, tree_to_dict
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, validate
 from tests.example_trees import random_tree
 
@@ -44,3 +46,37 @@ def test_a_fresh_run_in_the_same_folder_begins_a_new_log(tmp_path: Path) -> None
     fit(tmp_path, TreeLog())
     fit(tmp_path, TreeLog(), module=Playing(max_problems=8))
     assert list(read_trees(tmp_path / "trees.jsonl")) == TREES[:8]
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = parquet.read_table(folder / "trees.parquet").to_pylist()
+    return rows
+
+
+def test_the_table_holds_each_fork_once_over_a_stop_and_a_resume(tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    fit(whole, TreeLog(parquet=True))
+    forks = sum(len(tree.forks) + len(tree.nodes_without_alternative) for tree in TREES)
+    assert len(table(whole)) == forks
+    checkpoint = AdapterCheckpoint(every_n_problems=8)
+    interrupted = Playing(before_batch=stop_at(12))
+    with pytest.raises(Stopped):
+        fit(stopped, TreeLog(parquet=True), checkpoint, module=interrupted, enable_checkpointing=True)
+    assert table(stopped) == [row for row in table(whole) if row["problems_seen"] <= 12], "when stopped, too"
+    fit(stopped, TreeLog(parquet=True), ckpt_path=stopped / "checkpoints" / "last.ckpt")
+    assert table(stopped) == table(whole)
+
+
+def test_a_run_under_way_or_killed_has_no_table_of_an_earlier_end(tmp_path: Path) -> None:
+    fit(tmp_path, TreeLog(parquet=True))
+    seen = []
+    module = Playing(before_batch=lambda _: seen.append((tmp_path / "trees.parquet").exists()))
+    fit(tmp_path, TreeLog(parquet=True), module=module)
+    assert seen and not any(seen)
+
+
+def test_files_of_ranks_that_are_no_more_are_cut_back_too(tmp_path: Path) -> None:
+    lines = [json.dumps({"problems_seen": seen, **tree_to_dict(TREES[0])}) for seen in (4, 12)]
+    (tmp_path / "trees.rank1.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    fit(tmp_path, TreeLog())
+    assert list(read_trees(tmp_path / "trees.rank1.jsonl")) == []

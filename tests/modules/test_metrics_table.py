@@ -13,7 +13,7 @@ from flowdpo_pl.modules.metrics_table import MetricsTable
 
 
 def table(folder: Path, prefix: str = "") -> MetricsTable:
-    return MetricsTable(folder, name="run", version="", prefix=prefix)
+    return MetricsTable(str(folder), name="run", version="", prefix=prefix)
 
 
 def rows(logger: MetricsTable) -> list[dict[str, str]]:
@@ -26,7 +26,7 @@ def test_nothing_is_touched_before_the_first_row(tmp_path: Path) -> None:
     assert logger.experiment is None
     logger.log_hyperparams({"a": 1})
     logger.save()
-    logger.cut_to(0)
+    logger.go_on(0)
     logger.finalize("success")
     assert list(tmp_path.iterdir()) == []
     logger.log_metrics({"a": torch.tensor(0.5)}, 3)
@@ -49,7 +49,7 @@ def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(cut_off: str, tmp_pat
     logger = table(tmp_path)
     with logger.file.open("a") as file:
         file.write(cut_off)
-    logger.cut_to(2)
+    logger.go_on(2)
     logger.log_metrics({"a": 7.0}, 3)
     assert [(row["step"], row["a"]) for row in rows(logger)] == [("1", "0.5"), ("2", "1.0"), ("3", "7.0")]
 
@@ -60,5 +60,14 @@ def test_a_foreign_file_is_named(content: str, tmp_path: Path) -> None:
     logger.file.parent.mkdir()
     logger.file.write_text(content)
     with pytest.raises(UserError, match=r"metrics\.csv is not of this run"):
-        logger.cut_to(2)
+        logger.go_on(2)
     assert logger.file.read_text() == content
+
+
+def test_rows_begin_with_what_the_run_counts(tmp_path: Path) -> None:
+    logger = table(tmp_path)
+    logger.axis = "problems_seen"
+    logger.log_metrics({"a": 1, "problems_seen": 8.0}, 8)
+    assert list(rows(logger)[0].items()) == [("problems_seen", "8"), ("a", "1")]
+    logger.go_on(7)
+    assert rows(logger) == []

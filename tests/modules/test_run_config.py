@@ -88,7 +88,7 @@ def test_a_run_is_kept_resumed_and_replaced_only_when_asked(
         tmp_path, "--overwrite", "--data.train.path=nowhere.jsonl", match="nowhere.jsonl does not exist"
     )
     main(words(tmp_path, "fit", "--ckpt_path=last"))  # a finished run: nothing to do, nothing lost
-    assert [row["step"] for row in metrics(run)] == ["8", "16"]
+    assert [row["problems_seen"] for row in metrics(run)] == ["8", "16"]
     main(words(tmp_path, "fit", "--ckpt_path=last", "--model.max_problems=24"))
     main(words(tmp_path / "whole", "fit", "--model.max_problems=24"))
     assert same_runs(run, tmp_path / "whole" / "quickstart")
@@ -100,7 +100,7 @@ def test_a_run_is_kept_resumed_and_replaced_only_when_asked(
         "last.ckpt",
         "problems_000008.ckpt",
     ]
-    assert [row["step"] for row in metrics(run)] == ["8"]
+    assert [row["problems_seen"] for row in metrics(run)] == ["8"]
     main(words(tmp_path, "fit", "--overwrite=same", "--model.max_problems=8"))
     assert "is replaced" in capsys.readouterr().out
 
@@ -122,11 +122,7 @@ def test_a_development_run_writes_nothing(tmp_path: Path) -> None:
         ["--trainer.logger=false"],
         ["--trainer.logger.init_args.version=one"],
         ["--trainer.logger.class_path=lightning.pytorch.loggers.CSVLogger"],
-        [
-            "--trainer.logger+=CSVLogger",
-            "--trainer.logger.save_dir={folder}",
-            "--trainer.logger.name=second",
-        ],
+        ["--trainer.logger+=TensorBoardLogger"],
     ],
     ids=["the default", "none", "a version", "lightning's", "two"],
 )

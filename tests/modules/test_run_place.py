@@ -13,9 +13,8 @@ from jsonargparse import Namespace
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_place import METRICS_TABLE, checkpoint_of, place, require_newest
 
-CSV = "lightning.pytorch.loggers.CSVLogger"
-TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
-WANDB = "lightning.pytorch.loggers.WandbLogger"
+TENSORBOARD = "flowdpo_pl.TensorBoard"
+MLFLOW = "lightning.pytorch.loggers.MLFlowLogger"
 
 
 def logger(path: str = METRICS_TABLE, **arguments: Any) -> Namespace:
@@ -39,9 +38,17 @@ def placed(verb: str, loggers: Any, root: str | None = None) -> tuple[str | None
     return None if run is None else str(run), versions, made.trainer.default_root_dir
 
 
-def test_the_run_s_folder_is_the_first_logger_s() -> None:
-    first, second = logger(save_dir="s", name="a", version=""), logger(save_dir="t", name="b", version="")
-    assert placed("fit", [first, second]) == ("s/a", ["", ""], "s/a")
+def test_a_part_of_the_folder_is_said_once_and_the_last_word_counts() -> None:
+    for loggers in (
+        [logger(save_dir="s", name="a"), logger(TENSORBOARD, name=None)],
+        [logger(TENSORBOARD), logger(save_dir="s", name="a")],
+        [logger(save_dir="s", name="before"), logger(TENSORBOARD, name="a")],
+    ):
+        made = config(loggers)
+        assert str(place("fit", made)) == "s/a" == made.trainer.default_root_dir
+        assert [vars(one.init_args) for one in made.trainer.logger] == [
+            {"save_dir": "s", "name": "a", "version": ""}
+        ] * 2
 
 
 @pytest.mark.parametrize("version", ["", "v", 3])
@@ -57,32 +64,23 @@ def test_other_verbs_write_below_it_whatever_the_loggers(version: str | int) -> 
 
 
 def test_two_loggers_of_one_file_are_refused() -> None:
-    twice = [logger(save_dir="s", name="a", version=""), logger(CSV, save_dir="s", name="a", version="")]
-    with pytest.raises(UserError, match="that write into s/a"):
-        placed("fit", twice)
-
-
-def test_loggers_that_number_their_folders_get_a_verb_s_own() -> None:
-    assert placed("fit", logger(TENSORBOARD, save_dir="s", name="a", version=None))[:2] == (None, [None])
-    assert placed("test", logger(TENSORBOARD, save_dir="s", name="a", version=None))[1] == ["test"]
+    with pytest.raises(UserError, match=r"names flowdpo_pl\.MetricsTable twice"):
+        placed("fit", [logger(save_dir="s", name="a"), logger(save_dir="t", name="b")])
 
 
 def test_without_a_logger_with_a_folder_it_is_the_trainer_s_root() -> None:
     assert placed("fit", False) == ("runs", [], "runs")
     assert placed("validate", False) == ("runs", [], "runs/validate")
     assert placed("validate", False, root="mine") == ("mine", [], "mine/validate")
-    run, versions, root = placed("test", logger(WANDB, save_dir="s", name="a", version="id"))
-    assert (run, versions, root) == ("s/a", ["id"], "s/a/test"), "its version is the run's id at W&B"
+    run, versions, root = placed("test", logger(MLFLOW, save_dir="s", name="a", version="id"))
+    assert (run, versions, root) == ("s/a", ["id"], "s/a/test"), "its version is none of ours"
 
 
-def test_lightning_s_table_is_ours_which_outlives_a_resume() -> None:
-    made = config([logger(CSV, save_dir="s", name="a", version="")])
-    place("fit", made)
-    assert [one.class_path for one in made.trainer.logger] == [METRICS_TABLE]
-    assert made.model.init_args.path == "s/x"
+def test_without_a_word_it_is_the_table_in_runs() -> None:
     for given in (None, True):
         made = config(given)
         assert place("fit", made) == Path("runs") and made.trainer.logger.class_path == METRICS_TABLE
+        assert made.model.init_args.path == "runs/x"
 
 
 def checkpoint(path: Path, batches: int = 1) -> Path:
@@ -98,14 +96,12 @@ def test_last_and_best_are_this_run_s(tmp_path: Path) -> None:
             checkpoint_of(word, tmp_path)
         path = checkpoint(tmp_path / "checkpoints" / f"{word}.ckpt")
         assert checkpoint_of(word, tmp_path) == path
-        with pytest.raises(UserError, match="of which run"):
-            checkpoint_of(word, None)
 
 
 def test_a_run_s_folder_or_that_of_its_checkpoints_is_its_last_one(tmp_path: Path) -> None:
     last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     for given in (tmp_path, tmp_path / "checkpoints", last):
-        assert checkpoint_of(str(given), None) == last
+        assert checkpoint_of(str(given), Path("run")) == last
 
 
 @pytest.mark.parametrize("word", ["hpc", "registry", "registry:model:version:3"])
@@ -122,9 +118,9 @@ def test_adapters_are_no_checkpoint(place: str, tmp_path: Path) -> None:
     given = tmp_path / "run" / place
     expected = "model.team.start.adapters" if place else "without checkpoints"
     with pytest.raises(UserError, match=expected):
-        checkpoint_of(str(given), None)
+        checkpoint_of(str(given), Path("run"))
     with pytest.raises(UserError, match="is an adapter, no checkpoint"):
-        checkpoint_of(str(tmp_path / "run/adapters/last/answer/adapter_model.safetensors"), None)
+        checkpoint_of(str(tmp_path / "run/adapters/last/answer/adapter_model.safetensors"), Path("run"))
 
 
 def test_what_is_no_file_or_no_checkpoint_is_named(tmp_path: Path) -> None:
@@ -133,7 +129,7 @@ def test_what_is_no_file_or_no_checkpoint_is_named(tmp_path: Path) -> None:
     assert not zipfile.is_zipfile(tmp_path / "half.ckpt")
     for given, told in (("none.ckpt", "does not exist"), ("empty", "without"), ("half.ckpt", "truncated")):
         with pytest.raises(UserError, match=told):
-            checkpoint_of(str(tmp_path / given), None)
+            checkpoint_of(str(tmp_path / given), tmp_path)
 
 
 def test_a_run_goes_on_in_its_folder_from_its_newest_checkpoint_only(tmp_path: Path) -> None:

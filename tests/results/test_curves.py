@@ -6,9 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.curves import Curve, draw_curves, read_curve, write_curves
+from flowdpo_pl.results.curves import Curve, draw_curves, draw_measured, draw_run, read_curve, write_curves
 
 COLUMNS = [f"{kind}_{part}" for kind in ("progressive", "window") for part in ("accuracy", "low", "high")]
 
@@ -54,20 +55,22 @@ def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
             read_curve(tmp_path / "other.csv", "x", 0)
 
 
-def drawn(
-    curves: list[Curve], monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> list[tuple[int, int, list[str]]]:
-    """Of each panel: its lines, its bands, and what its legend says (the last panel alone has one)."""
-    from matplotlib.figure import Figure
-
-    figures: list[Figure] = []
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Those that are written."""
+    found: list[Figure] = []
     save = Figure.savefig
 
     def kept(self: Figure, *args: object, **options: object) -> None:
-        figures.append(self)
+        found.append(self)
         save(self, *args, **options)
 
     monkeypatch.setattr(Figure, "savefig", kept)
+    return found
+
+
+def drawn(curves: list[Curve], figures: list[Figure], folder: Path) -> list[tuple[int, int, list[str]]]:
+    """Of each panel: its lines, its bands, and what its legend says (the last panel alone has one)."""
     draw_curves(curves, folder / "p.png")
     assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
     return [
@@ -76,16 +79,42 @@ def drawn(
             len(axes.collections),
             [text.get_text() for text in legend.get_texts()] if legend else [],
         )
-        for axes in figures[0].axes
+        for axes in figures[-1].axes
         for legend in [axes.get_legend()]
     ]
 
 
+def test_a_run_s_picture_says_where_it_began_and_uses_its_space(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    points = [(8, 0.5, 0, 1, 0.5, 0.42, 0.6), (16, 0.6, 0.2, 0.8, 0.6, 0.5, 0.68)]
+    draw_run(read_curve(curve_file(tmp_path / "c.csv", *points), "a", 0), tmp_path / "p.png")
+    (axes,), (legend,) = figures[0].axes, figures[0].legends
+    assert axes.get_ylim() == (40, 70), "the wide interval of all problems at the beginning is cut"
+    assert [text.get_text() for text in legend.get_texts()][-1] == (
+        "at the start: 50 % of the first 8, before any update"
+    )
+
+
+def test_a_curve_that_goes_on_from_elsewhere_claims_no_start(tmp_path: Path, figures: list[Figure]) -> None:
+    points = [(408, 0.5, 0, 1, 0.5, 0.4, 0.6), (416, 0.6, 0.2, 0.8, 0.6, 0.5, 0.7)]
+    for number in (2, 1):
+        draw_run(read_curve(curve_file(tmp_path / "c.csv", *points[:number]), "a", 0), tmp_path / "p.png")
+    assert [len(figure.axes[0].lines) for figure in figures] == [2, 2]
+
+
+def test_a_measurement_is_a_bar_with_its_interval(tmp_path: Path, figures: list[Figure]) -> None:
+    draw_measured(0.25, 0.125, 0.5, 16, tmp_path / "p.png")
+    (axes,) = figures[0].axes
+    assert axes.patches[0].get_bbox().width == 25
+    assert axes.get_title() == "25.0 % right of 16 problems (95 %: 12.5 to 50.0)"
+
+
 def test_intervals_are_drawn_for_one_seed_and_a_name_is_in_the_legend_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, figures: list[Figure]
 ) -> None:
     file = curve_file(tmp_path / "c.csv", (8, 0.5, 0, 1, 0.5, 0, 1), (16, 0.5, 0.2, 0.8, 0.5, 0.2, 0.8))
     one, again, other = (read_curve(file, name, seed) for name, seed in [("a", 0), ("a", 1), ("b", 0)])
-    assert drawn([one], monkeypatch, tmp_path) == [(1, 1, []), (1, 1, ["a"])]
-    assert drawn([one, other], monkeypatch, tmp_path) == [(2, 2, []), (2, 2, ["a", "b"])]
-    assert drawn([one, again], monkeypatch, tmp_path) == [(2, 0, []), (2, 0, ["a"])]
+    assert drawn([one], figures, tmp_path) == [(1, 1, []), (1, 1, ["a"])]
+    assert drawn([one, other], figures, tmp_path) == [(2, 2, []), (2, 2, ["a", "b"])]
+    assert drawn([one, again], figures, tmp_path) == [(2, 0, []), (2, 0, ["a"])]

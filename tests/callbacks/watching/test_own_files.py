@@ -25,9 +25,9 @@ class MyTreeLog(TreeLog):
 @pytest.mark.parametrize(
     ("one", "other", "file"),
     [
-        (TreeLog(), TreeLog(), "trees.jsonl"),
-        (TreeLog(), MyTreeLog(), "trees.jsonl"),
-        (MyTreeLog(), TreeLog(), "trees.jsonl"),
+        (TreeLog(), TreeLog(), "trees.jsonl and trees.parquet"),
+        (TreeLog(), MyTreeLog(), "trees.jsonl and trees.parquet"),
+        (MyTreeLog(), TreeLog(), "trees.jsonl and trees.parquet"),
         (AccuracyCurve(8), AccuracyCurve(16), "accuracy_curve.csv and accuracy_curve.png"),
         (SampleFlows(n=1), SampleFlows(n=2), "samples"),
     ],
@@ -38,7 +38,7 @@ def test_two_for_one_file_are_refused_by_name(
     names = f"{type(one).__name__} and {type(other).__name__}"
     with pytest.raises(UserError, match=f"{names}, which both write {file}: leave one"):
         run(tmp_path, one, other)
-    assert not (tmp_path / "trees.jsonl").exists()
+    assert not (tmp_path / "trees.jsonl and trees.parquet").exists()
 
 
 class Counts(PlayCallback):

@@ -50,7 +50,9 @@ def test_no_member_is_evaluated(follow: Callable[[object, object], object]) -> N
             raise AssertionError("evaluated")
 
         problems_seen = trees = seed = at_boundary = results = problems_expected = total_updates = costly
-        ended_by = agent = identity = save_adapters = save_adapter = resume_from = summary = costly
+        ended_by = agent = identity = save_adapters = save_adapter = resume_from = summary = score_margin = (
+            costly
+        )
 
     module = Costly()
     assert follow(None, module) is module
