@@ -40,7 +40,6 @@ def run(folder: Path, *words: str, problems: int = 24) -> Path:
     small = [
         "--data.batch_size=8",
         f"--model.max_problems={problems}",
-        "--trainer.callbacks+=callbacks.TreeLog",
     ]
     samples = ["--trainer.callbacks+=LearningRateMonitor"]
     place = f"--trainer.logger.init_args.save_dir={folder}"
