@@ -95,6 +95,10 @@ class AdapterModule(LightningModule):
             if isinstance(logger, MetricsTable):
                 logger.cut_to(self.position)
 
+    def teardown(self, stage: str) -> None:
+        if self._players is not None:
+            self._players.opened.close()
+
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """
         Raises:

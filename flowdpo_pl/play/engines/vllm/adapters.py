@@ -1,0 +1,112 @@
+"""The agents' adapters on the servers: a new name for each version, pushed when weights have changed.
+
+A name is never used twice: vLLM's prefix cache goes by it, and an adapter that is loaded in place of another
+is read anew at every step.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.play.engines.vllm.fleet import Fleet, Place
+from flowdpo_pl.types import Agent
+
+if TYPE_CHECKING:
+    from flowdpo_pl.model.agents import Agents
+
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Version:
+    """An agent's adapter as it was when it was pushed."""
+
+    name: str
+    folder: Path
+    weights: tuple[Tensor, ...]
+    losses: int
+    """Of servers, until it was pushed."""
+
+
+class Adapters:
+    """What the servers hold of these agents."""
+
+    def __init__(self, agents: Agents, fleet: Fleet, folder: Path | None) -> None:
+        """`folder`: where adapters are written for the servers to read; None: memory of this machine.
+
+        Raises:
+            UserError: nothing can be written there.
+        """
+        self._agents = agents
+        self._fleet = fleet
+        where = folder if folder is not None else (_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="flowdpo-", dir=where)).absolute()
+        except OSError as error:
+            raise UserError(
+                f"model.team.engine.folder: adapters can't be written there ({error}): name another folder, "
+                "which the servers see too."
+            ) from error
+        self._folder.chmod(0o755)  # a server may run as somebody else
+        self._tag = self._folder.name.removeprefix("flowdpo-")
+        self._number = 0
+        self._versions: dict[Agent, Version] = {}
+
+    def close(self) -> None:
+        """Take everything off the servers and the disk."""
+        for version in self._versions.values():
+            self._fleet.tell(lambda server, name=version.name: server.unload(name))  # type: ignore[misc]
+        self._versions.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def name_of(self, agent: Agent) -> str:
+        """What the agent is called on the servers; one without an adapter is the base."""
+        if agent in self._versions:
+            return self._versions[agent].name
+        return next(place.facts.base for place in self._fleet.live if place.facts is not None)
+
+    def admit(self, place: Place) -> None:
+        """Load what all others hold on a server that has just come."""
+        for version in self._versions.values():
+            place.server.load(version.name, version.folder)
+
+    def push(self) -> None:
+        """Give every server the adapters that have changed since it was given them.
+
+        Raises:
+            UserError: a server can't load one, or none is left.
+        """
+        for agent in self._agents.names:
+            now = self._agents.parameters_of(agent)
+            before = self._versions.get(agent)
+            if before is None or not all(map(torch.equal, before.weights, now)):
+                self._versions[agent] = version = self._written(agent)
+                self._fleet.tell(lambda server, v=version: server.load(v.name, v.folder))  # type: ignore[misc]
+                if before is not None:
+                    self._retire(before)
+
+    def _written(self, agent: Agent) -> Version:
+        self._number += 1
+        name = f"{agent}-{self._number:06d}-{self._tag}"  # another run may use the same server
+        kept = self._folder / name
+        self._agents.save(kept, [agent])
+        weights = tuple(p.detach().clone() for p in self._agents.parameters_of(agent))
+        return Version(name, kept / agent, weights, self._fleet.losses)
+
+    def _retire(self, version: Version) -> None:
+        """Forget its name, and its folder unless a server that was lost may still have a request for it.
+
+        vLLM ends if it has to read an adapter again whose folder is gone.
+        """
+        self._fleet.tell(lambda server: server.unload(version.name))
+        if self._fleet.losses == version.losses:
+            shutil.rmtree(version.folder.parent, ignore_errors=True)
