@@ -87,6 +87,8 @@ class FakeVLLM:
         name, prompt, params = body["model"], body["token_ids"], body["sampling_params"]
         if name != "base" and name not in self.adapters:
             return 404, _error(f"The model `{name}` does not exist.")
+        if not 0 <= params["temperature"] <= 2:
+            return 400, _error(f"temperature must be in [0, 2], got {params['temperature']}.")
         if len(prompt) >= self.context_limit:
             return 400, _error("The decoder prompt is longer than the maximum model length.")
         folder = self.serves.get(name, self.adapters.get(name))

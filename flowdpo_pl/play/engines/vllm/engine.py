@@ -18,9 +18,6 @@ from flowdpo_pl.play.engines.vllm.parting import parting
 from flowdpo_pl.play.engines.vllm.server import Generated
 from flowdpo_pl.play.engines.vllm.session import Session
 
-_TRIES = 50
-"""Draws of a token that is not the one taken; the bias against that is all but certain unless it is hot."""
-
 
 @dataclass(frozen=True)
 class VLLMEngine:
@@ -142,30 +139,23 @@ class VLLMEngine:
 
     def _others(self, parted: Sequence[tuple[WriteRequest, Generated, int]]) -> list[tuple[int, ...]]:
         """The starts of the alternatives, up to and with the first token that differs."""
-        drawn: dict[int, int] = {}
-        for number in range(_TRIES):
-            left = [index for index in range(len(parted)) if index not in drawn]
-            if not left:
-                break
-            asked = [self._another(*parted[index], number) for index in left]
-            for index, answer in zip(left, self._played(asked), strict=True):
-                _, move, place = parted[index]
-                token = self._symbol(answer.token_ids[0])
-                if token != move.token_ids[place]:
-                    drawn[index] = token
-        if len(drawn) < len(parted):
-            raise UserError(
-                f"vLLM draws a forbidden token {_TRIES} times: set a lower model.sampling.temperature."
-            )
-        return [(*move.token_ids[:place], drawn[i]) for i, (_, move, place) in enumerate(parted)]
+        answers = self._played([self._another(*one) for one in parted])
+        starts = []
+        for (request, move, place), answer in zip(parted, answers, strict=True):
+            token = self._symbol(answer.token_ids[0])
+            if token == move.token_ids[place]:
+                raise UserError(
+                    f"a vLLM server draws token {token} on problem {request.problem_id}, which was forbidden: "
+                    "start vLLM 0.32 or later, without logits processors of its own."
+                )
+            starts.append((*move.token_ids[:place], token))
+        return starts
 
     def _another(
-        self, request: WriteRequest, move: Generated, place: int, number: int
+        self, request: WriteRequest, move: Generated, place: int
     ) -> tuple[WriteRequest, tuple[int, ...], Params]:
         before = (*request.forced, *move.token_ids[:place])
-        params = self.asks.another(
-            move.token_ids[place], not before, self._seed(request, "another", str(number))
-        )
+        params = self.asks.another(move.token_ids[place], not before, self._seed(request, "another"))
         return request, (*request.prefix, *before), params
 
     def _played(

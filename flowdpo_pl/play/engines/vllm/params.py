@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import Range, UserError
 from flowdpo_pl.play.engines.sampling import Sampling
 
 Params: TypeAlias = dict[str, Any]
 
-_COLDEST = 0.01
-"""vLLM takes a temperature below this for this."""
+_TEMPERATURES = Range(0.01, 2)
+"""What vLLM draws from; a lower one it takes for the lowest."""
 _FORBIDDEN = -100.0
-"""A bias of this leaves a token less likely than float32 can say, unless the temperature is high."""
+"""A bias: it leaves e^-50 of a token at most, at the highest temperature."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Asks:
             UserError: vLLM would draw from another distribution than ours.
         """
         temperature, top_p = self.sampling.temperature, self.sampling.top_p
-        if 0 < temperature < _COLDEST:
+        if temperature != 0 and temperature not in _TEMPERATURES:
             raise UserError(
-                f"model.sampling.temperature is {temperature}, which vLLM takes for {_COLDEST}: give 0 or at "
-                f"least {_COLDEST}, or leave model.team.engine out."
+                f"model.sampling.temperature is {temperature}, at which vLLM does not draw: give 0 or "
+                f"{_TEMPERATURES}, or leave model.team.engine out."
             )
         if len(self.end_ids) > 1 and (temperature != 1 or top_p != 1):
             raise UserError(
