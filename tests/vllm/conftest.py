@@ -1,4 +1,7 @@
-"""Tests on a real vLLM server: `make test-vllm`. VLLM_PYTHON names an interpreter that has vllm, or all are skipped."""
+"""Tests on a real vLLM server: `make test-vllm`.
+
+VLLM_PYTHON names an interpreter that has vllm; without it all are skipped.
+"""
 
 from __future__ import annotations
 

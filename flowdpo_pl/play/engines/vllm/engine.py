@@ -145,8 +145,8 @@ class VLLMEngine:
             token = self._symbol(answer.token_ids[0])
             if token == move.token_ids[place]:
                 raise UserError(
-                    f"a vLLM server draws token {token} on problem {request.problem_id}, which was forbidden: "
-                    "start vLLM 0.32 or later, without logits processors of its own."
+                    f"a vLLM server draws token {token} on problem {request.problem_id}, which is forbidden "
+                    "there: start vLLM 0.32 or later, without logits processors of its own."
                 )
             starts.append((*move.token_ids[:place], token))
         return starts
