@@ -254,6 +254,21 @@ class Agents(nn.Module):
             yield
 
     @contextmanager
+    def lent(self, agent: Agent, weights: Sequence[Tensor]) -> Iterator[None]:
+        """Inside, the agent's adapter has these weights, in the order of `parameters_of`; then its own again."""
+        parameters = self.parameters_of(agent)
+        own = [parameter.detach().clone() for parameter in parameters]
+        given = [weight.detach().clone() for weight in weights]  # they may be the parameters themselves
+        with torch.no_grad():
+            try:
+                for parameter, weight in zip(parameters, given, strict=True):
+                    parameter.copy_(weight)
+                yield
+            finally:
+                for parameter, weight in zip(parameters, own, strict=True):
+                    parameter.copy_(weight)
+
+    @contextmanager
     def reference(self, agent: Agent) -> Iterator[None]:
         """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
         with self._in(self._start(agent)), torch.no_grad():

@@ -64,4 +64,4 @@ def test_a_run_on_a_real_server(vllm_python: str, tmp_path: Path, monkeypatch: p
         "--model.team.engine=flowdpo_pl.LocalVLLM",
         f"--model.team.engine.init_args.python={vllm_python}",
     )
-    assert json.loads((run / "summary.json").read_text())["problems"] == 16
+    assert json.loads((run / "summary.json").read_text())["problems_seen"] == 16

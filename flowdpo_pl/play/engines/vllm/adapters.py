@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Place
+from flowdpo_pl.play.engines.vllm.guard import Guard, Weights
+from flowdpo_pl.play.engines.vllm.server import Server
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -40,14 +43,20 @@ class Version:
 class Adapters:
     """What the servers hold of these agents."""
 
-    def __init__(self, agents: Agents, fleet: Fleet, folder: Path | None) -> None:
-        """`folder`: where adapters are written for the servers to read; None: memory of this machine.
+    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, folder: Path | None) -> None:
+        """
+        Args:
+            agents: whose they are.
+            fleet: the servers.
+            guard: sees that they play what they were given.
+            folder: where adapters are written for the servers to read; None: memory of this machine.
 
         Raises:
             UserError: nothing can be written there.
         """
         self._agents = agents
         self._fleet = fleet
+        self._guard = guard
         where = folder if folder is not None else (_MEMORY if os.access(_MEMORY, os.W_OK) else None)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="flowdpo-", dir=where)).absolute()
@@ -64,7 +73,7 @@ class Adapters:
     def close(self) -> None:
         """Take everything off the servers and the disk."""
         for version in self._versions.values():
-            self._fleet.tell(lambda server, name=version.name: server.unload(name))  # type: ignore[misc]
+            self._fleet.tell(partial(_forget, version.name))
         self._versions.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -75,38 +84,69 @@ class Adapters:
         return next(place.facts.base for place in self._fleet.live if place.facts is not None)
 
     def admit(self, place: Place) -> None:
-        """Load what all others hold on a server that has just come."""
-        for version in self._versions.values():
-            place.server.load(version.name, version.folder)
-
-    def push(self) -> None:
-        """Give every server the adapters that have changed since it was given them.
+        """Have a server that has just come tell adapters apart, and load what all others hold.
 
         Raises:
-            UserError: a server can't load one, or none is left.
+            ServerLost: it gives no answer.
+            UserError: it can't load one, or plays something else than the trainer would.
+        """
+        assert place.facts is not None
+        names: dict[str, Weights] = {place.facts.base: None}
+        for canary in self._canaries:
+            place.server.load(canary.name, canary.folder)
+            names[canary.name] = canary.weights
+        self._guard.require_own(place.server, names)
+        for canary in self._canaries:
+            place.server.unload(canary.name)
+        for agent, version in self._versions.items():
+            place.server.load(version.name, version.folder)
+            self._guard.require_version(place.server, agent, version.name, version.weights, None)
+
+    def push(self) -> None:
+        """Give every server the adapters that have changed since, and see that it plays them.
+
+        Raises:
+            UserError: a server can't load one, plays something else, or none is left.
         """
         for agent in self._agents.names:
-            now = self._agents.parameters_of(agent)
             before = self._versions.get(agent)
-            if before is None or not all(map(torch.equal, before.weights, now)):
-                self._versions[agent] = version = self._written(agent)
-                self._fleet.tell(lambda server, v=version: server.load(v.name, v.folder))  # type: ignore[misc]
+            if before is None or not all(map(torch.equal, before.weights, self._agents.parameters_of(agent))):
+                self._versions[agent] = version = self._written(agent, agent)
+                self._fleet.tell(partial(self._give, agent, version, before.weights if before else None))
                 if before is not None:
                     self._retire(before)
 
-    def _written(self, agent: Agent) -> Version:
+    def _give(self, agent: Agent, version: Version, before: Weights, server: Server) -> None:
+        server.load(version.name, version.folder)
+        self._guard.require_version(server, agent, version.name, version.weights, before)
+
+    def _written(self, agent: Agent, called: str) -> Version:
+        """The agent's adapter as it is now, on disk."""
         self._number += 1
-        name = f"{agent}-{self._number:06d}-{self._tag}"  # another run may use the same server
+        name = f"{called}-{self._number:06d}-{self._tag}"  # another run may use the same server
         kept = self._folder / name
         self._agents.save(kept, [agent])
         weights = tuple(p.detach().clone() for p in self._agents.parameters_of(agent))
         return Version(name, kept / agent, weights, self._fleet.losses)
+
+    @cached_property
+    def _canaries(self) -> list[Version]:
+        """Strong random adapters, which no young one can be taken for."""
+        agent, versions = self._agents.names[0], []
+        for number in (1, 2):
+            with self._agents.lent(agent, self._guard.strong(number)):
+                versions.append(self._written(agent, f"canary{number}"))
+        return versions
 
     def _retire(self, version: Version) -> None:
         """Forget its name, and its folder unless a server that was lost may still have a request for it.
 
         vLLM ends if it has to read an adapter again whose folder is gone.
         """
-        self._fleet.tell(lambda server: server.unload(version.name))
+        self._fleet.tell(partial(_forget, version.name))
         if self._fleet.losses == version.losses:
             shutil.rmtree(version.folder.parent, ignore_errors=True)
+
+
+def _forget(name: str, server: Server) -> None:
+    server.unload(name)

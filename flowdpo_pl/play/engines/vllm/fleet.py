@@ -36,6 +36,7 @@ class Place:
     server: Server
     facts: Facts | None = None
     """None until it is asked, and again once it is lost."""
+    was_lost: bool = False
     outstanding: int = 0
     """Tokens to read and to write of the requests that it has."""
     read: dict[tuple[Agent, str], int] = field(default_factory=dict)
@@ -80,10 +81,11 @@ class Fleet:
         """Ask every server that is not there, the first time and after it was lost.
 
         Args:
-            admit: what it is told before it plays; it is not taken where this raises ServerLost.
+            admit: what it is told before it plays; it is not taken where this raises ServerLost, nor taken
+                back where it raises UserError.
 
         Raises:
-            UserError: none is there.
+            UserError: none is there, or one that was never lost can't be used.
         """
         reasons = []
         for place in self.places:
@@ -95,6 +97,11 @@ class Fleet:
             except ServerLost as lost:
                 place.facts = None
                 reasons.append(str(lost))
+            except UserError as wrong:
+                place.facts = None
+                if not place.was_lost:  # a mistake in how it was started
+                    raise
+                reasons.append(str(wrong))
         if not self.live:
             raise UserError(f"no vLLM server plays: {'; '.join(reasons)}; see that they run, then go on.")
         for reason in reasons:
@@ -159,7 +166,7 @@ class Fleet:
 
     def _lose(self, place: Place, lost: ServerLost) -> None:
         with self._lock:
-            was_live, place.facts = place.live, None
+            was_live, place.facts, place.was_lost = place.live, None, True
             self.losses += was_live
             place.outstanding = 0
             place.read.clear()

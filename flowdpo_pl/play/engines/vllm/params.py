@@ -85,6 +85,12 @@ class Asks:
         }
 
 
+def canary(tokens: int, temperature: float) -> Params:
+    """So many tokens, whatever ends a move; always the same ones on the same weights."""
+    asked = {"temperature": temperature, "top_p": 1.0, "max_tokens": tokens, "min_tokens": 0}
+    return {**_COMMON, **asked, "logprobs": 0, "seed": 1}
+
+
 _COMMON: Params = {
     "top_k": 0,
     "min_p": 0.0,

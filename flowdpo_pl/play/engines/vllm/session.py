@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.adapters import Adapters
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Job
+from flowdpo_pl.play.engines.vllm.guard import Guard
 from flowdpo_pl.play.engines.vllm.server import Generated, Server
 
 if TYPE_CHECKING:
     from flowdpo_pl.model.agents import Agents
+    from flowdpo_pl.model.output_head import OutputHead
 
 Servers: TypeAlias = Callable[[], AbstractContextManager[list[Server]]]
 """The servers while they are used; one that was started for this ends afterwards."""
@@ -32,14 +34,16 @@ class _Link:
 class Session:
     """What all engines of a run share; connected when it is first needed, and anew after it was closed."""
 
-    def __init__(self, agents: Agents, servers: Servers, folder: Path | None) -> None:
+    def __init__(self, agents: Agents, head: OutputHead, servers: Servers, folder: Path | None) -> None:
         """
         Args:
             agents: who plays.
+            head: the base's output layer.
             servers: of the same base.
             folder: where the adapters are written for the servers; None: memory of this machine.
         """
         self._agents = agents
+        self._guard = Guard(agents, head)
         self._servers = servers
         self._folder = folder
         self._link: _Link | None = None
@@ -88,7 +92,7 @@ class Session:
             with ExitStack() as stack:
                 fleet = Fleet(stack.enter_context(self._servers()))
                 stack.callback(fleet.close)
-                adapters = Adapters(self._agents, fleet, self._folder)
+                adapters = Adapters(self._agents, fleet, self._guard, self._folder)
                 stack.callback(adapters.close)
                 fleet.join(adapters.admit)
                 self._link = _Link(fleet, adapters, weakref.finalize(self, stack.pop_all().close))

@@ -45,7 +45,7 @@ class VLLM(EngineSettings):
         from flowdpo_pl.play.engines.vllm.session import Session
 
         folder = None if self.folder is None else Path(self.folder)
-        session = Session(agents, lambda: running(self.servers, self.timeout), folder)
+        session = Session(agents, head, lambda: running(self.servers, self.timeout), folder)
         return OpenVLLM(session, head.end_ids)
 
 
@@ -80,4 +80,4 @@ class LocalVLLM(EngineSettings):
             on_cpu=not torch.cuda.is_available(),
             further=self.arguments,
         )
-        return OpenVLLM(Session(agents, lambda: started(command, self.timeout), None), head.end_ids)
+        return OpenVLLM(Session(agents, head, lambda: started(command, self.timeout), None), head.end_ids)

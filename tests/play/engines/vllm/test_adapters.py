@@ -34,7 +34,7 @@ def test_what_has_changed_gets_a_new_name_on_every_server_and_the_old_one_goes(
 ) -> None:
     playing = engine(fake, second)
     playing.write([REQUEST])
-    assert numbers(fake) == {ANSWER: "000001", STOP: "000002"}
+    assert numbers(fake) == {ANSWER: "000003", STOP: "000004"}
     old = dict(fake.adapters)
     playing.reset()
     playing.write([REQUEST])
@@ -42,7 +42,7 @@ def test_what_has_changed_gets_a_new_name_on_every_server_and_the_old_one_goes(
     update(world)
     playing.reset()
     playing.write([REQUEST])
-    assert numbers(fake) == {ANSWER: "000003", STOP: "000002"} and fake.adapters == second.adapters
+    assert numbers(fake) == {ANSWER: "000005", STOP: "000004"} and fake.adapters == second.adapters
     assert [folder.exists() for folder in old.values()] == [False, True]
     loads = [body for path, body in fake.asked if path == "/v1/load_lora_adapter"]
     assert len({body["lora_name"] for body in loads}) == len(loads)
@@ -60,7 +60,7 @@ def test_moves_are_those_of_the_updated_adapter(
     playing.write([REQUEST])
     _, body = fake.asked[-1]
     fresh = engine(FakeVLLM(fake.logits)).write([REQUEST])
-    assert playing.write([REQUEST]) == fresh and "000003" in body["model"]
+    assert playing.write([REQUEST]) == fresh and "000005" in body["model"]
 
 
 def test_the_folder_of_a_version_stays_if_a_lost_server_may_still_read_it(
@@ -83,9 +83,8 @@ def test_the_folder_of_a_version_stays_if_a_lost_server_may_still_read_it(
 
 def test_two_runs_share_a_server(fake: FakeVLLM, opened: Callable[..., OpenVLLM], world: World) -> None:
     one = opened(fake)
-    again = OpenVLLM(type(one.session)(world.agents, one.session._servers, None), one.end_ids)
+    again = OpenVLLM(type(one.session)(world.agents, world.head, one.session._servers, None), one.end_ids)
     for each in (one, again):
-        each.session.play([])
         each.session._linked().adapters.push()
     assert len(fake.adapters) == 4
     again.close()
@@ -111,6 +110,7 @@ def test_adapters_lie_where_the_servers_see_them(
 
 
 def test_too_few_slots_are_told(fake: FakeVLLM, engine: Callable[..., VLLMEngine]) -> None:
-    fake.slots = 1
+    fake.slots = 2
+    fake.adapters |= {"another run's": Path()}
     with pytest.raises(UserError, match="No free lora slots"):
         engine(fake).write([REQUEST])

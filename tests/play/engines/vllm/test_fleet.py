@@ -30,7 +30,14 @@ def test_servers_share_the_work_and_a_problem_stays_where_it_was_read(
     playing.write(REQUESTS)
     assert tokens_asked(fake) and tokens_asked(second)
     for one in (fake, second):
-        prompts = [tuple(body["token_ids"][:3]) for path, body in one.asked if path.endswith("generate")]
+        prompts = [
+            tuple(body["token_ids"][:3])
+            for path, body in one.asked
+            if path.endswith("generate")
+            and body["model"].startswith(ANSWER)
+            and "seed" in body["sampling_params"]
+            and body["sampling_params"]["seed"] != 1
+        ]
         assert set(prompts) < {request.prefix for request in REQUESTS}
     long = [WriteRequest(ANSWER, "long", "", turn, (7,) * 200, 4) for turn in range(3)]
     places = []
@@ -71,6 +78,25 @@ def test_a_server_is_taken_back_once_it_answers_with_the_adapters_of_today(
     assert tokens_asked(fake) > before and fake.adapters.keys() == second.adapters.keys()
 
 
+def test_a_server_that_comes_back_with_another_base_is_not_taken(
+    fake: FakeVLLM,
+    second: FakeVLLM,
+    engine: Callable[..., VLLMEngine],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    playing = engine(fake, second)
+    playing.write(REQUESTS[:1])
+    fake.failing = True
+    playing.write(REQUESTS)
+    fake.failing = False
+    right = fake.logits
+    fake.logits = lambda folder, token_ids: right(folder, token_ids)[::-1]
+    playing.reset()
+    playing.write(REQUESTS)
+    assert "plays another model than the trainer's" in caplog.text
+    assert not [body for path, body in fake.asked[-3:] if body.get("model", "").startswith(ANSWER)]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_without_a_server_the_batch_is_given_up_in_one_sentence(
     fault: str, fake: FakeVLLM, engine: Callable[..., VLLMEngine]
@@ -91,11 +117,11 @@ def test_a_slow_server_is_waited_for(fake: FakeVLLM, engine: Callable[..., VLLME
 def test_a_prompt_that_would_be_cut_is_refused_before_it_is_sent(
     fake: FakeVLLM, engine: Callable[..., VLLMEngine]
 ) -> None:
-    fake.context_limit = 10
+    fake.context_limit = 40
     playing = engine(fake)
-    assert playing.session.context_limit == 10
-    playing.write([WriteRequest(ANSWER, "fits", "", 0, (7,) * 6, 4)])
+    assert playing.session.context_limit == 40
+    playing.write([WriteRequest(ANSWER, "fits", "", 0, (7,) * 36, 4)])
     before = tokens_asked(fake)
-    with pytest.raises(UserError, match=r"needs 11 tokens on problem long.*takes 10.*--max-model-len"):
-        playing.write([WriteRequest(ANSWER, "long", "", 0, (7,) * 7, 4)])
+    with pytest.raises(UserError, match=r"needs 41 tokens on problem long.*takes 40.*--max-model-len"):
+        playing.write([WriteRequest(ANSWER, "long", "", 0, (7,) * 37, 4)])
     assert tokens_asked(fake) == before
