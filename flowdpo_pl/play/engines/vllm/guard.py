@@ -81,7 +81,7 @@ class Guard:
                 self.noise = max(self.noise, gaps[name])
             elif gaps[nearest] <= _AGREES:
                 raise UserError(
-                    f"{server.url} plays {nearest} when it is asked for {name}, so nothing is learnt from it: "
+                    f"{server.url} plays {nearest} when asked for {name}, so nothing is learnt from it: "
                     "start it anew, with vLLM 0.32 or later."
                 )
             elif _gap(written, self._scores(written, weights, temperature=1.0)) <= _AGREES:
