@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -72,16 +73,15 @@ class Adapters:
 
     def close(self) -> None:
         """Take everything off the servers and the disk."""
-        for version in self._versions.values():
-            self._fleet.tell(partial(_forget, version.name))
+        with suppress(UserError):  # no server is left that could be told
+            for version in self._versions.values():
+                self._fleet.tell(partial(_forget, version.name))
         self._versions.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def name_of(self, agent: Agent) -> str:
-        """What the agent is called on the servers; one without an adapter is the base."""
-        if agent in self._versions:
-            return self._versions[agent].name
-        return next(place.facts.base for place in self._fleet.live if place.facts is not None)
+    def name_of(self, agent: Agent) -> str | None:
+        """What the agent is called on the servers; None: it has no adapter and is the base."""
+        return self._versions[agent].name if agent in self._versions else None
 
     def admit(self, place: Place) -> None:
         """Have a server that has just come tell adapters apart, and load what all others hold.
@@ -90,8 +90,7 @@ class Adapters:
             ServerLost: it gives no answer.
             UserError: it can't load one, or plays something else than the trainer would.
         """
-        assert place.facts is not None
-        names: dict[str, Weights] = {place.facts.base: None}
+        names: dict[str, Weights] = {place.base: None}
         for canary in self._canaries:
             place.server.load(canary.name, canary.folder)
             names[canary.name] = canary.weights

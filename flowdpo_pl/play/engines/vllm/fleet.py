@@ -37,6 +37,8 @@ class Place:
     facts: Facts | None = None
     """None until it is asked, and again once it is lost."""
     was_lost: bool = False
+    base: str = ""
+    """What its base is called, also while it is lost."""
     outstanding: int = 0
     """Tokens to read and to write of the requests that it has."""
     read: dict[tuple[Agent, str], int] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Fleet:
                 continue
             try:
                 place.facts = place.server.facts()
+                place.base = place.facts.base
                 admit(place)
             except ServerLost as lost:
                 place.facts = None
@@ -123,12 +126,13 @@ class Fleet:
                 say(place.server)
             except ServerLost as lost:
                 self._lose(place, lost)
+        self._require_any()
 
-    def play(self, jobs: Sequence[Job], name_of: Callable[[Agent], str]) -> list[Generated]:
+    def play(self, jobs: Sequence[Job], name_of: Callable[[Agent], str | None]) -> list[Generated]:
         """What is written for the jobs, in their order.
 
         Args:
-            name_of: what an agent is called on the servers.
+            name_of: what an agent is called on the servers; None: it is the base.
 
         Raises:
             UserError: a server refuses a job, or none is left.
@@ -140,10 +144,11 @@ class Fleet:
             for future in futures:
                 future.cancel()
 
-    def _play(self, job: Job, place: Place, name_of: Callable[[Agent], str]) -> Generated:
+    def _play(self, job: Job, place: Place, name_of: Callable[[Agent], str | None]) -> Generated:
         while True:
             try:
-                return place.server.generate(name_of(job.agent), job.token_ids, job.params)
+                name = name_of(job.agent) or place.base
+                return place.server.generate(name, job.token_ids, job.params)
             except ServerLost as lost:
                 self._lose(place, lost)
             finally:
@@ -153,9 +158,8 @@ class Fleet:
     def _given(self, job: Job) -> Place:
         """The server whose work is done first with this job."""
         with self._lock:
-            if not (live := self.live):
-                raise UserError("no vLLM server is left: see why they ended, start them, and resume the run.")
-            place = min(live, key=lambda place: place.outstanding + place.work(job))
+            self._require_any()
+            place = min(self.live, key=lambda place: place.outstanding + place.work(job))
             place.outstanding += place.work(job)
             return place
 
@@ -163,6 +167,10 @@ class Fleet:
         with self._lock:
             place.outstanding = max(0, place.outstanding - place.work(job))
             place.read[job.agent, job.problem_id] = len(job.token_ids)
+
+    def _require_any(self) -> None:
+        if not self.live:
+            raise UserError("no vLLM server is left: see why they ended, start them, and resume the run.")
 
     def _lose(self, place: Place, lost: ServerLost) -> None:
         with self._lock:
