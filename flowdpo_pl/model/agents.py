@@ -76,6 +76,7 @@ class Agents(nn.Module):
                     self.peft.add_adapter(name, deepcopy(config))
         self._base = base
         self._dropout = lora.dropout
+        self._rank = lora.r
         self._mode: Mode = Nobody()
         self._compiled = self._hidden
         self._starts = nn.ModuleDict()
@@ -131,6 +132,11 @@ class Agents(nn.Module):
     @property
     def context_limit(self) -> int:
         return context_limit(self._base)
+
+    @property
+    def rank(self) -> int:
+        """Of the adapters."""
+        return self._rank
 
     def hidden(self, token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
         """Last hidden states `[B, N, E]` of `[B, N]` token ids for whoever acts, seen through `view`."""
@@ -217,9 +223,14 @@ class Agents(nn.Module):
         require_base(folder, adapter_config(folder).get("base_model_name_or_path"), self._base)
         _fill(own, saved)
 
-    def save(self, directory: Path) -> None:
-        """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format for every agent."""
-        for name in self.names:
+    def save(self, directory: Path, names: Sequence[Agent] | None = None) -> None:
+        """Write `<directory>/<agent>/adapter_model.safetensors` in PEFT's format.
+
+        Args:
+            directory: made where it is missing.
+            names: agents; None: all.
+        """
+        for name in self.names if names is None else names:
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
@@ -241,6 +252,21 @@ class Agents(nn.Module):
             mode = Decoding()
         with self._in(mode), torch.inference_mode():
             yield
+
+    @contextmanager
+    def lent(self, agent: Agent, weights: Sequence[Tensor]) -> Iterator[None]:
+        """Inside, the agent's adapter has these weights, in the order of `parameters_of`."""
+        parameters = self.parameters_of(agent)
+        own = [parameter.detach().clone() for parameter in parameters]
+        given = [weight.detach().clone() for weight in weights]  # they may be the parameters themselves
+        with torch.no_grad():
+            try:
+                for parameter, weight in zip(parameters, given, strict=True):
+                    parameter.copy_(weight)
+                yield
+            finally:
+                for parameter, weight in zip(parameters, own, strict=True):
+                    parameter.copy_(weight)
 
     @contextmanager
     def reference(self, agent: Agent) -> Iterator[None]:

@@ -101,6 +101,10 @@ class AdapterModule(MadeWith, LightningModule):
             if isinstance(logger, RunLogger):
                 logger.go_on(self.position)
 
+    def teardown(self, stage: str) -> None:
+        if self._players is not None:
+            self._players.opened.close()
+
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.base import fingerprint
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.output_head import OutputHead
-from flowdpo_pl.play.engines.native import NativeEngine
+from flowdpo_pl.play.engines.engine_settings import EngineSettings, Native, OpenEngine
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.play.prompts import PromptBook
@@ -30,6 +30,8 @@ class Players:
     """Shape of the agents' adapters."""
     decode_tokens: int
     """Cached tokens of one decoding micro-batch."""
+    engine: EngineSettings = field(default_factory=Native)
+    """What they play on."""
 
     @property
     def flow(self) -> Flow:
@@ -40,13 +42,17 @@ class Players:
         return self.agents.head(self.prompts.end_ids)
 
     def rollouts(self, sampling: Sampling, judge: Judge, draws: Draws) -> Rollouts:
-        """What grows trees with these agents, by our own engine."""
-        engine = NativeEngine(self.agents, self.head, draws, sampling, self.decode_tokens)
-        return Rollouts(self.prompts, engine, judge, draws)
+        """What grows trees with these agents, on their engine."""
+        return Rollouts(self.prompts, self.opened.engine(draws, sampling), judge, draws)
+
+    @cached_property
+    def opened(self) -> OpenEngine:
+        """The engine, which all rollouts share."""
+        return self.engine.open(self.agents, self.head, self.decode_tokens)
 
     def admit(self, problem: Problem) -> str | None:
         """Why the problem can't be played, or None: its longest context must fit the model's."""
-        return "too long" if self.prompts.longest(problem) > self.agents.context_limit else None
+        return "too long" if self.prompts.longest(problem) > self.opened.context_limit else None
 
     def require_room(self) -> None:
         """
@@ -55,7 +61,7 @@ class Players:
         """
         empty = Problem(id="", question="", gold="")
         needed = self.prompts.longest(empty)
-        if needed >= (limit := self.agents.context_limit):
+        if needed >= (limit := self.opened.context_limit):
             raise UserError(
                 f"the flow needs {needed} tokens beside the question but the model's context is {limit}: "
                 "set fewer or shorter chunks."

@@ -17,6 +17,7 @@ from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.model.product_rates import slower_dtype
 from flowdpo_pl.model.targets import what_is_left_out
 from flowdpo_pl.play.engines.agreement import require_twin_agrees, require_weights_agree
+from flowdpo_pl.play.engines.engine_settings import EngineSettings, Native
 from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.play.players import Players
@@ -72,6 +73,8 @@ class Team:
     """Agents that have none: they play the base and never learn."""
     start: Start = field(default_factory=Start)
     budget: Budget = field(default_factory=Budget)
+    engine: EngineSettings = field(default_factory=Native)
+    """Who decodes: Native, on the trainer's device; VLLM, servers; LocalVLLM, one started for the run."""
 
     def __post_init__(self) -> None:
         self.flow.require_sound()
@@ -163,4 +166,4 @@ class Team:
         for agent, folder in self.start.adapters.items():
             if agent in agents:
                 loaded.load_saved(agent, Path(folder))
-        return Players(loaded, book, self.lora, self.budget.decode_tokens)
+        return Players(loaded, book, self.lora, self.budget.decode_tokens, self.engine)

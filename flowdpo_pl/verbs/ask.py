@@ -61,6 +61,7 @@ def ask(
             _answer(module, one, samples, json)
     finally:
         module.verifier.close()
+        module.teardown("test")
 
 
 def _distribution(run: TrainedRun, greedy: bool, temperature: float | None) -> dict[str, Any]:

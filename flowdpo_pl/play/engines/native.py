@@ -7,6 +7,7 @@ a move.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -145,3 +146,22 @@ class NativeEngine:
 
     def _keys(self, requests: Sequence[WriteRequest] | Sequence[ChooseRequest]) -> list[int]:
         return [self.draws.key(r.problem_id, r.branch, r.turn) for r in requests]
+
+
+@dataclass(frozen=True)
+class OpenNative:
+    """The native engine before it knows its draws; see `engine_settings.OpenEngine`."""
+
+    agents: Agents
+    head: OutputHead
+    decode_tokens: int
+
+    @property
+    def context_limit(self) -> int:
+        return self.agents.context_limit
+
+    def engine(self, draws: Draws, sampling: Sampling) -> NativeEngine:
+        return NativeEngine(self.agents, self.head, draws, sampling, self.decode_tokens)
+
+    def close(self) -> None:
+        """Nothing is held elsewhere."""

@@ -1,0 +1,182 @@
+"""The engine's moves by servers: what is drawn there, and what is drawn here from their log-probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flowdpo_pl.draws import Draws
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.play.engines.choosing import choice
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written, require_numbers
+from flowdpo_pl.play.engines.vllm.fleet import Job
+from flowdpo_pl.play.engines.vllm.params import Asks, Params
+from flowdpo_pl.play.engines.vllm.parting import parting
+from flowdpo_pl.play.engines.vllm.server import Generated
+from flowdpo_pl.play.engines.vllm.session import Session
+
+
+@dataclass(frozen=True)
+class VLLMEngine:
+    """Plays agents on vLLM servers; a run's draws are as repeatable as its servers'."""
+
+    session: Session
+    asks: Asks
+    draws: Draws
+
+    def reset(self) -> None:
+        """Adapters come with new names, so nothing that the servers cached can be taken for theirs."""
+        self.session.reset()
+
+    def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
+        """Moves for the requests; see `protocol.WriteRequest`.
+
+        Raises:
+            UserError: a prompt is too long for the servers, one refuses it, or none is left.
+        """
+        results = [Written(request.forced, 0.0) for request in requests]
+        open_ = [index for index, request in enumerate(requests) if not self._complete(request)]
+        moves = dict(zip(open_, self._moves([requests[index] for index in open_]), strict=True))
+        parted = {
+            index: place
+            for index, move in moves.items()
+            if (place := self._place(requests[index], move)) is not None
+        }
+        others = self._others([(requests[index], moves[index], place) for index, place in parted.items()])
+        starts = dict(zip(parted, others, strict=True))
+        for index, move in moves.items():
+            written = (*requests[index].forced, *move.token_ids)
+            results[index] = Written(written, math.fsum(move.logprobs), starts.get(index))
+        return results
+
+    def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
+        """Drawn options for the requests; see `protocol.ChooseRequest`.
+
+        Raises:
+            UserError: as for `write`.
+        """
+        read = self._played(
+            [
+                (request, (*request.prefix, *request.suffix), self.asks.scores(request.options))
+                for request in requests
+            ]
+        )
+        chosen = []
+        for request, answer in zip(requests, read, strict=True):
+            scores = np.array([self._score(answer, option) for option in request.options])
+            require_numbers(request, scores)
+            mass = float(np.logaddexp.reduce(scores))
+            key = self._key(request)
+            chosen.append(choice(scores - mass, math.exp(mass), key, self.asks.sampling.temperature))
+        return chosen
+
+    def _complete(self, request: WriteRequest) -> bool:
+        ended = request.forced[-1:] == self.asks.end_ids[:1]
+        return ended or len(request.forced) >= request.max_tokens
+
+    def _moves(self, requests: Sequence[WriteRequest]) -> list[Generated]:
+        """What is written after each request's forced tokens, end tokens as one symbol."""
+        moves = self._played(
+            [
+                (
+                    request,
+                    (*request.prefix, *request.forced),
+                    self.asks.move(
+                        request.max_tokens - len(request.forced), not request.forced, self._seed(request)
+                    ),
+                )
+                for request in requests
+            ]
+        )
+        for request, move in zip(requests, moves, strict=True):
+            require_numbers(request, move.logprobs)
+        if self.asks.sampling.temperature == 0:
+            return [replace(self._merged(move), logprobs=(0.0,) * len(move.logprobs)) for move in moves]
+        return self._with_all_ends(requests, moves)
+
+    def _with_all_ends(self, requests: Sequence[WriteRequest], moves: Sequence[Generated]) -> list[Generated]:
+        """The same, with the end symbol's probability the sum over all end tokens."""
+        ends = self.asks.end_ids
+        ended = [index for index, move in enumerate(moves) if move.token_ids[-1] in ends]
+        if len(ends) == 1 or not ended:
+            return list(moves)
+        read = self._played(
+            [
+                (
+                    requests[index],
+                    (*requests[index].prefix, *requests[index].forced, *moves[index].token_ids[:-1]),
+                    self.asks.scores(ends),
+                )
+                for index in ended
+            ]
+        )
+        merged = [self._merged(move) for move in moves]
+        for index, answer in zip(ended, read, strict=True):
+            end = float(np.logaddexp.reduce([self._score(answer, token) for token in ends]))
+            merged[index] = replace(merged[index], logprobs=(*moves[index].logprobs[:-1], end))
+        return merged
+
+    def _merged(self, move: Generated) -> Generated:
+        return replace(move, token_ids=tuple(map(self._symbol, move.token_ids)))
+
+    def _symbol(self, token: int) -> int:
+        return self.asks.end_ids[0] if token in self.asks.end_ids else token
+
+    def _place(self, request: WriteRequest, move: Generated) -> int | None:
+        """Where the alternative parts from the move, or None without one."""
+        if not request.alternative or self.asks.sampling.temperature == 0:
+            return None
+        if self.asks.sampling.top_p < 1:
+            raise UserError(
+                f"model.sampling.top_p is {self.asks.sampling.top_p}, under which vLLM can't draw another "
+                "token from the same distribution: set 1.0, or leave model.team.engine out."
+            )
+        uniform = self.draws.uniform(request.problem_id, request.branch, request.turn, "parting")
+        return parting(move.logprobs, uniform)
+
+    def _others(self, parted: Sequence[tuple[WriteRequest, Generated, int]]) -> list[tuple[int, ...]]:
+        """The starts of the alternatives, up to and with the first token that differs."""
+        answers = self._played([self._another(*one) for one in parted])
+        starts = []
+        for (request, move, place), answer in zip(parted, answers, strict=True):
+            token = self._symbol(answer.token_ids[0])
+            if token == move.token_ids[place]:
+                raise UserError(
+                    f"a vLLM server draws token {token} on problem {request.problem_id}, which is forbidden "
+                    "there: start vLLM 0.32 or later, without logits processors of its own."
+                )
+            starts.append((*move.token_ids[:place], token))
+        return starts
+
+    def _another(
+        self, request: WriteRequest, move: Generated, place: int
+    ) -> tuple[WriteRequest, tuple[int, ...], Params]:
+        before = (*request.forced, *move.token_ids[:place])
+        params = self.asks.another(move.token_ids[place], not before, self._seed(request, "another"))
+        return request, (*request.prefix, *before), params
+
+    def _played(
+        self, asked: Sequence[tuple[WriteRequest | ChooseRequest, tuple[int, ...], Params]]
+    ) -> list[Generated]:
+        jobs = [
+            Job(request.agent, request.problem_id, token_ids, params) for request, token_ids, params in asked
+        ]
+        return self.session.play(jobs)
+
+    def _score(self, answer: Generated, token: int) -> float:
+        if token not in answer.at_first:
+            raise UserError(
+                f"a vLLM server leaves out the log-probability of token {token} that it was asked for: start "
+                "vLLM 0.32 or later, with --max-logprobs of at least 20."
+            )
+        return answer.at_first[token]
+
+    def _key(self, request: WriteRequest | ChooseRequest) -> int:
+        return self.draws.key(request.problem_id, request.branch, request.turn)
+
+    def _seed(self, request: WriteRequest, *further: str) -> int:
+        """Of a request: 63 bits, which is what torch's generators take."""
+        return self.draws.key(request.problem_id, request.branch, request.turn, "server", *further) >> 1

@@ -1,0 +1,113 @@
+"""Servers that hold the agents' adapters of today: from the first request until it is closed."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.play.engines.vllm.adapters import Adapters
+from flowdpo_pl.play.engines.vllm.fleet import Fleet, Job
+from flowdpo_pl.play.engines.vllm.guard import Guard
+from flowdpo_pl.play.engines.vllm.server import Generated, Server
+
+if TYPE_CHECKING:
+    from flowdpo_pl.model.agents import Agents
+    from flowdpo_pl.model.output_head import OutputHead
+
+Servers: TypeAlias = Callable[[], AbstractContextManager[list[Server]]]
+"""The servers while they are used; one that was started for this ends afterwards."""
+
+
+@dataclass(frozen=True)
+class _Link:
+    fleet: Fleet
+    adapters: Adapters
+    end: Callable[[], object]
+    """Takes down what was put up; also called when the process ends."""
+
+
+class Session:
+    """What all engines of a run share; connected when it is first needed, and anew after it was closed."""
+
+    def __init__(self, agents: Agents, head: OutputHead, servers: Servers, folder: Path | None) -> None:
+        """
+        Args:
+            agents: who plays.
+            head: the base's output layer.
+            servers: of the same base.
+            folder: where the adapters are written for the servers; None: memory of this machine.
+        """
+        self._agents = agents
+        self._guard = Guard(agents, head)
+        self._servers = servers
+        self._folder = folder
+        self._link: _Link | None = None
+        self._current = False
+        """Whether the servers hold the agents as they are now."""
+
+    @property
+    def context_limit(self) -> int:
+        """Tokens of prompt and answer together that all servers take.
+
+        Raises:
+            UserError: no server is there, or one can't be used.
+        """
+        return min(self._agents.context_limit, self._linked().fleet.context_limit)
+
+    def close(self) -> None:
+        link, self._link, self._current = self._link, None, False
+        if link is not None:
+            link.end()
+
+    def reset(self) -> None:
+        """The trees are done: the agents may learn before the next request."""
+        self._current = False
+        if self._link is not None:
+            self._link.fleet.forget()
+
+    def play(self, jobs: Sequence[Job]) -> list[Generated]:
+        """What the agents of today write, in the order of the jobs.
+
+        Raises:
+            UserError: a prompt leaves no room for its answer, a server refuses one, or none is left.
+        """
+        if not jobs:
+            return []
+        link = self._linked()
+        if not self._current:
+            link.fleet.join(link.adapters.admit)
+            link.adapters.push()
+            self._current = True
+        for job in jobs:
+            _require_room(job, link.fleet.context_limit)
+        return link.fleet.play(jobs, link.adapters.name_of)
+
+    def _linked(self) -> _Link:
+        if self._link is None:
+            with ExitStack() as stack:
+                fleet = Fleet(stack.enter_context(self._servers()))
+                stack.callback(fleet.close)
+                adapters = Adapters(self._agents, fleet, self._guard, self._folder)
+                stack.callback(adapters.close)
+                fleet.join(adapters.admit)
+                self._link = _Link(fleet, adapters, weakref.finalize(self, stack.pop_all().close))
+        return self._link
+
+
+def _require_room(job: Job, limit: int) -> None:
+    """vLLM itself would write less, and say nothing.
+
+    Raises:
+        UserError: names agent, problem and limit.
+    """
+    needed = len(job.token_ids) + job.params["max_tokens"]
+    if needed > limit:
+        raise UserError(
+            f"agent '{job.agent}' needs {needed} tokens on problem {job.problem_id}, but a vLLM server takes "
+            f"{limit}: start it with a larger --max-model-len, or set fewer or shorter chunks."
+        )

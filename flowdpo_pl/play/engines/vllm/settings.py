@@ -1,0 +1,83 @@
+"""What a config says of vLLM: the servers that are there, or how one is started for the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdpo_pl.errors import POSITIVE, UserError, require_within
+from flowdpo_pl.play.engines.engine_settings import EngineSettings, OpenEngine
+
+if TYPE_CHECKING:
+    from flowdpo_pl.model.agents import Agents
+    from flowdpo_pl.model.output_head import OutputHead
+
+
+@dataclass(frozen=True)
+class VLLM(EngineSettings):
+    """Plays on vLLM servers that run already; docs/scale.md has the command that starts one."""
+
+    servers: list[str]
+    """Their addresses, such as http://127.0.0.1:8000; several share the work."""
+    folder: str | None = None
+    """Where adapters are written for the servers to read, seen under the same path by all; null: memory of
+    this machine, for servers beside the trainer."""
+    timeout: float = 600.0
+    """Seconds after which a server that gives no answer is lost; its requests go to another."""
+
+    def __post_init__(self) -> None:
+        require_within(POSITIVE, {"model.team.engine.timeout": self.timeout})
+        if not self.servers:
+            raise UserError(
+                "model.team.engine.servers is empty: give an address, such as http://127.0.0.1:8000."
+            )
+        for server in self.servers:
+            if not server.startswith(("http://", "https://")):
+                raise UserError(
+                    f"model.team.engine.servers has {server!r}: give an address, such as http://127.0.0.1:8000."
+                )
+        if len({server.rstrip("/") for server in self.servers}) < len(self.servers):
+            raise UserError("model.team.engine.servers names a server twice: name each once.")
+
+    def open(self, agents: Agents, head: OutputHead, decode_tokens: int) -> OpenEngine:
+        from flowdpo_pl.play.engines.vllm.opened import OpenVLLM, running
+        from flowdpo_pl.play.engines.vllm.session import Session
+
+        folder = None if self.folder is None else Path(self.folder)
+        session = Session(agents, head, lambda: running(self.servers, self.timeout), folder)
+        return OpenVLLM(session, head.end_ids)
+
+
+@dataclass(frozen=True)
+class LocalVLLM(EngineSettings):
+    """Plays on one vLLM server that is started for the run on this machine, and ends with it."""
+
+    python: str
+    """An interpreter that has vllm: an environment of its own, since vllm brings its own torch."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments of the server, such as [--gpu-memory-utilization, "0.4"]."""
+    timeout: float = 600.0
+    """Seconds after which a server that gives no answer is lost; it may take as long to start."""
+
+    def __post_init__(self) -> None:
+        require_within(POSITIVE, {"model.team.engine.timeout": self.timeout})
+
+    def open(self, agents: Agents, head: OutputHead, decode_tokens: int) -> OpenEngine:
+        import torch
+
+        from flowdpo_pl.play.engines.vllm.local import Command, started
+        from flowdpo_pl.play.engines.vllm.opened import OpenVLLM
+        from flowdpo_pl.play.engines.vllm.session import Session
+
+        command = Command(
+            python=self.python,
+            base=str(agents.base.name_or_path),
+            dtype=str(agents.dtype).removeprefix("torch."),
+            context=agents.context_limit,
+            rank=agents.rank,
+            adapters=len(agents.names),
+            on_cpu=not torch.cuda.is_available(),
+            further=self.arguments,
+        )
+        return OpenVLLM(Session(agents, head, lambda: started(command, self.timeout), None), head.end_ids)

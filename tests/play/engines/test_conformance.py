@@ -1,0 +1,82 @@
+"""Every engine does what the protocol asks: ours, and vLLM's against a server that is scripted.
+
+Also tests `play.engines.protocol` and `play.engines.engine_settings`. `make test-vllm` runs the same
+checks on a real server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from flowdpo_pl.play.engines.engine_settings import EngineSettings, Native
+from flowdpo_pl.play.engines.vllm.settings import VLLM
+from tests import engine_checks as checks
+from tests.conftest import World
+from tests.engine_checks import Floats, Stage
+from tests.fake_vllm import FakeVLLM, PeftLogits, serving
+
+PREFIXES = tuple(tuple(7 + (5 * n + k) % 57 for k in range(4 + 9 * n)) for n in range(4))
+
+
+@pytest.fixture(params=["native", "vllm"])
+def stage(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> Iterator[Callable[..., Stage]]:
+    """The tiny model on an engine, with as many of its two end tokens as a test wants."""
+    world = make_world()
+    fake = FakeVLLM(PeftLogits(world.folder))
+
+    def plain(agent: str, token_ids: Sequence[int]) -> Floats:
+        return world.plain.logits(agent, token_ids).detach().double().numpy()
+
+    with serving(fake) as url:
+        settings: EngineSettings = Native() if request.param == "native" else VLLM([url])
+        opened = []
+
+        def on_stage(ends: int = 2) -> Stage:
+            head = replace(world.head, end_ids=world.head.end_ids[:ends])
+            opened.append(settings.open(world.agents, head, decode_tokens=65_536))
+            return Stage(
+                engine=lambda sampling: opened[-1].engine(world.draws, sampling),
+                logits=plain,
+                draws=world.draws,
+                agents=world.agents.names,
+                prefixes=PREFIXES,
+                words=(7, 8, 9),
+                end_ids=head.end_ids,
+            )
+
+        yield on_stage
+        for one in opened:
+            one.close()
+
+
+def test_empty_batches(stage: Callable[..., Stage]) -> None:
+    checks.check_empty_batches(stage())
+
+
+def test_greedy_moves_in_order(stage: Callable[..., Stage]) -> None:
+    checks.check_greedy_moves_in_order(stage(ends=1))
+
+
+def test_ends_limits_and_logprobs(stage: Callable[..., Stage]) -> None:
+    checks.check_ends_limits_and_logprobs(stage())
+
+
+def test_forced_starts(stage: Callable[..., Stage]) -> None:
+    checks.check_forced_starts(stage())
+
+
+@pytest.mark.parametrize(("temperature", "ends"), [(1.0, 2), (1.0, 1), (0.6, 1), (2.0, 1)])
+def test_law_of_alternatives(stage: Callable[..., Stage], temperature: float, ends: int) -> None:
+    checks.check_law_of_alternatives(stage(ends), temperature, draws=1500)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
+def test_law_of_choices(stage: Callable[..., Stage], temperature: float) -> None:
+    checks.check_law_of_choices(stage(ends=1), temperature)
+
+
+def test_a_draw_is_its_place_s_own(stage: Callable[..., Stage]) -> None:
+    checks.check_a_draw_is_its_place_s_own(stage())

@@ -1,0 +1,120 @@
+"""Moves by servers in whole runs, and what the engine refuses; `test_conformance` has the checks of engines.
+
+Also tests `play.engines.vllm.opened`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
+from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.engines.vllm.engine import VLLMEngine
+from flowdpo_pl.play.engines.vllm.server import Server
+from flowdpo_pl.play.engines.vllm.settings import VLLM
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
+from tests.conftest import World
+from tests.fake_vllm import FakeVLLM, PeftLogits, serving
+from tests.runs import MODEL, Recorder, data, module, trainer, weights
+
+REQUEST = WriteRequest(ANSWER, "p", "", 0, (7, 8, 9), 4, alternative=True)
+
+
+@pytest.fixture(scope="module")
+def logits() -> PeftLogits:
+    return PeftLogits(MODEL)
+
+
+def test_a_run_learns_from_what_servers_play(logits: PeftLogits, tmp_path: Path) -> None:
+    fake, recorder = FakeVLLM(logits), Recorder()
+    with serving(fake) as url:
+        run: FlowDPOModule = module(engine=VLLM([url]), max_problems=8)
+        before = weights(run)
+        trainer(tmp_path, recorder).fit(run, data(batch_size=4, chunk_size=4))
+    assert len(recorder.values) == 2
+    assert any(not torch.equal(value, before[name]) for name, value in weights(run).items())
+    loaded = [body["lora_name"] for path, body in fake.asked if path == "/v1/load_lora_adapter"]
+    assert len({name for name in loaded if name.startswith((ANSWER, STOP))}) > 2
+    assert not fake.adapters  # all are taken down with the run
+
+
+def test_a_run_without_servers_ends_between_batches(
+    logits: PeftLogits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is learnt by then can be saved: the batch that was given up has changed nothing."""
+    fake, recorder = FakeVLLM(logits), Recorder()
+    push = Server.load
+
+    def fails_later(self: Server, name: str, folder: Path) -> None:
+        push(self, name, folder)
+        fake.failing = bool(recorder.values)
+
+    monkeypatch.setattr(Server, "load", fails_later)
+    with serving(fake) as url:
+        run: FlowDPOModule = module(engine=VLLM([url]), max_problems=8)
+        with pytest.raises(UserError, match="no vLLM server"):
+            trainer(tmp_path, recorder).fit(run, data(batch_size=4, chunk_size=4))
+    assert run.at_boundary and run.problems_seen == 4
+
+
+def test_top_p_below_1_plays_but_has_no_alternatives(
+    world: World, fake: FakeVLLM, engine: Callable[..., VLLMEngine]
+) -> None:
+    playing = engine(fake)
+    single = VLLMEngine(playing.session, type(playing.asks)(Sampling(top_p=0.8), (2,)), world.draws)
+    assert single.write([WriteRequest(ANSWER, "p", "", 0, (7, 8, 9), 4)])
+    with pytest.raises(UserError, match=r"model\.sampling\.top_p is 0\.8"):
+        single.write([REQUEST])
+
+
+def test_a_server_that_draws_what_is_forbidden_is_named(
+    fake: FakeVLLM, engine: Callable[..., VLLMEngine]
+) -> None:
+    """One that ignores a bias would make alternatives that are none."""
+    playing = engine(fake)
+    playing.write([REQUEST])
+    answer = fake.answer
+
+    def deaf(path: str, body: dict[str, object]) -> tuple[int, object]:
+        params = body.get("sampling_params")
+        if isinstance(params, dict) and "logit_bias" in params:
+            (taken,) = params.pop("logit_bias")
+            params["logit_bias"] = {taken: 1000.0}
+        return answer(path, body)
+
+    fake.answer = deaf  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="which is forbidden there"):
+        playing.write(
+            [WriteRequest(ANSWER, f"p{n}", "", 0, (7, 8, 9), 4, alternative=True) for n in range(4)]
+        )
+
+
+def test_words_whose_log_probability_is_left_out_are_an_error(
+    fake: FakeVLLM, engine: Callable[..., VLLMEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing = engine(fake)
+    monkeypatch.setattr("tests.fake_vllm.Sampler._told", _own_alone)
+    with pytest.raises(UserError, match="leaves out the log-probability of token"):
+        playing.choose([ChooseRequest(STOP, "p", "", 1, (7, 8), (9,), (7, 8))])
+
+
+def _own_alone(self: object, token: int, logprobs: object) -> dict[str, object]:
+    value = float(logprobs[token])  # type: ignore[index]
+    return {"token_id": token, "logprob": value, "top_logprobs": [{"token_id": token, "logprob": value}]}
+
+
+def test_moves_are_the_same_again_on_the_same_server(
+    fake: FakeVLLM, engine: Callable[..., VLLMEngine]
+) -> None:
+    playing = engine(fake)
+    once = playing.write([REQUEST])
+    seeds = [body["sampling_params"].get("seed") for _, body in fake.asked if "sampling_params" in body]
+    assert all(seed is None or 0 <= seed < 2**63 for seed in seeds)
+    playing.reset()
+    assert playing.write([REQUEST]) == once
