@@ -17,7 +17,7 @@ def test_arguments_are_known_by_name_with_defaults() -> None:
         "keep_best": True,
         "keep_last": None,
     }
-    assert TreeLog().made_with == {}
+    assert TreeLog().made_with == {"parquet": False}
     assert MathVerifier(timeout=2.0).made_with == {"workers": 1, "timeout": 2.0, "memory_gb": 1.0}
 
 

@@ -66,11 +66,11 @@ def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
             assert distributions & declared, f"{path} imports {name}"
 
 
-def test_the_readme_maps_every_module_below_its_folder() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_map_names_every_module_below_its_folder() -> None:
+    told_map = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
     lines: dict[str, str] = {}
     folder = ""
-    for line in readme.partition("flowdpo_pl/ ")[2].partition("\n\n")[0].splitlines():
+    for line in told_map.partition("flowdpo_pl/ ")[2].partition("\n\n")[0].splitlines():
         if start := re.match(r"  (\w+)(/|\.py) ", line):
             folder = start[1]
         lines[folder] = lines.get(folder, "") + line
@@ -78,18 +78,18 @@ def test_the_readme_maps_every_module_below_its_folder() -> None:
         place, *inner = path.relative_to(ROOT / "flowdpo_pl").with_suffix("").parts
         if path.name != "__init__.py":
             words = re.findall(r"\w+", lines.get(place, ""))
-            assert set(inner) <= set(words) and words, f"name {path} in the README's map"
+            assert set(inner) <= set(words) and words, f"name {path} in docs/map.md"
 
 
-def test_the_readme_maps_every_file_in_the_rooms_of_callbacks() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    told = readme.partition("\ncallbacks/ ")[2].partition("\nconfigs/ ")[0]
+def test_the_map_names_every_file_in_the_rooms_of_callbacks() -> None:
+    told_map = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
+    told = told_map.partition("\ncallbacks/ ")[2].partition("\nconfigs/ ")[0]
     lines = dict(re.findall(r"^  (\w+)/ (.*(?:\n {4}.*)*)", told, re.MULTILINE))
     rooms = {path.parent.name for path in (ROOT / "callbacks").glob("*/*.py")}
     assert lines.keys() == rooms
     for room, line in lines.items():
         files = {path.stem for path in (ROOT / "callbacks" / room).glob("*.py")} - {"__init__"}
-        assert files <= set(re.findall(r"\w+", line)), f"name them in the README's map of callbacks/{room}"
+        assert files <= set(re.findall(r"\w+", line)), f"name them in docs/map.md, callbacks/{room}"
 
 
 def test_no_tracked_file_names_a_place_on_one_machine() -> None:

@@ -1,4 +1,4 @@
-"""The README's commands go on from each other: its own text is run, with fewer problems."""
+"""The commands of docs/verbs.md go on from each other: its own text is run, with fewer problems."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SMALLER = {
 """What a command is given beside its text, by verb and config, or run."""
 
 
-def commands(readme: str) -> list[list[str]]:
-    """The words of every command of the section on verbs, as a shell reads them."""
-    section = readme.partition("\n## Verbs\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+def commands(page: str = "docs/verbs.md") -> list[list[str]]:
+    """The words of every command of a page that is none of `make`, as a shell reads them."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     lines = "".join(text for language, text in blocks if not language).replace("\\\n", " ").splitlines()
     return [shlex.split(line) for line in lines]
 
 
-def test_the_section_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
-    found = commands((ROOT / "README.md").read_text(encoding="utf-8"))
+def test_the_page_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
+    found = commands()
     assert {words[3] for words in found} >= {
         "fit",
         "validate",
@@ -49,8 +49,15 @@ def test_the_section_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
     assert all(words[:3] == ["python", "-m", "flowdpo_pl"] for words in found)
 
 
+def test_the_readme_fits_on_a_few_screens_and_its_commands_are_among_them() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    shown = [shlex.split(line) for line in text.splitlines() if line.startswith("python -m flowdpo_pl ")]
+    assert shown and all(words in commands() for words in shown)
+
+
 def test_make_quickstart_is_the_first_of_them() -> None:
-    first = commands((ROOT / "README.md").read_text(encoding="utf-8"))[0]
+    first = commands()[0]
     made = re.search(
         r"^quickstart:.*\n\t(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -66,7 +73,7 @@ def test_the_commands_go_on_from_each_other(tmp_path: Path, request: pytest.Fixt
         "OMP_NUM_THREADS": "1",
         "HOME": str(tmp_path),
     }
-    for words in commands((ROOT / "README.md").read_text(encoding="utf-8")):
+    for words in commands():
         smaller = SMALLER.get(" ".join([words[3], *words[5:6]]), [])
         done = subprocess.run(
             [sys.executable, *words[1:], *smaller],
