@@ -7,7 +7,7 @@ READY_OLDEST := .venv-oldest/.ready
 READY_VLLM := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 word_problems test test-oldest test-vllm gpu check bench
+.PHONY: help setup quickstart smollm2 word_problems test test-oldest test-vllm gpu check docs docs-serve bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,12 @@ check: $(READY) ## check format, lint and strict types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+docs: $(READY) ## build the site of docs/ into site/; a broken link or anchor fails
+	.venv/bin/python -m zensical build --strict --clean
+
+docs-serve: $(READY) ## show the site on localhost:8000 and build what changes
+	.venv/bin/python -m zensical serve
 
 bench: $(READY) models/smollm2 ## every benchmark (hours); TRL_PYTHON, VLLM_PYTHON, HARNESS_PYTHON add those baselines, DATA those on real data
 	.venv/bin/python -m benchmarks.help_cost
