@@ -13,9 +13,13 @@ from flowdpo_pl.data.problem_source import ProblemSource as ProblemSource
 from flowdpo_pl.data.solutions import RenderedEquation as RenderedEquation
 from flowdpo_pl.data.solutions import Solution as Solution
 from flowdpo_pl.data.solutions import WorkedSolution as WorkedSolution
+from flowdpo_pl.learn.losses import HingeLoss as HingeLoss
+from flowdpo_pl.learn.losses import IPOLoss as IPOLoss
+from flowdpo_pl.learn.losses import LengthNormalisedLoss as LengthNormalisedLoss
 from flowdpo_pl.learn.losses import PairScores as PairScores
 from flowdpo_pl.learn.losses import PreferenceLoss as PreferenceLoss
 from flowdpo_pl.learn.losses import SigmoidLoss as SigmoidLoss
+from flowdpo_pl.learn.losses import SigmoidNLLLoss as SigmoidNLLLoss
 from flowdpo_pl.learn.preference_learner import Learning as Learning
 from flowdpo_pl.learn.supervised_learner import SupervisedLearning as SupervisedLearning
 from flowdpo_pl.made_with import MadeWith as MadeWith

@@ -125,6 +125,8 @@ def test_the_search_finds_settings_and_the_table_names_no_other() -> None:
     [
         ("SigmoidLoss", "label_smoothing", 0.5),  # nothing is preferred
         ("SigmoidLoss", "label_smoothing", 1.0),  # the rejected move is
+        ("IPOLoss", "tau", -0.1),
+        ("SigmoidNLLLoss", "alpha", -0.1),
         ("LoraSettings", "dropout", 1.0),
         ("LoraSettings", "alpha", -8),
         ("Learning", "lr", -5e-6),

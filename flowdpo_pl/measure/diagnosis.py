@@ -120,7 +120,8 @@ def accuracy_falls(course: Course) -> Told:
     return (
         f"the share of right answers fell from {best.told} to {latest.told}",
         "a smaller model.learning.lr (a third, then a tenth), more pairs an update (model.pairs_per_update, "
-        "data.batch_size), or a larger beta; if the problems come in an order of difficulty, shuffle them",
+        "data.batch_size), or a larger beta or tau (model.learning.loss); if the problems come in an order "
+        "of difficulty, shuffle them",
     )
 
 
@@ -172,7 +173,7 @@ def chosen_falls(course: Course) -> Told:
             return (
                 f"the better moves of agent '{agent}' have become less likely themselves, by "
                 f"{-sum(half) / len(half):.1f} nats on average",
-                "a larger beta (model.learning.loss), a smaller model.learning.lr, or fewer passes",
+                "a larger beta or tau (model.learning.loss), a smaller model.learning.lr, or fewer passes",
             )
     return None
 
@@ -212,7 +213,8 @@ def certain_play(course: Course) -> Told:
             return None
         return (
             f"play has become certain ({now:.4f} nats a token, {first:.2f} in the first batch)",
-            "a smaller model.learning.lr or a larger beta: the agents have collapsed to one way of writing",
+            "a smaller model.learning.lr or a larger beta or tau: the agents have collapsed to one way of "
+            "writing",
         )
     return (
         f"play is all but certain ({now:.4f} nats a token), so there is nothing to explore",
@@ -274,7 +276,8 @@ def mass_vanishes(course: Course) -> Told:
         return None
     return (
         f"the probability of the words to choose from fell from {first:.2f} to {now:.3f}",
-        "a smaller model.learning.lr for the agent that chooses (model.agent_learning), or a larger beta",
+        "a smaller model.learning.lr for the agent that chooses (model.agent_learning), or a larger "
+        "beta or tau",
     )
 
 

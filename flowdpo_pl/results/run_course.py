@@ -65,7 +65,8 @@ def sums_of(values: Mapping[str, float]) -> dict[str, float]:
             sums[name] = value
         elif kind in _WEIGHED_BY:
             weight = values.get(f"{agent}/{_WEIGHED_BY[kind]}", 0.0)
-            sums[f"{name}/sum"] = value * weight if weight and math.isfinite(value) else 0.0
+            if not weight or math.isfinite(value):  # a margin is unknown without a reference
+                sums[f"{name}/sum"] = value * weight if weight else 0.0
         elif kind == "updates_set_aside":
             sums[name] = value
     mass = values.get("choice_mass", math.nan)
