@@ -134,7 +134,7 @@ def margins_still(course: Course) -> Told:
     stretches (mean + 3 standard errors).
     """
     still = {}
-    for agent in course.learners:
+    for agent in course.compared:
         latest = [
             part for part in course.stretches[len(course.stretches) // 2 :] if part.of(f"{agent}/pairs")
         ]
@@ -165,7 +165,7 @@ def chosen_falls(course: Course) -> Told:
     """
     if _rises(course):
         return None
-    for agent in course.learners:
+    for agent in course.compared:
         parts = [part for part in course.stretches if part.of(f"{agent}/pairs") >= 10]
         means = [part.mean(f"{agent}/chosen_shift", f"{agent}/pairs") for part in parts]
         half = means[len(means) // 2 :]
@@ -527,11 +527,11 @@ def _rises(course: Course) -> bool:
 
 
 def _moved(course: Course) -> bool:
-    """Whether some agent's margin is worth mentioning, or there are no pairs any more that could show it."""
+    """Whether some agent's margin is worth mentioning, or there are no pairs that could show it."""
     margins: Iterator[float] = (
         part.mean(f"{agent}/margin", f"{agent}/pairs")
         for part in course.stretches
-        for agent in course.learners
+        for agent in course.compared
     )
-    pairs = [part.of(*(f"{agent}/pairs" for agent in course.learners)) for part in course.stretches[1:]]
+    pairs = [part.of(*(f"{agent}/pairs" for agent in course.compared)) for part in course.stretches[1:]]
     return any(abs(margin) > 0.05 for margin in margins) or not any(pairs)
