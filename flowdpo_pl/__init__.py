@@ -45,6 +45,7 @@ _HOMES = {
     "MathVerifier": "verify.math_verifier",
     "MetricsTable": "modules.metrics_table",
     "Native": "play.engines.engine_settings",
+    "Node": "play.flow",
     "NodeAlternatives": "play.exploration",
     "OneRewritePerSeed": "data.grouping",
     "PairScores": "learn.losses",

@@ -45,6 +45,7 @@ from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
 from flowdpo_pl.play.exploration import WholeTrajectories as WholeTrajectories
 from flowdpo_pl.play.flow import Choose as Choose
 from flowdpo_pl.play.flow import Flow as Flow
+from flowdpo_pl.play.flow import Node as Node
 from flowdpo_pl.play.flow import Write as Write
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow as AnswerStopFlow
 from flowdpo_pl.play.flows.critic import CriticFlow as CriticFlow

@@ -29,6 +29,7 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.play.flow import Choose, Write
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Move, Problem
 from flowdpo_pl.verify.function_verifier import FunctionVerifier
@@ -190,9 +191,11 @@ def test_the_further_losses_commands_run(copy: Path, place: int, margins_known: 
 
 
 def test_the_exploration_s_nodes() -> None:
-    draws, problem = Draws(0), Problem("p", "q", "1")
-    assert EverySecondNode().nodes(draws, problem, 6) == {1, 3, 5}
-    assert EverySecondNode(first=0).nodes(draws, problem, 5) == {0, 2, 4}
+    flow = AnswerStopFlow(max_chunks=3)
+    for first, expected in ((1, [1, 3]), (0, [0, 2, 4]), (2, [2, 4])):
+        chosen = EverySecondNode(first)
+        given = Problem("p", "q", "1"), flow, Draws(0)
+        assert [node.depth for node in flow.nodes if chosen.explores(node, *given)] == expected
 
 
 def test_the_exploration_s_command_runs_and_stop_alone_has_pairs(copy: Path) -> None:

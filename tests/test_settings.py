@@ -43,6 +43,7 @@ ALLOWED = {
     ("SupervisedLearning", "warmup_ratio"): [0],  # none
     ("SigmoidLoss", "label_smoothing"): [0],  # none
     ("LoraSettings", "dropout"): [0],  # none
+    ("NodeAlternatives", "depths"): [0],  # the first move
     ("Sampling", "temperature"): [0],  # greedy
     ("RenderedEquation", "decimals"): [0],  # whole numbers
 }
@@ -53,6 +54,7 @@ NOT_NAMED = {
     "Choose",
     "CurvePoint",
     "Move",
+    "Node",
     "Problem",
     "RolloutTree",
     "RunResults",
@@ -69,7 +71,7 @@ class Setting:
     name: str
 
     def given(self, value: float) -> object:
-        number: Any = (0.0, value) if self.name == "part" else value
+        number: Any = {"part": (0.0, value), "depths": (value,)}.get(self.name, value)
         make: Callable[..., object] = self.owner
         return make(**{**NEEDED.get(self.owner.__name__, {}), self.name: number})
 
