@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from math import exp, log
+from pathlib import Path
 
 import pytest
 import torch
@@ -148,3 +150,11 @@ def test_smoothed_labels_want_no_margin_beyond_their_own_certainty() -> None:
         PairScores(margin, nothing, nothing, nothing, nothing, nothing)
     )
     assert losses[1] < losses[0] and losses[1] < losses[2]
+
+
+def test_the_page_of_losses_has_each_with_its_defaults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")
+    for loss in map(type, LOSSES):
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{loss.__name__}`"))
+        for field in fields(loss):
+            assert re.search(rf"`{field.name}`( e)? {field.default}", row), (loss, field.name)

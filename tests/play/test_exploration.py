@@ -192,8 +192,8 @@ def test_the_nodes_of_a_flow_know_their_agents() -> None:
             NodeAlternatives(depths=(9,)),
             r"model\.exploration leaves no node .*depths \[9\].*0 \(answer\), 1 \(stop\)",
         ),
-        (NodeAlternatives(agents=(STOP,), depths=(0, 2)), r"leaves no node to explore: agents \['stop'\]"),
-        (NodeAlternatives(agents=()), r"leaves no node to explore: agents \[\]"),
+        (NodeAlternatives(agents=(STOP,), depths=(0, 2)), r"leaves no node to explore \(agents \['stop'\]"),
+        (NodeAlternatives(agents=()), r"leaves no node to explore \(agents \[\]"),
     ],
 )
 def test_what_leaves_nothing_to_explore_is_refused(exploration: NodeAlternatives, told: str) -> None:
