@@ -3,15 +3,16 @@ r"""Alternatives at every second node alone: in the paper's flow at Stop's, or a
     python -m flowdpo_pl fit --config configs/quickstart.yaml \
         --model.exploration=examples.exploration.EverySecondNode
 
-A node is a move's place on the main chain, from 0. There Answer moves at 0, 2, 4, … and Stop at 1, 3, 5, …,
-so this plays half of the branches, and only Stop gets pairs. In another flow other agents move there.
+A node is a move's place on the main chain: its `depth`, from 0, the `agent` whose move it is, and which
+`turn` of this agent. In the paper's flow Answer moves at depths 0, 2, 4, … and Stop at 1, 3, 5, …, so this
+plays half of the branches, and only Stop gets pairs. For some agents or depths `NodeAlternatives` will do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowdpo_pl import Exploration, Problem
+from flowdpo_pl import Exploration, Flow, Node, Problem
 from flowdpo_pl.draws import Draws
 
 
@@ -22,6 +23,6 @@ class EverySecondNode(Exploration):
     first: int = 1
     """The first node that gets an alternative: 1 for Stop's, 0 for Answer's."""
 
-    def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
-        """A function of these three alone: what is random comes from `draws`, or a resume would differ."""
-        return frozenset(range(self.first, max_moves, 2))
+    def explores(self, node: Node, problem: Problem, flow: Flow, draws: Draws) -> bool:
+        """A function of these four alone: what is random comes from `draws`, or a resume would differ."""
+        return node.depth >= self.first and (node.depth - self.first) % 2 == 0

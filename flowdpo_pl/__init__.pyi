@@ -13,9 +13,13 @@ from flowdpo_pl.data.problem_source import ProblemSource as ProblemSource
 from flowdpo_pl.data.solutions import RenderedEquation as RenderedEquation
 from flowdpo_pl.data.solutions import Solution as Solution
 from flowdpo_pl.data.solutions import WorkedSolution as WorkedSolution
+from flowdpo_pl.learn.losses import HingeLoss as HingeLoss
+from flowdpo_pl.learn.losses import IPOLoss as IPOLoss
+from flowdpo_pl.learn.losses import LengthNormalisedLoss as LengthNormalisedLoss
 from flowdpo_pl.learn.losses import PairScores as PairScores
 from flowdpo_pl.learn.losses import PreferenceLoss as PreferenceLoss
 from flowdpo_pl.learn.losses import SigmoidLoss as SigmoidLoss
+from flowdpo_pl.learn.losses import SigmoidNLLLoss as SigmoidNLLLoss
 from flowdpo_pl.learn.preference_learner import Learning as Learning
 from flowdpo_pl.learn.supervised_learner import SupervisedLearning as SupervisedLearning
 from flowdpo_pl.made_with import MadeWith as MadeWith
@@ -41,6 +45,7 @@ from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
 from flowdpo_pl.play.exploration import WholeTrajectories as WholeTrajectories
 from flowdpo_pl.play.flow import Choose as Choose
 from flowdpo_pl.play.flow import Flow as Flow
+from flowdpo_pl.play.flow import Node as Node
 from flowdpo_pl.play.flow import Write as Write
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow as AnswerStopFlow
 from flowdpo_pl.play.flows.critic import CriticFlow as CriticFlow

@@ -9,6 +9,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,16 @@ import torch
 from examples.exploration import EverySecondNode
 from examples.flow import KEEP, REVISE, ReviseOnceFlow
 from examples.loss import DPOPositive
+from examples.losses import RobustDPO, SimPO
 from examples.solution import FromColumns
 from examples.verifier import with_units
 from flowdpo_pl.cli import main
 from flowdpo_pl.data.solutions import NoSolutionError
 from flowdpo_pl.draws import Draws
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.play.flow import Choose, Write
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.results.traces import read_traces
 from flowdpo_pl.types import Move, Problem
 from flowdpo_pl.verify.function_verifier import FunctionVerifier
@@ -34,12 +39,10 @@ ROOT = Path(__file__).parents[1]
 SMALL = ("--model.max_problems=32", "--trainer.callbacks=callbacks.RunSummary")
 
 
-def words_at_the_top(file: str) -> list[str]:
-    """The words behind `python -m flowdpo_pl` in a file's docstring."""
+def words_at_the_top(file: str, place: int = 0) -> list[str]:
+    """The words behind `python -m flowdpo_pl` in a file's docstring, of its first command or a later one."""
     text = (ROOT / "examples" / file).read_text(encoding="utf-8").replace("\\\n", " ")
-    command = re.search(r"python -m flowdpo_pl (.*)", text)
-    assert command is not None
-    return shlex.split(command[1])
+    return shlex.split(re.findall(r"python -m flowdpo_pl (.*)", text)[place])
 
 
 @pytest.fixture
@@ -150,10 +153,49 @@ def test_the_loss_s_command_runs(copy: Path) -> None:
     assert any(summary_of(copy / "runs" / "quickstart")["pairs"].values())
 
 
+def test_the_further_losses_are_their_formulas() -> None:
+    # The margin is 2: softplus(-1) and softplus(1) at beta 0.5.
+    pair = scores(policy=(-1.0, -4.0), reference=(-2.0, -3.0))
+    assert RobustDPO(beta=0.5, flipped=0.2)(pair).item() == pytest.approx(
+        (0.8 * 0.31326 - 0.2 * 1.31326) / 0.6, abs=1e-5
+    )
+    assert RobustDPO(beta=0.5, flipped=0.0)(pair).item() == SigmoidLoss(beta=0.5)(pair).item()
+    start = scores(policy=(-1.0, -4.0), reference=(-1.0, -4.0))
+    assert RobustDPO(flipped=0.3)(start).item() == pytest.approx(0.69315, abs=1e-5)
+    with pytest.raises(UserError, match=r"flipped is 0\.5: give at least 0 and less than 0\.5"):
+        RobustDPO(flipped=0.5)
+
+    unknown = scores(policy=(-1.0, -4.0), reference=(nan, nan))
+    of_two_tokens = replace(unknown, rejected_tokens=torch.tensor([2]))
+    # 2 * (-1 - -4 / 2) - 1 = 1
+    assert SimPO(beta=2.0, target=1.0)(of_two_tokens).item() == pytest.approx(0.31326, abs=1e-5)
+
+
+def test_of_wrong_labels_robust_dpo_is_dpo_without_them_in_expectation() -> None:
+    right = scores(policy=(-1.0, -4.0), reference=(-2.0, -3.0))
+    wrong = scores(policy=(-4.0, -1.0), reference=(-3.0, -2.0))
+    loss = RobustDPO(beta=0.5, flipped=0.2)
+    expected = 0.8 * loss(right).item() + 0.2 * loss(wrong).item()
+    assert expected == pytest.approx(SigmoidLoss(beta=0.5)(right).item(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("place", "margins_known"), [(0, True), (1, False)])
+def test_the_further_losses_commands_run(copy: Path, place: int, margins_known: bool) -> None:
+    main([*words_at_the_top("losses.py", place), *SMALL])
+    summary = summary_of(copy / "runs" / "quickstart")
+    assert any(summary["pairs"].values())
+    assert bool(summary["margins"]) == margins_known
+    for agent in summary["pairs"]:
+        assert summary["latest"][f"{agent}/updates_set_aside"] == 0
+        assert (summary["latest"][f"{agent}/margin"] is not None) == margins_known
+
+
 def test_the_exploration_s_nodes() -> None:
-    draws, problem = Draws(0), Problem("p", "q", "1")
-    assert EverySecondNode().nodes(draws, problem, 6) == {1, 3, 5}
-    assert EverySecondNode(first=0).nodes(draws, problem, 5) == {0, 2, 4}
+    flow = AnswerStopFlow(max_chunks=3)
+    for first, expected in ((1, [1, 3]), (0, [0, 2, 4]), (2, [2, 4])):
+        chosen = EverySecondNode(first)
+        given = Problem("p", "q", "1"), flow, Draws(0)
+        assert [node.depth for node in flow.nodes if chosen.explores(node, *given)] == expected
 
 
 def test_the_exploration_s_command_runs_and_stop_alone_has_pairs(copy: Path) -> None:

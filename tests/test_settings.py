@@ -43,6 +43,7 @@ ALLOWED = {
     ("SupervisedLearning", "warmup_ratio"): [0],  # none
     ("SigmoidLoss", "label_smoothing"): [0],  # none
     ("LoraSettings", "dropout"): [0],  # none
+    ("NodeAlternatives", "depths"): [0],  # the first move
     ("Sampling", "temperature"): [0],  # greedy
     ("RenderedEquation", "decimals"): [0],  # whole numbers
 }
@@ -53,6 +54,7 @@ NOT_NAMED = {
     "Choose",
     "CurvePoint",
     "Move",
+    "Node",
     "Problem",
     "RolloutTree",
     "RunResults",
@@ -69,7 +71,7 @@ class Setting:
     name: str
 
     def given(self, value: float) -> object:
-        number: Any = (0.0, value) if self.name == "part" else value
+        number: Any = {"part": (0.0, value), "depths": (value,)}.get(self.name, value)
         make: Callable[..., object] = self.owner
         return make(**{**NEEDED.get(self.owner.__name__, {}), self.name: number})
 
@@ -125,6 +127,8 @@ def test_the_search_finds_settings_and_the_table_names_no_other() -> None:
     [
         ("SigmoidLoss", "label_smoothing", 0.5),  # nothing is preferred
         ("SigmoidLoss", "label_smoothing", 1.0),  # the rejected move is
+        ("IPOLoss", "tau", -0.1),
+        ("SigmoidNLLLoss", "alpha", -0.1),
         ("LoraSettings", "dropout", 1.0),
         ("LoraSettings", "alpha", -8),
         ("Learning", "lr", -5e-6),

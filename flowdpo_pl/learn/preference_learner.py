@@ -42,7 +42,10 @@ class Learning:
 
 @dataclass(frozen=True)
 class PreferenceUpdate:
-    """What one update saw; means over all pairs of all ranks (nan without pairs)."""
+    """What one update saw; means over all pairs of all ranks (nan without pairs).
+
+    What compares with the reference (margin, shift, preferred) is nan where the loss needs none.
+    """
 
     pairs: int
     loss: float
@@ -104,8 +107,7 @@ class PreferenceLearner:
         def contribution(batch: MicroBatch) -> dict[str, float]:
             nonlocal score_seconds
             started = time.perf_counter()
-            with self.agents.reference(agent):
-                reference = move_logprobs(self.agents, batch, self.head)
+            reference = self._reference(agent, batch, learning.loss)
             score_seconds += time.perf_counter() - started
             with self.agents.acting_as(agent):  # backward inside: checkpointing recomputes as this agent
                 scores = pair_scores(move_logprobs(self.agents, batch, self.head), reference, batch)
@@ -117,7 +119,7 @@ class PreferenceLearner:
                 "chosen": scores.policy_chosen,
                 "rejected": scores.policy_rejected,
                 "shift": scores.policy_chosen - scores.reference_chosen,
-                "preferred": (scores.margin > 0).float(),
+                "preferred": _positive(scores.margin),
             }
             return {name: float(value.detach().sum()) for name, value in values.items()}
 
@@ -142,6 +144,18 @@ class PreferenceLearner:
             update_seconds=time.perf_counter() - start - score_seconds,
             set_aside=done.set_aside,
         )
+
+    def _reference(self, agent: Agent, batch: MicroBatch, loss: PreferenceLoss) -> Tensor:
+        """What the reference says of the moves, `[M]`; nan where the loss does not ask."""
+        if not loss.needs_reference:
+            return torch.full((batch.moves,), math.nan, device=self.agents.device)
+        with self.agents.reference(agent):
+            return move_logprobs(self.agents, batch, self.head)
+
+
+def _positive(margin: Tensor) -> Tensor:
+    """1 where a margin is above 0, else 0; nan where it is unknown."""
+    return torch.where(margin.isnan(), margin, (margin > 0).float())
 
 
 def averaged(learnt: Sequence[PreferenceUpdate]) -> dict[str, float]:

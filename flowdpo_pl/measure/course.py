@@ -100,7 +100,12 @@ class Course:
 
     @property
     def learners(self) -> tuple[str, ...]:
-        return tuple(agent for agent in self.agents if f"{agent}/margin/sum" in self.whole.sums)
+        return tuple(agent for agent in self.agents if f"{agent}/updates_set_aside" in self.whole.sums)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The learners whose margin is known: a loss may need no reference."""
+        return tuple(agent for agent in self.learners if f"{agent}/margin/sum" in self.whole.sums)
 
 
 def added(stretches: Sequence[Stretch]) -> Stretch:

@@ -120,7 +120,8 @@ def accuracy_falls(course: Course) -> Told:
     return (
         f"the share of right answers fell from {best.told} to {latest.told}",
         "a smaller model.learning.lr (a third, then a tenth), more pairs an update (model.pairs_per_update, "
-        "data.batch_size), or a larger beta; if the problems come in an order of difficulty, shuffle them",
+        "data.batch_size), or a larger beta or tau (model.learning.loss); if the problems come in an order "
+        "of difficulty, shuffle them",
     )
 
 
@@ -133,7 +134,7 @@ def margins_still(course: Course) -> Told:
     stretches (mean + 3 standard errors).
     """
     still = {}
-    for agent in course.learners:
+    for agent in course.compared:
         latest = [
             part for part in course.stretches[len(course.stretches) // 2 :] if part.of(f"{agent}/pairs")
         ]
@@ -164,7 +165,7 @@ def chosen_falls(course: Course) -> Told:
     """
     if _rises(course):
         return None
-    for agent in course.learners:
+    for agent in course.compared:
         parts = [part for part in course.stretches if part.of(f"{agent}/pairs") >= 10]
         means = [part.mean(f"{agent}/chosen_shift", f"{agent}/pairs") for part in parts]
         half = means[len(means) // 2 :]
@@ -172,7 +173,7 @@ def chosen_falls(course: Course) -> Told:
             return (
                 f"the better moves of agent '{agent}' have become less likely themselves, by "
                 f"{-sum(half) / len(half):.1f} nats on average",
-                "a larger beta (model.learning.loss), a smaller model.learning.lr, or fewer passes",
+                "a larger beta or tau (model.learning.loss), a smaller model.learning.lr, or fewer passes",
             )
     return None
 
@@ -212,7 +213,8 @@ def certain_play(course: Course) -> Told:
             return None
         return (
             f"play has become certain ({now:.4f} nats a token, {first:.2f} in the first batch)",
-            "a smaller model.learning.lr or a larger beta: the agents have collapsed to one way of writing",
+            "a smaller model.learning.lr or a larger beta or tau: the agents have collapsed to one way of "
+            "writing",
         )
     return (
         f"play is all but certain ({now:.4f} nats a token), so there is nothing to explore",
@@ -274,7 +276,8 @@ def mass_vanishes(course: Course) -> Told:
         return None
     return (
         f"the probability of the words to choose from fell from {first:.2f} to {now:.3f}",
-        "a smaller model.learning.lr for the agent that chooses (model.agent_learning), or a larger beta",
+        "a smaller model.learning.lr for the agent that chooses (model.agent_learning), or a larger "
+        "beta or tau",
     )
 
 
@@ -524,11 +527,11 @@ def _rises(course: Course) -> bool:
 
 
 def _moved(course: Course) -> bool:
-    """Whether some agent's margin is worth mentioning, or there are no pairs any more that could show it."""
+    """Whether some agent's margin is worth mentioning, or there are no pairs that could show it."""
     margins: Iterator[float] = (
         part.mean(f"{agent}/margin", f"{agent}/pairs")
         for part in course.stretches
-        for agent in course.learners
+        for agent in course.compared
     )
-    pairs = [part.of(*(f"{agent}/pairs" for agent in course.learners)) for part in course.stretches[1:]]
+    pairs = [part.of(*(f"{agent}/pairs" for agent in course.compared)) for part in course.stretches[1:]]
     return any(abs(margin) > 0.05 for margin in margins) or not any(pairs)

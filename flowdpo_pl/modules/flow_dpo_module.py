@@ -92,6 +92,7 @@ class FlowDPOModule(AdapterModule):
         require_within(LIMIT, {"model.max_problems": max_problems})
         require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
         require_within(MARGIN, {"model.score_margin": score_margin})
+        exploration.require_fits(team.flow)
         limits = Limits(max_problems, max_generated_tokens)
         judge = chosen_verifier("model.verifier", verifier)
         super().__init__(team, seed)

@@ -12,7 +12,7 @@ from itertools import count
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.exploration import Exploration
-from flowdpo_pl.play.flow import Choose, Flow, Turn
+from flowdpo_pl.play.flow import Choose, Flow, Node, Turn
 from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Trajectory, Verdict
 
 _PROBLEM = Problem("", "", "")
@@ -25,8 +25,9 @@ def made_tree(flow: Flow, exploration: Exploration, most: int | None = None) -> 
     """
     tokens = count(1)
     main = _played(flow, (), most, tokens)
-    nodes = exploration.nodes(Draws(0), _PROBLEM, flow.max_moves)
-    forks = [_fork(flow, main, node, most, tokens) for node in sorted(nodes) if node < len(main)]
+    nodes = [Node.after(main[:depth], move.agent) for depth, move in enumerate(main)]
+    explored = [node.depth for node in nodes if exploration.explores(node, _PROBLEM, flow, Draws(0))]
+    forks = [_fork(flow, main, depth, most, tokens) for depth in explored]
     for _ in range(exploration.further_paths):
         branch = _played(flow, (), most, tokens)
         forks.append(Fork(0, main[0], branch[0], Trajectory(branch, "", Verdict(True)), Verdict(False)))

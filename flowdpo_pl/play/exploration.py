@@ -6,12 +6,14 @@ correctness: how paths are compared is the same for every kind of exploration.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import LIMIT, UserError, require_within
-from flowdpo_pl.types import Problem
+from flowdpo_pl.errors import LIMIT, NOT_NEGATIVE, UserError, require_within, some_of
+from flowdpo_pl.play.flow import Flow, Node
+from flowdpo_pl.types import Agent, Problem
 
 
 class Exploration:
@@ -20,27 +22,62 @@ class Exploration:
     further_paths: ClassVar[int] = 0
     """Independent paths from the problem on, each with draws of its own."""
 
-    def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
-        """The main chain's nodes that get an alternative, among `0 .. max_moves - 1`."""
-        return frozenset()
+    def explores(self, node: Node, problem: Problem, flow: Flow, draws: Draws) -> bool:
+        """Whether this node of the problem's main chain gets an alternative.
+
+        A function of these four alone, asked anew whenever a node is reached: what is random comes from
+        `draws`, or a resume would differ. `flow.nodes` are all nodes that there may be.
+        """
+        return False
+
+    def require_fits(self, flow: Flow) -> None:
+        """
+        Raises:
+            UserError: a setting has no meaning in this flow.
+        """
 
 
 @dataclass(frozen=True)
 class NodeAlternatives(Exploration):
-    """Another move at each node of the main chain, played to its end (arXiv 2410.22304, section 3)."""
+    """Another move at each node of the main chain, played to its end (arXiv 2410.22304, section 3).
+
+    All of them, or only those of some agents and at some depths.
+    """
 
     alternatives: int | None = None
     """Alternatives tried per problem at most; None: one at every node. Fewer are chosen at random among
     the flow's possible nodes."""
+    agents: tuple[Agent, ...] | None = None
+    """Whose nodes get one; None: everybody's."""
+    depths: tuple[int, ...] | None = None
+    """Depths of nodes that get one, in moves before them, from 0; None: all."""
 
     def __post_init__(self) -> None:
         require_within(LIMIT, {"alternatives": self.alternatives})
+        for depth in self.depths or ():
+            require_within(NOT_NEGATIVE, {"depths": depth})
 
-    def nodes(self, draws: Draws, problem: Problem, max_moves: int) -> frozenset[int]:
-        if self.alternatives is None or self.alternatives >= max_moves:
-            return frozenset(range(max_moves))
-        order = sorted(range(max_moves), key=lambda node: draws.uniform(problem.id, "explore", node))
-        return frozenset(order[: self.alternatives])
+    def explores(self, node: Node, problem: Problem, flow: Flow, draws: Draws) -> bool:
+        if not self._may(node):
+            return False
+        if self.alternatives is None:
+            return True
+        depths = sorted({possible.depth for possible in flow.nodes if self._may(possible)})
+        depths.sort(key=lambda depth: draws.uniform(problem.id, "explore", depth))
+        return node.depth in depths[: self.alternatives]
+
+    def require_fits(self, flow: Flow) -> None:
+        flow.require_known("model.exploration.agents", self.agents or ())
+        if not any(map(self._may, flow.nodes)):
+            nodes = some_of([f"{node.depth} ({node.agent})" for node in flow.nodes])
+            raise UserError(
+                f"model.exploration leaves no node to explore (agents {_all_or(self.agents)}, depths "
+                f"{_all_or(self.depths)}): name some of this flow's, {nodes}."
+            )
+
+    def _may(self, node: Node) -> bool:
+        of_agent = self.agents is None or node.agent in self.agents
+        return of_agent and (self.depths is None or node.depth in self.depths)
 
 
 @dataclass(frozen=True)
@@ -53,6 +90,10 @@ class WholeTrajectories(Exploration):
     """
 
     further_paths: ClassVar[int] = 1
+
+
+def _all_or(chosen: Sequence[object] | None) -> str:
+    return "all" if chosen is None else str(list(chosen))
 
 
 def require_alternatives(temperature: float) -> None:

@@ -54,6 +54,22 @@ class Position:
     """Whose turn follows; None where the flow is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A place on a path where a move is made, and whose move it is."""
+
+    depth: int
+    """Moves before it: a problem's first node has 0."""
+    agent: Agent
+    turn: int
+    """Moves of this agent before it: its own first one has 0."""
+
+    @staticmethod
+    def after(moves: Sequence[Move], agent: Agent) -> Node:
+        """The node where `agent` moves next."""
+        return Node(len(moves), agent, sum(move.agent == agent for move in moves))
+
+
 class Flow(ABC):
     """What the rest of the project needs to know of a flow.
 
@@ -120,6 +136,12 @@ class Flow(ABC):
     def max_moves(self) -> int:
         """The longest possible path, in moves."""
         return max(map(len, self.endings))
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that a path can have, by depth; another path may have another agent's at the same."""
+        nodes = {Node.after(at.moves, at.turn.agent) for at in self.positions if at.turn is not None}
+        return tuple(sorted(nodes, key=lambda node: (node.depth, node.agent, node.turn)))
 
     @cached_property
     def max_answer_tokens(self) -> int:

@@ -8,15 +8,16 @@ chunks.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
 from flowdpo_pl.play.exploration import Exploration
-from flowdpo_pl.play.flow import Choose, Write
+from flowdpo_pl.play.flow import Choose, Node, Write
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
 
@@ -45,16 +46,16 @@ class _Branch:
     problem: Problem
     name: str = ""
     """Empty for the main chain; names the path's draws."""
-    explored: frozenset[int] = frozenset()
-    """Nodes of this path that get an alternative."""
+    explored: Callable[[Node], bool] = lambda node: False
+    """Which nodes of this path get an alternative."""
     moves: list[Move] = field(default_factory=list)
     forced: tuple[int, ...] = ()
     """Start of the next move, already drawn: how an alternative begins."""
     verdict: Future[Verdict] | None = None
 
-    @property
-    def explores(self) -> bool:
-        return len(self.moves) in self.explored
+    def explores(self, agent: Agent) -> bool:
+        """Whether the move that this agent makes next gets an alternative."""
+        return self.explored(Node.after(self.moves, agent))
 
 
 class Rollouts:
@@ -90,9 +91,9 @@ class _Growth:
 
     def __init__(self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration) -> None:
         self._rollouts = rollouts
-        max_moves = rollouts.flow.max_moves
+        flow, draws = rollouts.flow, rollouts.draws
         self.mains = [
-            _Branch(problem, explored=exploration.nodes(rollouts.draws, problem, max_moves))
+            _Branch(problem, explored=partial(exploration.explores, problem=problem, flow=flow, draws=draws))
             for problem in problems
         ]
         self._others = {
@@ -126,13 +127,13 @@ class _Growth:
                 prefix=prompts.context(turn.agent, branch.problem, branch.moves).token_ids,
                 max_tokens=turn.max_tokens,
                 forced=branch.forced,
-                alternative=branch.explores,
+                alternative=branch.explores(turn.agent),
             )
             for branch, turn in pending
         ]
         for (branch, turn), written in zip(pending, self._rollouts.engine.write(requests), strict=True):
             self.generated_tokens += len(written.token_ids) - max(0, len(branch.forced) - 1)
-            if branch.explores:
+            if branch.explores(turn.agent):
                 if written.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
@@ -158,7 +159,7 @@ class _Growth:
             )
         for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
             self.masses.append(chosen.mass)
-            if branch.explores:
+            if branch.explores(turn.agent):
                 if chosen.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:

@@ -15,7 +15,7 @@ __all__ = ["Finding", "RunCourse", "sums_of"]
 _MOST = 32
 """Stretches that are kept; when there are more, each two neighbours become one."""
 _WEIGHED_BY = {"margin": "pairs", "chosen_shift": "pairs"}
-"""Means that an agent's update gives, by what they are means over."""
+"""Means that an agent's update gives, by what they are means over; unknown without pairs or reference."""
 
 
 class RunCourse:
@@ -64,8 +64,8 @@ def sums_of(values: Mapping[str, float]) -> dict[str, float]:
         if is_summed(name):
             sums[name] = value
         elif kind in _WEIGHED_BY:
-            weight = values.get(f"{agent}/{_WEIGHED_BY[kind]}", 0.0)
-            sums[f"{name}/sum"] = value * weight if weight and math.isfinite(value) else 0.0
+            if math.isfinite(value):
+                sums[f"{name}/sum"] = value * values.get(f"{agent}/{_WEIGHED_BY[kind]}", 0.0)
         elif kind == "updates_set_aside":
             sums[name] = value
     mass = values.get("choice_mass", math.nan)

@@ -9,13 +9,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from flowdpo_pl.learn.losses import SigmoidLoss
+from examples.losses import SimPO
+from flowdpo_pl.learn import preference_learner
+from flowdpo_pl.learn.losses import PreferenceLoss, SigmoidLoss
 from flowdpo_pl.learn.packing import pack_rows, scored_moves
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged, pair_scores
 from flowdpo_pl.learn.scoring import MicroBatch
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Agent, Problem
 from tests.conftest import World
+from tests.learn.test_losses import each_loss
 from tests.learn.test_scoring import every_fork
 from tests.oracles import padded_scores
 
@@ -53,6 +56,52 @@ def test_an_update_is_that_of_plain_dpo(
     assert learnt.preferred == pytest.approx(float((scores.margin > 0).float().mean()))
     for own, (name, expected) in zip(world.agents.parameters_of(agent), plain.items(), strict=True):
         torch.testing.assert_close(own, expected, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@each_loss
+@pytest.mark.parametrize("agent", [ANSWER, STOP])
+def test_every_loss_and_its_gradients_are_those_of_padded_pairs(
+    agent: Agent, loss: PreferenceLoss, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    pairs = every_fork(world, problems, agent)
+    plain = {name: p for name, p in world.plain.model.named_parameters() if f".{agent}." in name}
+    expected = loss(padded_scores(pairs, world.prompts, world.plain)).mean()
+    expected.backward()
+    torch.optim.SGD(plain.values(), lr=1.0).step()
+
+    optimizer = torch.optim.SGD(world.agents.parameters_of(agent), lr=1.0)
+    learning = Learning(loss=loss, max_grad_norm=0)
+    learnt = learner_of(world, 10_000).learn(agent, pairs, learning, optimizer, update=0)
+    assert learnt.loss == pytest.approx(float(expected.detach()), rel=1e-4)
+    for own, (name, value) in zip(world.agents.parameters_of(agent), plain.items(), strict=True):
+        torch.testing.assert_close(own, value, atol=2e-5, rtol=1e-4, msg=name)
+
+
+def test_a_loss_without_reference_saves_its_forward_and_learns_the_same(
+    make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asking(SimPO):
+        needs_reference = True
+
+    forwards, after = [], []
+    scored = preference_learner.move_logprobs
+    monkeypatch.setattr(
+        preference_learner, "move_logprobs", lambda *given: forwards.append(1) or scored(*given)
+    )
+    for loss in (Asking(), SimPO()):
+        forwards.clear()
+        world = make_world()
+        pairs = every_fork(world, problems, ANSWER)
+        optimizer = torch.optim.SGD(world.agents.parameters_of(ANSWER), lr=1.0)
+        learning = Learning(loss=loss)
+        learnt = learner_of(world, 10_000).learn(ANSWER, pairs, learning, optimizer, update=0)
+        assert len(forwards) == 1 + loss.needs_reference
+        compared = (learnt.margin, learnt.chosen_shift, learnt.preferred)
+        assert not learnt.set_aside and all(map(math.isnan, compared)) != loss.needs_reference
+        after.append((learnt.loss, [p.detach().clone() for p in world.agents.parameters_of(ANSWER)]))
+    assert after[0][0] == after[1][0]
+    assert all(map(torch.equal, after[0][1], after[1][1]))
 
 
 def test_without_pairs_there_is_no_step(make_world: Callable[..., World]) -> None:

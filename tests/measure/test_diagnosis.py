@@ -21,12 +21,14 @@ HEALTHY: Mapping[str, float] = {
     "writer/ties/no_alternative": 0,
     "writer/margin/sum": 60 * 0.5,
     "writer/chosen_shift/sum": 60 * 0.2,
+    "writer/updates_set_aside": 0,
     "judge/pairs": 50,
     "judge/ties/both_right": 40,
     "judge/ties/both_wrong": 50,
     "judge/ties/no_alternative": 10,
     "judge/margin/sum": 50 * 0.8,
     "judge/chosen_shift/sum": 50 * 0.1,
+    "judge/updates_set_aside": 0,
     "signs/chains": 64,
     "signs/right": 25,
     "signs/cut": 3,
@@ -153,8 +155,16 @@ def test_margins_that_one_agent_moves_are_not_still() -> None:
     assert said_of(course_of(*[{"writer/margin/sum": 0.0}] * 6)) == []
 
 
+def test_without_a_reference_nothing_is_said_of_margins() -> None:
+    compared = ("margin", "chosen_shift")
+    unknown = {key: value for key, value in HEALTHY.items() if not any(word in key for word in compared)}
+    assert said_of(Course((Stretch(unknown),) * 6)) == []
+    falling = [{**unknown, "signs/right": 60.0 - 10 * step} for step in range(6)]
+    assert "accuracy_falls" in said_of(Course(tuple(map(Stretch, falling))))
+
+
 def test_a_frozen_agent_is_named_where_it_matters() -> None:
-    learnt = ("judge/margin/sum", "judge/chosen_shift/sum")
+    learnt = ("judge/margin/sum", "judge/chosen_shift/sum", "judge/updates_set_aside")
     sums = {key: value for key, value in HEALTHY.items() if key not in learnt}
     assert said_of(Course((Stretch(sums),) * 6)) == ["frozen"]
     seldom = {**sums, "judge/pairs": 3.0}

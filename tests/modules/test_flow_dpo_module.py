@@ -12,7 +12,15 @@ import pytest
 import torch
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
+from flowdpo_pl.learn.losses import (
+    HingeLoss,
+    IPOLoss,
+    LengthNormalisedLoss,
+    PairScores,
+    PreferenceLoss,
+    SigmoidLoss,
+    SigmoidNLLLoss,
+)
 from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import Turn
@@ -38,6 +46,43 @@ def test_first_loss_is_ln_2_for_both_agents(tmp_path: Path) -> None:
     for agent in (ANSWER, STOP):
         assert recorder.values[0][f"{agent}/pairs"] > 0
         assert recorder.values[0][f"{agent}/loss"] == pytest.approx(math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "first"),
+    [(IPOLoss(tau=0.2), 6.25), (HingeLoss(), 1.0), (LengthNormalisedLoss(), math.log(2))],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_first_loss_of_a_run_is_the_one_its_class_documents(
+    tmp_path: Path, loss: PreferenceLoss, first: float
+) -> None:
+    _, recorder = fit(tmp_path, max_problems=16, learning=Learning(lr=3e-3, loss=loss))
+    for agent in (ANSWER, STOP):
+        assert recorder.values[0][f"{agent}/loss"] == pytest.approx(first, abs=1e-4)
+        assert recorder.values[1][f"{agent}/loss"] != pytest.approx(first, abs=1e-4)
+
+
+@dataclass(frozen=True)
+class Overheard(SigmoidNLLLoss):
+    """Keeps what a token of each chosen move costs."""
+
+    costs: ClassVar[list[float]] = []
+
+    def __call__(self, scores: PairScores) -> torch.Tensor:
+        self.costs.extend((-scores.policy_chosen / scores.chosen_tokens).detach().tolist())
+        return super().__call__(scores)
+
+
+def test_the_first_loss_of_dpo_plus_nll_is_log_2_and_the_chosen_moves_cost_a_token(tmp_path: Path) -> None:
+    Overheard.costs.clear()
+    _, recorder = fit(tmp_path, max_problems=8, learning=Learning(lr=3e-3, loss=Overheard(alpha=0.5)))
+    values = recorder.values[0]
+    pairs = [values[f"{agent}/pairs"] for agent in (ANSWER, STOP)]
+    mean = sum(values[f"{agent}/loss"] * n for agent, n in zip((ANSWER, STOP), pairs, strict=True)) / sum(
+        pairs
+    )
+    assert len(Overheard.costs) == sum(pairs) > 0
+    assert mean == pytest.approx(math.log(2) + 0.5 * sum(Overheard.costs) / sum(pairs), abs=1e-4)
 
 
 def test_fit_without_any_alternative_is_refused(tmp_path: Path) -> None:

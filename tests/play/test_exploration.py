@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 import pytest
@@ -12,6 +14,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories, require_alternatives
+from flowdpo_pl.play.flow import Flow, Node
 from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
@@ -115,3 +118,89 @@ def test_at_temperature_0_nothing_else_can_be_tried() -> None:
     require_alternatives(0.1)
     with pytest.raises(UserError, match=r"model\.sampling\.temperature is 0"):
         require_alternatives(0)
+
+
+def explored(tree: RolloutTree) -> list[int]:
+    """The main chain's nodes where another move was tried."""
+    return sorted([*(fork.node for fork in tree.forks), *tree.nodes_without_alternative])
+
+
+@pytest.mark.parametrize(
+    ("exploration", "of"),
+    [
+        (NodeAlternatives(), lambda depth, agent: True),
+        (NodeAlternatives(agents=(STOP,)), lambda depth, agent: agent == STOP),
+        (NodeAlternatives(depths=(0, 3)), lambda depth, agent: depth in (0, 3)),
+        (NodeAlternatives(agents=(ANSWER,), depths=(1, 2)), lambda depth, agent: depth == 2),
+    ],
+)
+def test_alternatives_at_the_nodes_of_some_agents_and_depths_alone(
+    exploration: NodeAlternatives, of: Callable[[int, str], bool]
+) -> None:
+    lengths = set()
+    for tree, all_of_it in zip(grow(exploration), grow(NodeAlternatives()), strict=True):
+        chosen = [depth for depth, move in enumerate(tree.main.moves) if of(depth, move.agent)]
+        assert explored(tree) == chosen
+        assert tree.main == all_of_it.main
+        assert tree.forks == tuple(fork for fork in all_of_it.forks if fork.node in chosen)
+        lengths.add(len(tree.main.moves))
+    assert len(lengths) > 1
+
+
+def test_fewer_alternatives_are_chosen_among_the_nodes_that_may_have_one() -> None:
+    flow, draws = AnswerStopFlow(1, 6), Draws(0)
+    seen = set()
+    for number in range(50):
+        given = Problem(f"p{number}", "", ""), flow, draws
+        of_stop = NodeAlternatives(alternatives=2, agents=(STOP,))
+        chosen = tuple(node.depth for node in flow.nodes if of_stop.explores(node, *given))
+        assert len(chosen) == 2 and {depth % 2 for depth in chosen} == {1}
+        anywhere = NodeAlternatives(alternatives=4)
+        assert sum(anywhere.explores(node, *given) for node in flow.nodes) == 4
+        seen.add(chosen)
+    assert len(seen) == 10, "every two of Stop's five nodes"
+
+
+@dataclass(frozen=True)
+class SecondTurns(Exploration):
+    """A rule of one's own: everybody's second turn."""
+
+    def explores(self, node: Node, problem: Problem, flow: Flow, draws: Draws) -> bool:
+        return node.turn == 1
+
+
+def test_a_rule_of_one_s_own_knows_whose_node_it_is() -> None:
+    found = {(fork.node, fork.taken.agent) for tree in grow(SecondTurns()) for fork in tree.forks}
+    assert found == {(2, ANSWER), (3, STOP)}
+
+
+def test_the_nodes_of_a_flow_know_their_agents() -> None:
+    assert [(node.depth, node.agent, node.turn) for node in AnswerStopFlow(1, 3).nodes] == [
+        (0, ANSWER, 0),
+        (1, STOP, 0),
+        (2, ANSWER, 1),
+        (3, STOP, 1),
+        (4, ANSWER, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("exploration", "told"),
+    [
+        (NodeAlternatives(agents=("stopp",)), r"model\.exploration\.agents names 'stopp', but"),
+        (
+            NodeAlternatives(depths=(9,)),
+            r"model\.exploration leaves no node .*depths \[9\].*0 \(answer\), 1 \(stop\)",
+        ),
+        (NodeAlternatives(agents=(STOP,), depths=(0, 2)), r"leaves no node to explore \(agents \['stop'\]"),
+        (NodeAlternatives(agents=()), r"leaves no node to explore \(agents \[\]"),
+    ],
+)
+def test_what_leaves_nothing_to_explore_is_refused(exploration: NodeAlternatives, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        exploration.require_fits(AnswerStopFlow(1, 3))
+
+
+def test_a_negative_depth_is_refused() -> None:
+    with pytest.raises(UserError, match=r"depths is -1: give at least 0"):
+        NodeAlternatives(depths=(0, -1))

@@ -33,7 +33,13 @@ def test_of_a_batch_counts_stay_and_means_are_weighed() -> None:
         "choice_mass/problems": 8.0,
         "writer/updates_set_aside": 1.0,
     }
-    assert sums_of(batch(3))["writer/margin/sum"] == 0.0, "an agent without pairs learns all the same"
+    assert "writer/margin/sum" not in sums_of(batch(3)), "unknown is not 0"
+
+
+def test_an_agent_without_pairs_or_reference_learns_all_the_same() -> None:
+    course = RunCourse()
+    course.add({**batch(4), "writer/margin": math.nan})
+    assert course.seen(None).learners == ("writer",) and course.seen(None).compared == ()
 
 
 @pytest.mark.parametrize("batches", [1, 2, 31, 33, 34, 200, 1000])
