@@ -1,10 +1,9 @@
-"""docs/verbs.md has every verb, and the README's commands are among its; `tests/test_snippets.py` runs them."""
+"""docs/verbs.md has every verb and the README's commands; `tests/test_snippets.py` runs them."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 from tests.runs import ROOT
 
