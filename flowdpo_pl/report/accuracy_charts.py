@@ -12,7 +12,10 @@ from flowdpo_pl.view.selection import evenly
 _MOST = 1500
 """Points of a line: more than a screen has."""
 _HOVER = "%{y:.1f} %"
-_X = {"title": {"text": "problems, each judged before it was learnt from"}, "rangemode": "tozero"}
+_X = {"title": {"text": "problems"}, "rangemode": "tozero"}
+_BEFORE = "Each problem is judged before it is learnt from."
+_DASHES = ("solid", "dashdot", "dot")
+"""Of lines whose colours come again."""
 
 
 def run_chart(curve: Curve) -> Chart:
@@ -44,11 +47,11 @@ def run_chart(curve: Curve) -> Chart:
                 legendgroup=kind,
             ),
         ]
-    note = "Bands: 95 % intervals; that of all problems holds at all times together."
+    note = f"{_BEFORE} Bands: 95 % intervals; that of all problems holds at all times together."
     if (first := untrained(curve)) is not None:
         traces.append(_level(first, curve.problems[-1], f"untrained, {first:.0f} %", "var(--quiet)"))
         note += f" Untrained: the first {curve.problems[0]:,} problems, which no update came before."
-    return Chart("Accuracy", note, traces, _layout([curve], list(CURVES)))
+    return Chart("Right answers", note, traces, _layout([curve], list(CURVES)))
 
 
 def runs_charts(groups: Mapping[str, Sequence[Curve]]) -> list[Chart]:
@@ -64,37 +67,34 @@ def _kind_chart(kind: str, groups: Mapping[str, Sequence[Curve]]) -> Chart:
     traces: list[Trace] = []
     ends = max(curve.problems[-1] for curves in groups.values() for curve in curves)
     for number, (name, curves) in enumerate(groups.items()):
-        several = len(curves) > 1
+        several, colored = len(curves) > 1, color(number)
+        of_group = {"legendgroup": str(number), "dash": _DASHES[number // 6 % len(_DASHES)]}
         for curve in curves:
             at = evenly(range(len(curve.problems)), _MOST)
+            x = [curve.problems[i] for i in at]
+            y = [100 * curve.of(kind)[0][i] for i in at]
+            thin = {"width": 1, "showlegend": False} if several else {}
             traces.append(
-                line(
-                    [curve.problems[i] for i in at],
-                    [100 * curve.of(kind)[0][i] for i in at],
-                    curve.name,
-                    f"{color(number)}/55" if several else color(number),
-                    _HOVER,
-                    width=1 if several else 2,
-                    legendgroup=str(number),
-                    showlegend=not several,
-                )
+                line(x, y, curve.name, f"{colored}/55" if several else colored, _HOVER, **thin, **of_group)
             )
         if several:
             problems, means = mean_curve(curves, kind)
             at = evenly(range(len(problems)), _MOST)
             x, y = [problems[i] for i in at], [100 * means[i] for i in at]
             words = f"{name}, mean of {len(curves)} seeds"
-            traces.append(line(x, y, words, color(number), _HOVER, width=3.5, legendgroup=str(number)))
+            traces.append(line(x, y, words, colored, _HOVER, width=3.5, **of_group))
         starts = [start for curve in curves if (start := untrained(curve)) is not None]
         if starts:
             level = sum(starts) / len(starts)
-            words = f"untrained, {level:.0f} %" + (f" ({name})" if len(groups) > 1 else "")
-            traces.append(_level(level, ends, words, f"{color(number)}/80"))
-    note = "A thin line a run; thick: the mean of runs that differ in the seed alone, where all have a value."
-    if all(len(curves) == 1 for curves in groups.values()):
-        note = "A line a run."
+            drawn = _level(level, ends, f"untrained, {level:.0f} %", f"{colored}/80")
+            traces.append({**drawn, "legendgroup": str(number), "showlegend": len(groups) == 1})
+    seeds = any(len(curves) > 1 for curves in groups.values())
+    note = f"{_BEFORE} A line a run"
+    note += (
+        "; thick: the mean of runs that differ in the seed alone, where all have a value." if seeds else "."
+    )
     curves = [curve for group in groups.values() for curve in group]
-    note += " Dashed: untrained, the first batch, which no update came before."
+    note += " Level dashed lines: untrained, the first batch, which no update came before."
     return Chart(f"Right {CURVES[kind]}", note, traces, _layout(curves, [kind], intervals=False))
 
 
@@ -107,9 +107,8 @@ def mean_curve(curves: Sequence[Curve], kind: str) -> tuple[list[int], list[floa
 
 def _level(percent: float, end: int, name: str, colored: str) -> Trace:
     ends = [percent, percent]
-    return line([0, end], ends, name, colored, "%{y:.1f} %", dash="dash", width=1.5, hoverinfo="skip") | {
-        "hovertemplate": None
-    }
+    drawn = line([0, end], ends, name, colored, "", dash="dash", width=1.5, hoverinfo="skip")
+    return {key: value for key, value in drawn.items() if key != "hovertemplate"}
 
 
 def _layout(curves: Sequence[Curve], kinds: Sequence[str], intervals: bool = True) -> dict[str, object]:

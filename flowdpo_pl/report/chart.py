@@ -85,17 +85,23 @@ def line(
 
 
 def bars(
-    x: Sequence[float], widths: Sequence[float], y: Sequence[float | None], name: str, colored: str, hover: str,
+    x: Sequence[float],
+    widths: Sequence[float],
+    y: Sequence[float | None],
+    name: str,
+    colored: str,
+    hover: str,
+    opacity: Sequence[float] | float = 1.0,
     **options: Any,
-) -> Trace:  # fmt: skip
-    """Bars that stand on each other; arguments as of `line`, and the widths of the bars."""
+) -> Trace:
+    """Bars that stand on each other; arguments as of `line`, and the bars' widths and opacities."""
     return {
         "type": "bar",
         "x": list(x),
         "width": [0.92 * width for width in widths],
         "y": list(y),
         "name": label(name),
-        "marker": {"color": colored},
+        "marker": {"color": colored, "opacity": opacity},
         "hovertemplate": hover,
         **options,
     }

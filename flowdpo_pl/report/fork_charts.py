@@ -12,6 +12,8 @@ from flowdpo_pl.types import Agent
 
 _COLORS = dict(zip(OUTCOMES, ("var(--first)", "var(--right)", "var(--wrong)", "var(--faint)"), strict=True))
 _MOST_BARS, _MOST_ROWS = 24, 8
+_FEW = 20
+"""Nodes: of fewer a share says little."""
 _ROW = 74
 """Pixels."""
 
@@ -43,7 +45,8 @@ def _agent_chart(agent: Agent, counts: ForkCounts, parts: Sequence[Stretch[Count
         }
     lowest = "y" if len(rows) == 1 else f"y{len(rows)}"
     layout["xaxis"] = {"title": {"text": "problems"}, "anchor": lowest, "rangemode": "tozero"}
-    note = "Percent of the agent's nodes, a bar a stretch of the run. Only pairs teach. "
+    note = "Percent of the agent's nodes, a bar a stretch of the run, pale where it has fewer than "
+    note += f"{_FEW}. Only pairs teach. "
     if len(rows) > 1:
         note += "Depth: the chunk that a node wrote or judged. "
     return Chart(f"Pairs and ties of {agent}", note + counts.told, traces, layout)
@@ -60,6 +63,7 @@ def _row(agent: Agent, within: range, number: int, parts: Sequence[Stretch[Count
             _COLORS[outcome],
             "%{y:.0f} % (%{customdata:,})",
             customdata=[one[outcome] for one in found],
+            opacity=[1 if sum(one.values()) >= _FEW else 0.35 for one in found],
             legendgroup=outcome,
             showlegend=number == 0,
             yaxis="y" if number == 0 else f"y{number + 1}",

@@ -77,10 +77,10 @@ def counted_in_log(logged: LoggedNumbers) -> ForkCounts:
         for outcome in OUTCOMES
         if name.endswith(f"/{outcome}")
     }
-    batches = [
-        CountsAt(row[logged.axis], Counter({key: round(row[name]) for name, key in names.items() if name in row}))
-        for row in logged.with_all(logged.axis, "problems")
-    ]  # fmt: skip
+    batches = []
+    for row in logged.with_all(logged.axis, "problems"):
+        counts: Counter[Key] = Counter({key: round(row[name]) for name, key in names.items() if name in row})
+        batches.append(CountsAt(row[logged.axis], counts))
     return ForkCounts(batches, "Counted by the run; depths are known where it kept its trees (TreeLog).")
 
 

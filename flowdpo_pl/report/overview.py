@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,30 @@ def _facts(run: ReportedRun) -> Iterator[tuple[str, str]]:
         yield "trained", "one model on traces (fine-tuning)"
     yield "data", str(_inner(_inner(run.run.data, "init_args"), "train").get("path") or "")
     yield "seed", str(run.seed)
+
+
+def runs_table(runs: Sequence[ReportedRun]) -> Markup:
+    """Runs beside each other, each a link to its part of the page."""
+    head = [
+        "run",
+        "seed",
+        "right at the start, %",
+        "right, latest problems, %",
+        "problems",
+        "pairs",
+        "time",
+        "ended",
+    ]
+    rows = []
+    for number, run in enumerate(runs, start=1):
+        told = dict(_facts(run))
+        numbers = [
+            told.get(key, "").replace(" %", "") for key in ("right at the start", "right, latest problems")
+        ]
+        rest = [told.get(key, "") for key in ("problems", "pairs", "time")]
+        how = str(run.summary.get("ended", "not yet"))
+        rows.append([tag("a", run.name, href=f"#run-{number}"), str(run.seed), *numbers, *rest, how])
+    return table(head, rows)
 
 
 def findings(run: ReportedRun) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files as files_of
 from pathlib import Path
@@ -13,9 +13,8 @@ from flowdpo_pl.report.chart import Chart
 from flowdpo_pl.report.fork_charts import fork_charts
 from flowdpo_pl.report.fork_counts import counted_in_log, counted_in_trees
 from flowdpo_pl.report.markup import Markup, joined, tag
-from flowdpo_pl.report.reported_run import ReportedRun
+from flowdpo_pl.report.reported_run import ReportedRun, name_of
 from flowdpo_pl.report.run_charts import chooser_charts, cost_charts, learning_charts
-from flowdpo_pl.results.curves import Curve
 from flowdpo_pl.view import component
 from flowdpo_pl.view.selection import Selection, selected
 from flowdpo_pl.view.tree_problems import TreeProblems
@@ -83,16 +82,18 @@ def policy(scripts: Sequence[str]) -> str:
 
 def _together(runs: Sequence[ReportedRun]) -> Markup:
     """All runs: their accuracy, and which they are."""
-    groups: dict[str, list[Curve]] = {}
-    first_of: dict[str, str] = {}
+    alike: dict[str, list[ReportedRun]] = {}
     for run in runs:
         if run.curve is not None:
-            name = first_of.setdefault(run.experiment, run.name)
-            groups.setdefault(name, []).append(run.curve)
+            alike.setdefault(run.experiment, []).append(run)
+    groups = {
+        name_of(group): [one.curve for one in group if one.curve is not None] for group in alike.values()
+    }
     left_out = [run.name for run in runs if run.curve is None]
     charts = runs_charts(groups) if groups else []
     told = f"Without a curve of accuracy: {', '.join(left_out)}." if left_out else ""
-    return tag("section", tag("h2", "Accuracy"), _drawn(charts, "runs"), *([tag("p", told)] if told else []))
+    said = [tag("p", told, class_="quiet")] if told else []
+    return tag("section", tag("h2", "Accuracy"), _drawn(charts, "runs"), *said, overview.runs_table(runs))
 
 
 def _run_sections(run: ReportedRun, number: int, selection: Selection, place: Path) -> list[Markup]:

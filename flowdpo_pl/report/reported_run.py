@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,9 +81,9 @@ class ReportedRun:
 
     @property
     def experiment(self) -> str:
-        """The same for runs that differ in nothing but seed and folder."""
+        """The same for runs that differ in nothing but seed and folder, such as a study's stage."""
         rest = {key: value for key, value in self.run.config.items() if key not in _PLACES}
-        return json.dumps(rest, sort_keys=True, default=str)
+        return json.dumps(rest, sort_keys=True, default=str).replace(f"/seed{self.seed}/", "/seed/")
 
     def findings(self) -> list[tuple[str, str]] | None:
         """What limits learning, causes first, each with what to try; None where nobody has looked.
@@ -111,6 +111,12 @@ class ReportedRun:
         except UserError:  # none yet, or cut off
             return []
         return scores_of(self.folder, prints)
+
+
+def name_of(runs: Sequence[ReportedRun]) -> str:
+    """What runs of one experiment are called together: a study's stage, or as the first of them."""
+    stages = {run.folder.name for run in runs}
+    return stages.pop() if len(runs) > 1 and len(stages) == 1 else runs[0].name
 
 
 def _curve(run: TrainedRun, name: str, logged: LoggedNumbers | None) -> Curve | None:

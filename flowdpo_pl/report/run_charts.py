@@ -41,8 +41,8 @@ def chooser_charts(logged: LoggedNumbers) -> list[Chart]:
     cut = [share(total(part.rows, "chooser/cut"), total(part.rows, "chooser/chains")) for part in parts]
     traces.append(line(x, cut, "chains cut at the limit", "var(--third)", "%{y:.1f} %", dash="dot"))
     note = (
-        "How often the agent that chooses said “finished”, by what the partial answer held: 100 % on the right "
-        "result and 0 % on the others is perfect."
+        "How often the agent that chooses said “finished”, by what the partial answer held: 100 % on the "
+        "right result and 0 % on the others is perfect."
     )
     y = {"title": {"text": "said finished, %"}, "range": [-2, 102]}
     return [Chart("What the chooser said", note, traces, {"xaxis": _x(logged), "yaxis": y})]
@@ -69,12 +69,12 @@ def learning_charts(logged: LoggedNumbers, agents: Sequence[Agent]) -> list[Char
             y = means(f"{side}_logprob")
             probabilities.append(line(x, y, f"{agent}, {side}", color(number), "%{y:.2f}", dash=dash))
     margin = (
-        "Policy against reference, chosen against rejected, before beta; the mean over each batch's pairs, as "
-        "they were before the update. It grows while an agent learns."
+        "Policy against reference, chosen against rejected, before beta: the mean over the pairs, as they "
+        "were before the update. It grows while an agent learns."
     )
     logprob = (
-        "The policy's, of whole moves, in nats. Pairs come from present mistakes, so these may fall while the "
-        "run learns."
+        "The policy's, of whole moves. Pairs come from present mistakes, so these may fall while the run "
+        "learns."
     )
     axis = _x(logged)
     return [
@@ -99,11 +99,12 @@ def cost_charts(logged: LoggedNumbers, agents: Sequence[Agent]) -> list[Chart]:
         bars(x, widths, _each(parts, [f"seconds/{phase}"]), phase, _PHASE_COLORS[phase], "%{y:.3f} s")
         for phase in PHASES
     ]
-    read = [f"{agent}/tokens" for agent in agents]
+    read = _each(parts, [f"{agent}/tokens" for agent in agents])
+    written = _each(parts, ["generated_tokens"])
     tokens = [
-        bars(x, widths, _each(parts, ["generated_tokens"]), "written in play", _PHASE_COLORS["play"], "%{y:,.0f}"),
-        bars(x, widths, _each(parts, read), "read in the update", _PHASE_COLORS["update"], "%{y:,.0f}"),
-    ]  # fmt: skip
+        bars(x, widths, written, "written in play", _PHASE_COLORS["play"], "%{y:,.0f}"),
+        bars(x, widths, read, "read in the update", _PHASE_COLORS["update"], "%{y:,.0f}"),
+    ]
     layout = {"xaxis": _x(logged), "barmode": "stack", "height": 300}
     return [
         Chart(
@@ -141,10 +142,9 @@ def _stretches(logged: LoggedNumbers, rows: Sequence[Mapping[str, float]], most:
 
 def _each(parts: Sequence[_Part], names: Sequence[str]) -> list[float | None]:
     """What these numbers add up to, a problem."""
-    return [
-        sum(total(part.rows, name) for name in names) / problems if (problems := total(part.rows, "problems")) else None
-        for part in parts
-    ]  # fmt: skip
+    problems = [total(part.rows, "problems") for part in parts]
+    sums = [sum(total(part.rows, name) for name in names) for part in parts]
+    return [one / count if count else None for one, count in zip(sums, problems, strict=True)]
 
 
 def _x(logged: LoggedNumbers) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.report.markup import Markup
 from flowdpo_pl.report.page import page
 from flowdpo_pl.report.reported_run import ReportedRun
@@ -26,7 +26,7 @@ def report(
     megabytes: float = 4.0,
     open: bool = True,
 ) -> None:
-    """Write a page of what runs of `fit` came to, which needs no network, and open it where there is a display.
+    """Write a page of what runs of `fit` came to, which needs no network; open it where there is a display.
 
     Args:
         runs: their folders, finished or not; or the folder of a study, for its runs and tables.
@@ -47,7 +47,7 @@ def report(
     read = [ReportedRun.at(folder, name) for folder, name in zip(folders, names, strict=True)]
     tables = Markup("".join(study_tables(folder) for folder in studies))
     target = output or (given[0] if len(given) == 1 else given[0].parent) / NAME
-    title = visible_line(str(given[0]) if len(given) == 1 else ", ".join(names))
+    title = visible_line(str(given[0]) if len(given) == 1 else some_of(names, 4))
     text = page(title, read, tables, selection, target)
     try:
         with whole_file(target) as partial:
