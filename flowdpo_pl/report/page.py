@@ -18,6 +18,7 @@ from flowdpo_pl.report.run_charts import chooser_charts, cost_charts, learning_c
 from flowdpo_pl.view import component
 from flowdpo_pl.view.selection import Selection, selected
 from flowdpo_pl.view.tree_problems import TreeProblems
+from flowdpo_pl.visible import visible_line
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -67,7 +68,7 @@ def page(title: str, runs: Sequence[ReportedRun], tables: Markup, selection: Sel
     scripts = [_plotly(), _part("report.js"), component.script()]
     return _PAGE.format(
         policy=escape(policy(scripts)),
-        title=escape(title),
+        title=escape(visible_line(title)),
         style=style,
         body="\n".join(body),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),

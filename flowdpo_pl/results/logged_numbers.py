@@ -48,14 +48,12 @@ def read_logged(folder: Path) -> LoggedNumbers | None:
     if not file.is_file():
         return None
     try:
-        header, *rows = csv.reader(line for _, line in text_lines(file) if line.endswith("\n"))
-        plain = _without_prefix(header)
-        numbers = [_numbers(plain, row) for row in rows]
-    except (ValueError, UnicodeDecodeError, csv.Error) as error:
-        if file.stat().st_size == 0:
-            return None
+        whole = list(csv.reader(line for _, line in text_lines(file) if line.endswith("\n")))
+        names = _without_prefix(whole[0]) if whole else []
+        numbers = [_numbers(names, row) for row in whole[1:]]
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{file} is no table of a run's numbers ({error}): move it away.") from error
-    return LoggedNumbers(header[0], numbers) if numbers else None
+    return LoggedNumbers(names[0], numbers) if numbers else None
 
 
 def _numbers(names: Sequence[str], row: Sequence[str]) -> dict[str, float]:
