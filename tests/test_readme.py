@@ -39,6 +39,7 @@ def test_the_section_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
         "predict",
         "test",
         "view",
+        "report",
         "show",
         "ask",
         "pairs",

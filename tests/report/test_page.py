@@ -130,7 +130,7 @@ def test_without_its_curve_a_run_has_that_of_its_metrics(run: Path) -> None:
     assert before is not None and after is not None and after.problems == before.problems
     for kind in ("progressive", "window"):
         for one, other in zip(before.of(kind), after.of(kind), strict=True):
-            assert other == pytest.approx(one)
+            assert other == pytest.approx(one, abs=1e-6)
 
 
 def test_runs_of_one_experiment_differ_in_the_seed_alone(run: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_study_s_tables_and_runs_are_on_one_page(
     [
         ("nothing", r"nothing is no folder: give that of a run of `fit`"),
         (".", r"is no run's folder \(it has no config.yaml\): did you mean "),
-        ("one/quickstart/samples", r"is no run's folder .* did you mean .*one/quickstart\?"),
+        ("one/quickstart/adapters", r"is no run's folder .* did you mean .*one/quickstart\?"),
     ],
 )
 def test_what_is_no_run_is_refused(run: Path, place: str, message: str) -> None:
