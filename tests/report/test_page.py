@@ -63,6 +63,7 @@ def test_the_policy_allows_these_scripts_alone_and_nothing_is_fetched(run: Path)
     found = elements(run)
     (told,) = (a["content"] for a, _ in found.of("meta") if a.get("http-equiv"))
     assert told is not None and told.startswith("default-src 'none'; ")
+    assert told.split("; ")[1:3] == ["style-src 'unsafe-inline'", "img-src data:"]
     allowed = told.partition("script-src ")[2].partition(";")[0].split()
     scripts = [content for a, content in found.of("script") if "type" not in a]
     assert allowed == [
