@@ -25,6 +25,8 @@ _FILES = (
     "samples",
     "view.html",
 )
+_FIRST = ("right at the start", "right, latest problems", "problems", "loss of the last epoch")
+"""What one looks at first."""
 _LONG = 400
 """Characters of a setting."""
 
@@ -41,8 +43,12 @@ def ended(run: ReportedRun) -> str:
 
 def facts(run: ReportedRun) -> Markup:
     """What the run was, and its first numbers."""
-    pairs = [tag("div", tag("dt", name), tag("dd", value)) for name, value in _facts(run)]
-    return joined([tag("p", ended(run)), tag("dl", *pairs, class_="facts")])
+    told = [
+        tag("div", tag("dt", name), tag("dd", value), class_="first" if name in _FIRST else "rest")
+        for name, value in _facts(run)
+        if value
+    ]
+    return joined([tag("p", ended(run)), tag("dl", *told, class_="facts")])
 
 
 def _facts(run: ReportedRun) -> Iterator[tuple[str, str]]:
@@ -53,6 +59,8 @@ def _facts(run: ReportedRun) -> Iterator[tuple[str, str]]:
         yield "right at the start", f"{first:.1f} %" if first is not None else ""
         yield "right, latest problems", f"{latest:.1f} % ({low:.1f} to {high:.1f})"
         yield "problems", f"{curve.problems[-1]:,}"
+    if isinstance(summary.get("loss"), float):
+        yield "loss of the last epoch", f"{summary['loss']:.3f}"
     if pairs := summary.get("pairs"):
         yield "pairs", ", ".join(f"{agent} {number:,}" for agent, number in pairs.items())
     if seconds := (summary.get("seconds") or {}):
@@ -68,7 +76,7 @@ def _facts(run: ReportedRun) -> Iterator[tuple[str, str]]:
         yield "verifier", _class(settings.get("verifier"))
     else:
         yield "trained", "one model on traces (fine-tuning)"
-    yield "data", str(_inner(_inner(run.run.data, "init_args"), "train").get("path") or "")
+    yield "data", _data(run)
     yield "seed", str(run.seed)
 
 
@@ -97,12 +105,10 @@ def runs_table(runs: Sequence[ReportedRun]) -> Markup:
 
 
 def findings(run: ReportedRun) -> Markup:
-    """What limits learning."""
+    """What limits learning; empty where nobody has looked."""
     found = run.findings()
     if found is None:
-        return tag(
-            "p", "Nobody has looked: that takes metrics.csv, or a finished run's summary.", class_="quiet"
-        )
+        return Markup("")
     if not found:
         return tag("p", "Nothing stands out that keeps this run from learning.")
     items = [tag("li", tag("strong", sentence), f" Try: {advice}.") for sentence, advice in found]
@@ -170,6 +176,13 @@ def files(run: ReportedRun, page: Path) -> Markup:
         tag("a", name, href=quote(os.path.relpath(run.folder.resolve() / name, start))) for name in there
     ]
     return tag("p", "Files: ", joined(links, ", "), class_="quiet") if links else Markup("")
+
+
+def _data(run: ReportedRun) -> str:
+    """Where it learnt from: the path of its problems, or of its traces."""
+    train = _inner(run.run.data, "init_args").get("train")
+    paths = train.get("path") if isinstance(train, Mapping) else train
+    return ", ".join(map(str, paths)) if isinstance(paths, list) else str(paths or "")
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

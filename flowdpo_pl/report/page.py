@@ -115,7 +115,8 @@ def _run_sections(run: ReportedRun, number: int, selection: Selection, place: Pa
         ("Trees", _trees(run, number, selection)),
     ]
     found = [tag("section", *([tag("h2", title)] if title else []), inner) for title, inner in parts if inner]
-    if missing := [title.lower() for title, inner in parts if not inner and title != "Tests"]:
+    missing = [title.lower() for title, inner in parts if not inner and title != "Tests"]
+    if missing and not run.run.is_fine_tuned:  # which has none of them
         words = f"Not shown, since the run kept or has nothing of it: {', '.join(missing)}."
         found.append(tag("p", words, class_="quiet"))
     return found

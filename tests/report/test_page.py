@@ -1,5 +1,7 @@
-"""The page is one file that runs nothing but its own scripts; texts stay texts. Also tests
-`report.reported_run`."""
+"""The page is one file that runs nothing but its own scripts; texts stay texts.
+
+Also tests `report.reported_run`.
+"""
 
 from __future__ import annotations
 
@@ -149,3 +151,21 @@ def test_runs_of_one_experiment_differ_in_the_seed_alone(run: Path, tmp_path: Pa
     assert f"{run.name}, mean of 2 seeds" in together
     config.write_text(text.replace("lr: 0.003", "lr: 0.004"), encoding="utf-8")
     assert ReportedRun.at(other, "two").experiment != one.experiment
+
+
+def test_a_fine_tuning_has_its_loss_and_no_word_of_play(run: Path) -> None:
+    config = run / "config.yaml"
+    text = config.read_text(encoding="utf-8").replace(
+        "class_path: flowdpo_pl.FlowDPOModule", "class_path: flowdpo_pl.SFTModule"
+    )
+    config.write_text(text, encoding="utf-8")
+    for name in ("trees.jsonl", "accuracy_curve.csv"):
+        (run / name).unlink()
+    (run / "metrics.csv").write_text(
+        "step,train/loss,completion_tokens\n1,2.0,8\n2,1.5,8\n", encoding="utf-8"
+    )
+    summary = {"ended": "finished", "ended_by": "max_epochs", "loss": 1.25, "seconds": 3.5}
+    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    found = elements(run)
+    assert charts(found) == ["chart-learning-1-0"] and [told for _, told in found.of("h2")] == ["Learning"]
+    assert "1.250" in texts(found) and "0:00:04" in texts(found) and "Not shown" not in texts(found)
