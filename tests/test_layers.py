@@ -28,6 +28,7 @@ ORDER = (
     "learn",
     "plan",
     "view",
+    "report",
     "modules",
     "command_line",
     "cli",
@@ -42,7 +43,18 @@ ROOMS_OF_CALLBACKS = ("watching", "files", "screen", "summary")
 """Folders of `callbacks`, in the order of imports; the callbacks themselves come after them."""
 WITH_LIGHTNING = {"modules", "cli"}
 HEAVY = {
-    *("bitsandbytes", "datasets", "gguf", "math_verify", "matplotlib", "pandas", "peft", "pyarrow", "rich"),
+    *(
+        "bitsandbytes",
+        "datasets",
+        "gguf",
+        "math_verify",
+        "matplotlib",
+        "pandas",
+        "peft",
+        "plotly",
+        "pyarrow",
+        "rich",
+    ),
     *("safetensors", "sympy", "tokenizers", "transformers"),
 }
 WITHOUT_TORCH = (

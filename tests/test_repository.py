@@ -119,7 +119,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_both_packages_are_installed_whole_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
     typed = {"flowdpo_pl/py.typed", "flowdpo_pl/__init__.pyi", "callbacks/py.typed"}
-    parts = (path for path in (ROOT / "flowdpo_pl" / "view" / "parts").iterdir() if path.is_file())
+    parts = (path for path in (ROOT / "flowdpo_pl").glob("*/parts/*") if path.is_file())
     assert files == {str(path.relative_to(ROOT)) for path in (*MODULES, *parts)} | typed
 
 

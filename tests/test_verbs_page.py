@@ -25,6 +25,7 @@ def test_the_page_has_every_verb_but_those_for_a_file_of_one_s_own() -> None:
         "test",
         "view",
         "show",
+        "report",
         "ask",
         "pairs",
         "compare",

@@ -3,6 +3,7 @@ position that a key of the verb stands for."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from flowdpo_pl.command_line.given import Argument, arguments_of, given_by
@@ -24,7 +25,8 @@ def with_plain_flags(verb: Verb, words: Sequence[str]) -> list[str]:
 
 
 def with_key_of_position(verb: Verb, words: Sequence[str]) -> list[str]:
-    """The words after a verb, its second one by position with the key that it stands for.
+    """The words after a verb, its second one by position with the key that it stands for; those of one that
+    takes several as one list.
 
     Raises:
         UserError: there are more by position.
@@ -36,6 +38,9 @@ def with_key_of_position(verb: Verb, words: Sequence[str]) -> list[str]:
             more = arguments[bare[2]].value
             raise UserError(f"'{more}' is one word too many: put the {verb.further} in quotes.")
         arguments[bare[1]] = Argument(verb.further, arguments[bare[1]].value)
+    if verb.several and bare:
+        listed = Argument("", json.dumps([arguments[place].value for place in bare], ensure_ascii=False))
+        arguments = [listed, *(one for one in arguments if one.key)]
     return [argument.written() for argument in arguments]
 
 

@@ -21,6 +21,8 @@ class Verb:
     """The class that a trainer's verb runs, unless a config says else; empty: a verb of its own."""
     by_position: bool = False
     """What a verb of its own requires is given by position."""
+    several: bool = False
+    """Every word by position is one of the list that it requires."""
     further: str = ""
     """The key that a further word by position gives, which may be left out."""
     example: str = ""
@@ -82,6 +84,12 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
     ),
     "with a finished run": (
         Verb("view", "a page of a run's trees, or of a test's answers, to look at", by_position=True),
+        Verb(
+            "report",
+            "a page of what runs, or a study, came to: charts, what limits them, trees",
+            by_position=True,
+            several=True,
+        ),
         Verb("show", "one problem of a run in the terminal: its tree, or its answers", by_position=True),
         Verb(
             "ask",

@@ -64,7 +64,7 @@ def draw_run(curve: Curve, picture: Path) -> None:
     figure, axes = _figure(4.5)
     for color, kind in (("C0", "window"), ("C1", "progressive")):
         _draw(axes, curve, kind, color, f"right {CURVES[kind]}")
-    if (first := _untrained(curve)) is not None:
+    if (first := untrained(curve)) is not None:
         words = f"at the start: {first:.0f} % of the first {curve.problems[0]:,}, before any update"
         axes.axhline(first, color="0.4", linestyle="--", linewidth=1, label=words)
     axes.set(xlabel="problems, each judged before it was learnt from", ylabel="right answers, %")
@@ -140,7 +140,7 @@ def _use_the_space(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_xlim(left=0)
 
 
-def _untrained(curve: Curve) -> float | None:
+def untrained(curve: Curve) -> float | None:
     """Percent right of the first batch, which no update came before; None where the curve begins later."""
     first, *later = curve.problems
     begins = bool(later) and first <= later[0] - first

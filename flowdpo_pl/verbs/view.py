@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import webbrowser
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.view.in_browser import show_in_browser
 from flowdpo_pl.view.kept_problems import kept_problems
 from flowdpo_pl.view.page import page
 from flowdpo_pl.view.selection import Selection, selected
@@ -46,11 +44,5 @@ def view(
             f"{target} can't be written ({error.strerror or error}): give another place by --output=FILE."
         ) from error
     print(visible_line(f"{target}: {chosen.told}, {target.stat().st_size / 1e6:.1f} MB"), flush=True)
-    if open and _has_display():
-        webbrowser.open(target.resolve().as_uri())
-
-
-def _has_display() -> bool:
-    """Whether somebody sits here: else a browser of the terminal might start, and wait."""
-    displays = ("DISPLAY", "WAYLAND_DISPLAY")
-    return sys.stdout.isatty() and (sys.platform == "darwin" or any(map(os.environ.get, displays)))
+    if open:
+        show_in_browser(target)

@@ -41,3 +41,10 @@ def test_a_further_word_has_the_key_that_it_stands_for() -> None:
     assert with_key_of_position(compare, ["a", "b"]) == ["a", "b"]
     with pytest.raises(UserError, match="'many' is one word too many: put the question in quotes"):
         with_key_of_position(ask, ["run", "how", "many"])
+
+
+def test_a_verb_of_several_takes_them_as_one_list() -> None:
+    report = verb_named("report")
+    assert with_key_of_position(report, ["a b", "--limit", "3", "c"]) == ['["a b", "c"]', "--limit=3"]
+    assert with_key_of_position(report, ["null"]) == ['["null"]']
+    assert with_key_of_position(report, ["--limit=3"]) == ["--limit=3"]

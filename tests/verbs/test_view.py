@@ -1,4 +1,4 @@
-"""`view` writes a page of what a run has played."""
+"""`view` writes a page of what a run has played. Also tests `view.in_browser`."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ function begin(place) {
     const at = keepPlace ? panel.scrollTop : 0;
     open = problem;
     const back = element("a", "back", "‹ problems");
-    back.href = "#";
+    back.href = `#${prefix}`;
     const parts = data.kind === "trees" ? treePanel(problem, view) : answersPanel(problem, view);
     panel.replaceChildren(
       element("div", "top", back, element("h2", "", `Problem ${problem.number}`),
@@ -51,7 +51,7 @@ function begin(place) {
     open = null;
     list.mark(null);
     const back = element("a", "back", "‹ problems");
-    back.href = "#";
+    back.href = `#${prefix}`;
     panel.replaceChildren(element("div", "top", back), ...lines.map((line) => element("p", "", line)));
   }
 
