@@ -46,7 +46,8 @@ class Rescoring:
         """Nats a token between the engine's log-probabilities and ours, by agent; NaN without a fork.
 
         Of all pairs of these trees; of some ties for an agent that has none, since what another base writes
-        is mostly wrong everywhere. Empty where the engine plays this process's own weights. All ranks come to the same.
+        is mostly wrong everywhere. Empty where the engine plays this process's own weights. All ranks come
+        to the same.
 
         Raises:
             UserError: an agent's moves were played by another one, by the base, or by who knows whom;

@@ -164,6 +164,7 @@ def test_a_server_that_goes_wrong_between_updates_is_named_and_nothing_is_learnt
                 now = {name.split("-")[0]: kept for name, kept in fake.adapters.items()}
                 prepared(run, next(iter(now.values())).parent.parent)
                 instead(fake, now)
+                fake.logits(now[ANSWER], (5, 6))  # loaded while nobody else loads
             return answer(path, body)
 
         fake.answer = later  # type: ignore[method-assign]
