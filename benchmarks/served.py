@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from threading import Lock, Timer
@@ -57,16 +58,18 @@ def play(python: str, problems: int = 32, rounds: int = 5) -> None:
     for number in range(rounds + 1):
         batch = [next(stream) for _ in range(problems)]
         with _recorded() as waves:
-            ours = _seconds(lambda: run.rollouts.play(batch, run.exploration))
+            ours = _seconds(partial(run.rollouts.play, batch, run.exploration))
         assert opened.session._link is not None
         url = opened.session._link.fleet.places[0].server.url
-        everything = [request for wave in waves for request in wave]
+        lots: list[Wave] = [[], []]  # moves and choices apart: vLLM on a CPU ends on a batch of both
+        for request in (request for wave in waves for request in wave):
+            lots["logprob_token_ids" in request["sampling_params"]].append(request)
         measured.append(
             {
                 "engine": ours,
-                "waves": _seconds(lambda: _bare(url, waves, f"waves{number}")),
-                "at_once": _seconds(lambda: _bare(url, [everything], f"once{number}")),
-                "requests": float(len(everything)),
+                "waves": _seconds(partial(_bare, url, waves, f"waves{number}")),
+                "at_once": _seconds(partial(_bare, url, lots, f"once{number}")),
+                "requests": float(sum(map(len, waves))),
             }
         )
         print(json.dumps(measured[-1]), flush=True)
@@ -81,8 +84,8 @@ def servers(problems: int = 32, rounds: int = 5, speed: float = 4_000.0) -> None
         stream = _problems()
         for _ in range(rounds):
             batch = [next(stream) for _ in range(problems)]
-            one = _seconds(lambda: scripted.play(batch, 1))
-            measured.append({"one": one, "two": _seconds(lambda: scripted.play(batch, 2))})
+            one = _seconds(partial(scripted.play, batch, 1))
+            measured.append({"one": one, "two": _seconds(partial(scripted.play, batch, 2))})
             print(json.dumps(measured[-1]), flush=True)
     report("served.servers", problems=problems, **_ratios(measured, "two", ("one",)))
 
@@ -94,7 +97,7 @@ def faults(problems: int = 16, times: int = 10, speed: float = 4_000.0, timeout:
     with _Scripted(speed, timeout) as scripted:
         stream = _problems()
         batch = [next(stream) for _ in range(problems)]
-        sound = median(_seconds(lambda: scripted.play(batch, 2)) for _ in range(3))
+        sound = median(_seconds(partial(scripted.play, batch, 2)) for _ in range(3))
         kept = scripted.play(batch, 2)
         for fault, wrong in _FAULTS.items():
             seconds, same, lost = [], 0, 0
@@ -189,9 +192,11 @@ class _Scripted:
         asks = Asks(Sampling(), players.head.end_ids)
         engine = VLLMEngine(Session(), asks, run.draws)  # type: ignore[arg-type]
         try:
-            return Rollouts(players.prompts, engine, run.verifier, run.draws).play(
-                problems, run.exploration
-            ).trees
+            return (
+                Rollouts(players.prompts, engine, run.verifier, run.draws)
+                .play(problems, run.exploration)
+                .trees
+            )
         finally:
             self.losses = fleet.losses
             fleet.close()

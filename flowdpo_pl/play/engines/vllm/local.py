@@ -103,7 +103,7 @@ def _process(words: Sequence[str], environment: dict[str, str], told: Path) -> s
     except OSError as error:
         raise UserError(
             f"model.team.engine.python: {words[0]} can't be started ({error}): name an interpreter that "
-            "has vllm."
+            "has vllm, or play on this machine: model.team.engine flowdpo_pl.Native (`ask --engine`)."
         ) from error
 
 
