@@ -5,11 +5,11 @@ Shapes: S scored tokens, M moves.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from flowdpo_pl.distributed import summed
@@ -25,6 +25,7 @@ from flowdpo_pl.play.engines.sampling import Sampling, law
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.types import Agent, RolloutTree
 
+_LOG = logging.getLogger(__name__)
 _ROWS = 256
 """Of logits that are in memory at a time."""
 _TIED_TREES = 4
@@ -91,7 +92,7 @@ class Rescoring:
                 "other weights, so nothing is learnt from this batch; start it anew and resume the run."
             )
         if gap > tolerance.warns:
-            rank_zero_warn(f"{told} (model.team.engine.gap_warns is {tolerance.warns:g}).")
+            _LOG.warning("%s (model.team.engine.gap_warns is %g).", told, tolerance.warns)
 
     def _gap(self, agent: Agent, actor: Agent, trees: Sequence[PackedTree]) -> float:
         """Of the moves of `agent`, if `actor` had played them."""
