@@ -61,7 +61,7 @@ def play(python: str, problems: int = 32, rounds: int = 5) -> None:
             ours = _seconds(partial(run.rollouts.play, batch, run.exploration))
         assert opened.session._link is not None
         url = opened.session._link.fleet.places[0].server.url
-        lots: list[Wave] = [[], []]  # moves and choices apart: vLLM on a CPU ends on a batch of both
+        lots: list[Wave] = [[], []]  # moves and choices apart, as a run sends them
         for request in (request for wave in waves for request in wave):
             lots["logprob_token_ids" in request["sampling_params"]].append(request)
         measured.append(
