@@ -80,6 +80,7 @@ class PlainEngine:
         key = self.draws.key(request.problem_id, request.branch, request.turn)
         table = uniforms([key], 2 * request.max_tokens + 1)[0]
         move, logprobs, others, runners = list(request.forced), [], [], []
+        runner_logprobs = []
         while len(move) < request.max_tokens and move[-1:] != [self.end_ids[0]]:
             logits = self.agents.logits(request.agent, (*request.prefix, *move))[-1]
             p = merged_logprobs(logits, self.end_ids).double().exp().cpu().numpy()
@@ -92,13 +93,15 @@ class PlainEngine:
             logprobs.append(np.log(p[token]))
             others.append(rest.sum())
             runners.append(_pick(rest, table[2 * len(move) + 1]))
+            runner_logprobs.append(np.log(p[runners[-1]]))
             move.append(token)
-        other = None
+        other, other_logprob = None, float("nan")
         if request.alternative and sum(others) > 0:
             weights = np.array(others) * np.exp(np.concatenate([[0], np.cumsum(logprobs[:-1])]))
             split = _pick(weights, table[-1])
             other = (*move[:split], runners[split])
-        return Written(tuple(move), float(sum(logprobs)), other)
+            other_logprob = sum(logprobs[:split]) + runner_logprobs[split]
+        return Written(tuple(move), float(sum(logprobs)), other, float(other_logprob))
 
     @torch.no_grad()
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:

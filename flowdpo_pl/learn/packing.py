@@ -9,6 +9,7 @@ Shapes: T packed tokens, S scored tokens, M moves (two a pair: chosen 2i, reject
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class ScoredMove:
     """Number of the node; the trunk is taken from the deepest."""
     options: tuple[int, ...] = ()
     """The token ids that the softmax runs over; empty: the whole vocabulary."""
+    played: float = math.nan
+    """Log-probability that it was played with, in nats; NaN: nobody said."""
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -62,6 +65,8 @@ class PackedTree:
     """[S] the token ids the softmax runs over; empty: the whole vocabulary."""
     moves: tuple[tuple[int, ...], ...]
     """[M] indices into `scored` whose log-probabilities a move sums."""
+    played: tuple[float, ...]
+    """[M] log-probabilities that the moves were played with; NaN: nobody said."""
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -80,7 +85,8 @@ def scored_moves(pair: PreferencePair, prompts: Prompts) -> tuple[ScoredMove, Sc
     before = prompts.context(pair.agent, pair.problem, pair.prefix).token_ids
     options = () if pair.chosen.option is None else tuple(prompts.options(pair.agent))
     chosen, rejected = (
-        ScoredMove(before, move.token_ids, pair.node, options) for move in (pair.chosen, pair.rejected)
+        ScoredMove(before, move.token_ids, pair.node, options, move.logprob)
+        for move in (pair.chosen, pair.rejected)
     )
     return chosen, rejected
 
@@ -128,6 +134,7 @@ class _Builder:
         """The place of each."""
         self._options: list[tuple[int, ...]] = []
         self._moves: list[tuple[int, ...]] = []
+        self._played: list[float] = []
 
     def segment(self, token_ids: Sequence[int], shared: int = 0) -> Sequence[int]:
         """Add what a sequence doesn't share with the trunk; the packed index of each of its tokens."""
@@ -148,6 +155,7 @@ class _Builder:
                 self._options.append(move.options)
             indices.append(self._scored[scored])
         self._moves.append(tuple(indices))
+        self._played.append(move.played)
 
     def tree(self) -> PackedTree:
         return PackedTree(
@@ -158,6 +166,7 @@ class _Builder:
             tuple(self._scored),
             tuple(self._options),
             tuple(self._moves),
+            tuple(self._played),
         )
 
 

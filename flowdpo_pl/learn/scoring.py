@@ -44,6 +44,8 @@ class MicroBatch:
     """[N] which of the M moves each belongs to."""
     moves: int
     """M, two a pair: chosen 2i, rejected 2i + 1."""
+    played: Tensor
+    """[M] log-probabilities that they were played with, float64; NaN: nobody said."""
 
     @staticmethod
     def of(trees: Sequence[PackedTree], device: torch.device) -> MicroBatch:
@@ -81,6 +83,7 @@ class MicroBatch:
             summed=torch.tensor(summed, device=device),
             owner=torch.tensor(owner, device=device),
             moves=moves,
+            played=torch.tensor([one for tree in trees for one in tree.played], dtype=torch.float64),
         )
 
 
@@ -98,23 +101,27 @@ def micro_batches(
 
 def move_logprobs(agents: Agents, batch: MicroBatch, head: OutputHead) -> Tensor:
     """Log-probability `[M]` of every move, for whoever acts; a softmax over its words for a choice."""
-    view = TreeView(batch.positions, batch.segments, batch.attached)
-    hidden = agents.hidden(batch.token_ids, batch.positions, view)
-    scored = hidden.flatten(0, 1)[batch.sources]
+    scored = scored_states(agents, batch)
     count, chosen = len(batch.targets), len(batch.choices)
     if not chosen:
         logprobs = token_logprobs(scored, batch.targets, head)
     elif chosen == count:
         logprobs = _choice_logprobs(scored, batch, head)
     else:  # an agent that does both
-        written = torch.ones(count, dtype=torch.bool, device=hidden.device)
+        written = torch.ones(count, dtype=torch.bool, device=scored.device)
         written[batch.choices] = False
-        logprobs = torch.empty(count, device=hidden.device)
+        logprobs = torch.empty(count, device=scored.device)
         logprobs = logprobs.masked_scatter(
             written, token_logprobs(scored[written], batch.targets[written], head)
         )
         logprobs = logprobs.masked_scatter(~written, _choice_logprobs(scored[~written], batch, head))
-    return torch.zeros(batch.moves, device=hidden.device).index_add(0, batch.owner, logprobs[batch.summed])
+    return torch.zeros(batch.moves, device=scored.device).index_add(0, batch.owner, logprobs[batch.summed])
+
+
+def scored_states(agents: Agents, batch: MicroBatch) -> Tensor:
+    """Hidden states [S, E] that predict the scored tokens, for whoever acts."""
+    view = TreeView(batch.positions, batch.segments, batch.attached)
+    return agents.hidden(batch.token_ids, batch.positions, view).flatten(0, 1)[batch.sources]
 
 
 def _choice_logprobs(scored: Tensor, batch: MicroBatch, head: OutputHead) -> Tensor:

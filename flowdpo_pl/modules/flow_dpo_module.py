@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from flowdpo_pl.errors import LIMIT, MARGIN, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
+from flowdpo_pl.learn.rescoring import Rescoring
 from flowdpo_pl.learn.update_steps import update_steps
 from flowdpo_pl.learn.who_learns import learners, learning_by_agent
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
@@ -175,6 +176,10 @@ class FlowDPOModule(AdapterModule):
         tokens = self.team.budget.update_tokens
         return PreferenceLearner(self.players, self.draws, self.manual_backward, tokens)
 
+    @cached_property
+    def rescoring(self) -> Rescoring:
+        return Rescoring(self.players, self.sampling, self.learner.update)
+
     def admit(self, problem: Problem) -> str | None:
         """Why a problem can't be played, or None; the data module asks."""
         return self.players.admit(problem)
@@ -280,13 +285,15 @@ class FlowDPOModule(AdapterModule):
         given = self._given("train")
         self.at_boundary = True
         play = self._rollouts_of(given.pass_number).play(batch, self.exploration)
+        pairs = mine(play.trees, self.score_margin)
+        gaps = self.rescoring.gaps(pairs, play.trees)
         self.at_boundary = False
         self.trees = play.trees
         played = self._train.add(play, self.players, given.unreadable_gold_rate, given.pass_number)
         self._generated_tokens += int(played.generated_tokens)
-        pairs = mine(play.trees, self.score_margin)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
         values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
+        values |= {f"{agent}/engine_gap": gap for agent, gap in gaps.items()}
         if given.data is not None:
             given.data.mark_consumed(list(batch))
         if self._limit_reached:

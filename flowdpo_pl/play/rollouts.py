@@ -51,6 +51,8 @@ class _Branch:
     moves: list[Move] = field(default_factory=list)
     forced: tuple[int, ...] = ()
     """Start of the next move, already drawn: how an alternative begins."""
+    forced_logprob: float = 0.0
+    """Of these tokens."""
     verdict: Future[Verdict] | None = None
 
     def explores(self, agent: Agent) -> bool:
@@ -137,9 +139,10 @@ class _Growth:
                 if written.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
-                    self._fork(branch, forced=written.other)
-            branch.forced = ()
-            branch.moves.append(self._written_move(turn.agent, written.token_ids, written.logprob))
+                    self._fork(branch, written.other, written.other_logprob)
+            logprob = branch.forced_logprob + written.logprob
+            branch.forced, branch.forced_logprob = (), 0.0
+            branch.moves.append(self._written_move(turn.agent, written.token_ids, logprob))
 
     def _choose(self, pending: Sequence[tuple[_Branch, Choose]]) -> None:
         prompts = self._rollouts.prompts
@@ -167,8 +170,9 @@ class _Growth:
                     self._fork(branch).moves.append(other)
             branch.moves.append(self._chosen_move(turn.agent, chosen.option, chosen.logprob))
 
-    def _fork(self, main: _Branch, forced: tuple[int, ...] = ()) -> _Branch:
-        fork = _Branch(main.problem, str(len(main.moves)), moves=list(main.moves), forced=forced)
+    def _fork(self, main: _Branch, forced: tuple[int, ...] = (), forced_logprob: float = 0.0) -> _Branch:
+        name, moves = str(len(main.moves)), list(main.moves)
+        fork = _Branch(main.problem, name, moves=moves, forced=forced, forced_logprob=forced_logprob)
         self._others[main].append(fork)
         self._live.append(fork)
         return fork

@@ -24,6 +24,7 @@ def ask(
     file: Path | None = None,
     which: str = "last",
     base: str | None = None,
+    engine: str | None = None,
     samples: int = 1,
     greedy: bool = False,
     temperature: float | None = None,
@@ -38,6 +39,7 @@ def ask(
         file: questions, one a line, or a .jsonl whose objects have the key `question`.
         which: adapters of the run: last, best, or another name in its `adapters`.
         base: folder or hub id of the base, where the run's own is not there.
+        engine: what it plays on instead of the run's own, such as flowdpo_pl.Native where that had servers.
         samples: answers a question, which then vote.
         greedy: always the likeliest token and word.
         temperature: of the sampling; null: the run's own.
@@ -55,7 +57,7 @@ def ask(
     if base is None:
         trained.base_path(by="--base")
     with naming_base():
-        module = loaded(run, which, base, _distribution(trained, greedy, temperature), seed)
+        module = loaded(run, which, base, _distribution(trained, greedy, temperature), seed, engine)
     try:
         for one in asked:
             _answer(module, one, samples, json)
@@ -73,7 +75,12 @@ def _distribution(run: TrainedRun, greedy: bool, temperature: float | None) -> d
 
 
 def loaded(
-    run: Path, which: str, base: str | None, sampling: dict[str, Any], seed: int | None
+    run: Path,
+    which: str,
+    base: str | None,
+    sampling: dict[str, Any],
+    seed: int | None,
+    engine: str | None = None,
 ) -> EvaluationModule:
     """What would play in `test --run`, loaded."""
     import torch
@@ -84,6 +91,7 @@ def loaded(
 
     words = [f"--model.sampling.{key}={value}" for key, value in sampling.items()]
     words += [] if base is None else [f"--model.team.base.path={base}"]
+    words += [] if engine is None else [f"--model.team.engine={engine}"]
     words += [] if seed is None else [f"--seed_everything={seed}"]
     told = described(["test", *run_argument(run, which), *words])
     module = told.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -52,7 +53,7 @@ def every_token_is_predicted_from_all_before_it(tree: PackedTree, moves: Sequenc
 def test_a_tree_is_the_longest_sequence_of_the_deepest_node_and_branches() -> None:
     tree = pack_moves(
         [
-            ScoredMove((1, 2), (3, 4), depth=0),
+            ScoredMove((1, 2), (3, 4), depth=0, played=-1.0),
             ScoredMove((1, 2), (3, 7, 8, 8, 8, 9), depth=0),  # longer, but a branch
             ScoredMove((1, 2, 3, 4), (5, 6), depth=2),
             ScoredMove((1, 2, 3, 4), (9,), depth=2),
@@ -66,6 +67,7 @@ def test_a_tree_is_the_longest_sequence_of_the_deepest_node_and_branches() -> No
         scored=((1, 3), (2, 4), (2, 7), (5, 8), (6, 8), (7, 8), (8, 9), (3, 5), (4, 6), (3, 9)),
         options=((),) * 10,
         moves=((0, 1), (0, 2, 3, 4, 5, 6), (7, 8), (9,)),
+        played=(-1.0, math.nan, math.nan, math.nan),
     )
 
 

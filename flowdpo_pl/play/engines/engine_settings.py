@@ -15,12 +15,28 @@ if TYPE_CHECKING:
     from flowdpo_pl.model.output_head import OutputHead
 
 
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an engine's log-probabilities may be from the trainer's, in nats a token of the pairs."""
+
+    noise: float
+    """What was seen where the two agree."""
+    warns: float
+    stops: float
+    """Above it nothing is learnt from what was played."""
+
+
 class OpenEngine(Protocol):
     """An engine with its agents; what it holds outlives single batches."""
 
     @property
     def context_limit(self) -> int:
         """Tokens of a context, at most."""
+        ...
+
+    @property
+    def tolerance(self) -> Tolerance | None:
+        """None: it plays this process's own weights, so that nothing need be compared."""
         ...
 
     def engine(self, draws: Draws, sampling: Sampling) -> Engine: ...

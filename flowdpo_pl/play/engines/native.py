@@ -160,6 +160,10 @@ class OpenNative:
     def context_limit(self) -> int:
         return self.agents.context_limit
 
+    @property
+    def tolerance(self) -> None:
+        """It plays the weights that learn."""
+
     def engine(self, draws: Draws, sampling: Sampling) -> NativeEngine:
         return NativeEngine(self.agents, self.head, draws, sampling, self.decode_tokens)
 

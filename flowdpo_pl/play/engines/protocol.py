@@ -42,6 +42,8 @@ class Written:
     """Under the sampled distribution, in nats, of the tokens that were drawn here (not the forced ones)."""
     other: tuple[int, ...] | None = None
     """The start of the alternative, up to and with its first differing token; None if there is none."""
+    other_logprob: float = float("nan")
+    """Under the sampled distribution, in nats, of the tokens of `other`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Drawn:
     """[B] log q(token), float32."""
     runners_up: Tensor
     """[B] drawn from q given that it is not the token."""
+    runner_up_logprobs: Tensor
+    """[B] log q(runner-up), float32."""
     log_others: Tensor
     """[B] log of the sum of q over the other tokens (never 1 - p); -inf where nothing else is left."""
 
@@ -55,7 +57,7 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
         tokens = logits.argmax(-1)
         highest = logits.gather(1, tokens[:, None]).squeeze(1)
         zeros = highest - highest  # NaN where it is not finite
-        return Drawn(tokens, zeros, tokens, zeros - torch.inf)
+        return Drawn(tokens, zeros, tokens, zeros - torch.inf, zeros - torch.inf)
     if sampling.temperature != 1:
         logits -= logits.amax(-1, keepdim=True)  # before the quotient grows: large numbers lie far apart
         logits /= sampling.temperature
@@ -72,15 +74,25 @@ def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Drawn:
         1, block, _blocks(weights).gather(1, block[:, :, None].expand(-1, -1, _BLOCK)).sum(-1).double()
     )
     others = sums.sum(-1)
+    runners_up = _pick(weights, sums, uniforms[:, 1])
     drawn = Drawn(
         tokens=tokens,
         logprobs=(own.squeeze(1).double() / total).log().float(),
-        runners_up=_pick(weights, sums, uniforms[:, 1]),
+        runners_up=runners_up,
+        runner_up_logprobs=(weights.gather(1, runners_up[:, None]).squeeze(1).double() / total).log().float(),
         log_others=(others / total).log().float(),
     )
     if sampling.temperature < 1 and sampling.top_p == 1:
         return _with_far_others(drawn, logits, uniforms)
     return drawn
+
+
+def law(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Log-probabilities `[B, V]` that `draw` draws from, of float32 logits; not of greedy play."""
+    if sampling.top_p == 1:
+        return (logits / sampling.temperature).log_softmax(-1)
+    weights = _nucleus((logits / sampling.temperature).softmax(-1), sampling.top_p)
+    return (weights / weights.sum(-1, keepdim=True)).log()
 
 
 def _with_far_others(drawn: Drawn, logits: Tensor, uniforms: Tensor) -> Drawn:
@@ -93,10 +105,12 @@ def _with_far_others(drawn: Drawn, logits: Tensor, uniforms: Tensor) -> Drawn:
     weights = logits.softmax(-1).nan_to_num(0.0)  # no other token: all are -inf
     log_others = logits.logsumexp(-1) - all_
     runners_up = _pick(weights, _block_sums(weights), uniforms[:, 1])
+    runner_up_logprobs = logits.gather(1, runners_up[:, None]).squeeze(1) - all_
     far = drawn.log_others < _FAR
     return replace(
         drawn,
         runners_up=torch.where(far, runners_up, drawn.runners_up),
+        runner_up_logprobs=torch.where(far, runner_up_logprobs, drawn.runner_up_logprobs),
         log_others=torch.where(far, log_others, drawn.log_others),
     )
 

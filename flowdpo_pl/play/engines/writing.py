@@ -5,6 +5,7 @@ Shapes: B rows (requests), T tokens written at most, E hidden size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import TypeAlias
@@ -61,6 +62,7 @@ class Writing:
             tokens=torch.zeros(shape, dtype=torch.long, device=device),
             logprobs=torch.zeros(shape, device=device),
             runners_up=torch.zeros(shape, dtype=torch.long, device=device),
+            runner_up_logprobs=torch.zeros(shape, device=device),
             log_others=torch.zeros(shape, device=device),
         )
         self._lengths = torch.zeros(len(requests), dtype=torch.long, device=device)
@@ -126,17 +128,25 @@ class Writing:
         self._reader.remember(self._requests[index], self._rows[index], known, workspace, row)
 
     def _written(
-        self, row: int, tokens: Ids, logprobs: Floats, runners_up: Ids, log_others: Floats
+        self,
+        row: int,
+        tokens: Ids,
+        logprobs: Floats,
+        runners_up: Ids,
+        runner_up_logprobs: Floats,
+        log_others: Floats,
     ) -> Written:
         request = self._requests[row]
         require_numbers(request, logprobs)
-        other = None
+        other, other_logprob = None, math.nan
         if request.alternative:
             split = alternative_split(logprobs, log_others, float(self._split_uniforms[row]))
             if split is not None:
                 other = (*tokens[:split].tolist(), int(runners_up[split]))
+                before = float(logprobs[:split].sum(dtype=np.float64))
+                other_logprob = before + float(runner_up_logprobs[split])
         moved = (*request.forced, *tokens.tolist())
-        return Written(moved, float(logprobs.sum(dtype=np.float64)), other)
+        return Written(moved, float(logprobs.sum(dtype=np.float64)), other, other_logprob)
 
 
 def alternative_split(logprobs: Floats, log_others: Floats, uniform: float) -> int | None:

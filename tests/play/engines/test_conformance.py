@@ -56,8 +56,9 @@ def test_empty_batches(stage: Callable[..., Stage]) -> None:
     checks.check_empty_batches(stage())
 
 
-def test_greedy_moves_in_order(stage: Callable[..., Stage]) -> None:
-    checks.check_greedy_moves_in_order(stage(ends=1))
+@pytest.mark.parametrize("ends", [1, 2])
+def test_greedy_moves_in_order(stage: Callable[..., Stage], ends: int) -> None:
+    checks.check_greedy_moves_in_order(stage(ends))
 
 
 def test_ends_limits_and_logprobs(stage: Callable[..., Stage]) -> None:

@@ -49,7 +49,8 @@ class VLLMEngine:
         starts = dict(zip(parted, others, strict=True))
         for index, move in moves.items():
             written = (*requests[index].forced, *move.token_ids)
-            results[index] = Written(written, math.fsum(move.logprobs), starts.get(index))
+            other, logprob = starts.get(index, (None, math.nan))
+            results[index] = Written(written, math.fsum(move.logprobs), other, logprob)
         return results
 
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
@@ -94,7 +95,7 @@ class VLLMEngine:
         for request, move in zip(requests, moves, strict=True):
             require_numbers(request, move.logprobs)
         if self.asks.sampling.temperature == 0:
-            return [replace(self._merged(move), logprobs=(0.0,) * len(move.logprobs)) for move in moves]
+            return [self._greedy(move) for move in moves]
         return self._with_all_ends(requests, moves)
 
     def _with_all_ends(self, requests: Sequence[WriteRequest], moves: Sequence[Generated]) -> list[Generated]:
@@ -119,6 +120,18 @@ class VLLMEngine:
             merged[index] = replace(merged[index], logprobs=(*moves[index].logprobs[:-1], end))
         return merged
 
+    def _greedy(self, move: Generated) -> Generated:
+        """The same up to where all end tokens together are likelier than the likeliest token."""
+        length = len(move.token_ids)
+        token_ids = self._merged(move).token_ids
+        if len(self.asks.end_ids) > 1:
+            for place, own in enumerate(move.logprobs):
+                ends = [self._score(move, token, place) for token in self.asks.end_ids]
+                if np.logaddexp.reduce(ends) >= own:
+                    length, token_ids = place + 1, (*token_ids[:place], self.asks.end_ids[0])
+                    break
+        return Generated(token_ids, (0.0,) * length)
+
     def _merged(self, move: Generated) -> Generated:
         return replace(move, token_ids=tuple(map(self._symbol, move.token_ids)))
 
@@ -137,8 +150,10 @@ class VLLMEngine:
         uniform = self.draws.uniform(request.problem_id, request.branch, request.turn, "parting")
         return parting(move.logprobs, uniform)
 
-    def _others(self, parted: Sequence[tuple[WriteRequest, Generated, int]]) -> list[tuple[int, ...]]:
-        """The starts of the alternatives, up to and with the first token that differs."""
+    def _others(
+        self, parted: Sequence[tuple[WriteRequest, Generated, int]]
+    ) -> list[tuple[tuple[int, ...], float]]:
+        """The starts of the alternatives, up to and with the first token that differs, and their nats."""
         answers = self._played([self._another(*one) for one in parted])
         starts = []
         for (request, move, place), answer in zip(parted, answers, strict=True):
@@ -148,7 +163,12 @@ class VLLMEngine:
                     f"a vLLM server draws token {token} on problem {request.problem_id}, which is forbidden "
                     "there: start vLLM 0.32 or later, without logits processors of its own."
                 )
-            starts.append((*move.token_ids[:place], token))
+            before, taken = math.fsum(move.logprobs[:place]), move.logprobs[place]
+            # the server's is given that the taken one is forbidden
+            logprob = before + math.log(-math.expm1(taken)) + answer.logprobs[0]
+            if len(self.asks.end_ids) > 1 and token == self.asks.end_ids[0]:
+                logprob = math.nan  # of one end token, where the symbol is several
+            starts.append(((*move.token_ids[:place], token), logprob))
         return starts
 
     def _another(
@@ -166,13 +186,13 @@ class VLLMEngine:
         ]
         return self.session.play(jobs)
 
-    def _score(self, answer: Generated, token: int) -> float:
-        if token not in answer.at_first:
+    def _score(self, answer: Generated, token: int, place: int = 0) -> float:
+        if token not in answer.told[place]:
             raise UserError(
                 f"a vLLM server leaves out the log-probability of token {token} that it was asked for: start "
                 "vLLM 0.32 or later, with --max-logprobs of at least 20."
             )
-        return answer.at_first[token]
+        return answer.told[place][token]
 
     def _key(self, request: WriteRequest | ChooseRequest) -> int:
         return self.draws.key(request.problem_id, request.branch, request.turn)

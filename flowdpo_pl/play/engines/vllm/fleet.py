@@ -106,7 +106,10 @@ class Fleet:
                     raise
                 reasons.append(str(wrong))
         if not self.live:
-            raise UserError(f"no vLLM server plays: {'; '.join(reasons)}; see that they run, then go on.")
+            raise UserError(
+                f"no vLLM server plays: {'; '.join(reasons)}; see that they run, then go on, "
+                "or play on this machine: model.team.engine flowdpo_pl.Native (`ask --engine`)."
+            )
         for reason in reasons:
             _LOG.warning("%s; the others play", reason)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.server import Server, ServerLost
+from flowdpo_pl.play.engines.vllm.watching import watched
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes for --max-lora-rank; smaller adapters load too."""
@@ -85,8 +86,9 @@ def started(command: Command, timeout: float) -> Iterator[list[Server]]:
         process = _process(command.words(port), command.environment(), told)
         try:
             server = Server(f"http://127.0.0.1:{port}", timeout)
-            _wait(server, process, told, timeout)
-            yield [server]
+            with watched(process.pid):
+                _wait(server, process, told, timeout)
+                yield [server]
         finally:
             _end(process)
 
@@ -101,7 +103,7 @@ def _process(words: Sequence[str], environment: dict[str, str], told: Path) -> s
     except OSError as error:
         raise UserError(
             f"model.team.engine.python: {words[0]} can't be started ({error}): name an interpreter that "
-            "has vllm."
+            "has vllm, or play on this machine: model.team.engine flowdpo_pl.Native (`ask --engine`)."
         ) from error
 
 

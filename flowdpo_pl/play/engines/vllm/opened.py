@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flowdpo_pl.draws import Draws
+from flowdpo_pl.play.engines.engine_settings import Tolerance
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.vllm.engine import VLLMEngine
 from flowdpo_pl.play.engines.vllm.params import Asks
@@ -20,10 +21,16 @@ class OpenVLLM:
 
     session: Session
     end_ids: tuple[int, ...]
+    gap_warns: float
+    gap_stops: float
 
     @property
     def context_limit(self) -> int:
         return self.session.context_limit
+
+    @property
+    def tolerance(self) -> Tolerance:
+        return Tolerance(self.session.noise, self.gap_warns, self.gap_stops)
 
     def engine(self, draws: Draws, sampling: Sampling) -> VLLMEngine:
         """

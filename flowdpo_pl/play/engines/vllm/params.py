@@ -39,17 +39,23 @@ class Asks:
                 f"model.sampling.temperature is {temperature}, at which vLLM does not draw: give 0 or "
                 f"{_TEMPERATURES}, or leave model.team.engine out."
             )
-        if len(self.end_ids) > 1 and (temperature != 1 or top_p != 1):
+        if len(self.end_ids) > 1 and temperature != 0 and (temperature != 1 or top_p != 1):
             raise UserError(
                 f"the base ends with any of the tokens {list(self.end_ids)}, which are one symbol here and "
-                "several to vLLM; the two are equal at model.sampling.temperature 1 and top_p 1 only: set "
-                "these, or leave model.team.engine out."
+                "several to vLLM; the two are equal for greedy play, and at model.sampling.temperature 1 and "
+                "top_p 1: set these, or leave model.team.engine out."
             )
 
     def move(self, max_tokens: int, fresh: bool, seed: int) -> Params:
-        """Tokens up to an end token, which is no chunk's first; `fresh`: the move has no token yet."""
+        """Tokens up to an end token, which is no chunk's first; `fresh`: the move has no token yet.
+
+        Greedy moves come with the log-probabilities of all end tokens, where these are several: together
+        they may be likelier than the token that is likelier than each.
+        """
+        greedy = self.sampling.temperature == 0 and len(self.end_ids) > 1
         return {
             **self._drawn(max_tokens, seed),
+            **(_told(self.end_ids) if greedy else {}),
             "min_tokens": int(fresh),
             "stop_token_ids": list(self.end_ids),
         }
@@ -73,16 +79,20 @@ class Asks:
 
     def scores(self, token_ids: Sequence[int]) -> Params:
         """Log-probabilities of these ids at one position, at temperature 1 over the whole vocabulary."""
-        asked = [*token_ids, token_ids[0]]  # the list is cut by one where the likeliest token is not in it
         return {
             **_COMMON,
             "temperature": 0.0,
             "top_p": 1.0,
             "max_tokens": 1,
             "min_tokens": 0,
-            "logprobs": len(asked),
-            "logprob_token_ids": asked,
+            **_told(token_ids),
         }
+
+
+def _told(token_ids: Sequence[int]) -> Params:
+    """Log-probabilities of these ids too."""
+    asked = [*token_ids, token_ids[0]]  # the list is cut by one where the likeliest token is not in it
+    return {"logprobs": len(asked), "logprob_token_ids": asked}
 
 
 def canary(tokens: int, temperature: float) -> Params:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ class Generated:
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     """Of these tokens, under what they were drawn from, in nats."""
-    at_first: Mapping[int, float] = field(default_factory=dict)
-    """Log-probabilities at the first position, by token id: of the token drawn and of those asked for."""
+    told: tuple[Mapping[int, float], ...] = ()
+    """Log-probabilities at each position, by token id: of the token drawn and of those asked for."""
 
 
 class Server:
@@ -105,7 +105,10 @@ class Server:
             written = Generated(
                 tuple(choice["token_ids"]),
                 tuple(_nats(place["logprob"]) for place in places),
-                {top["token_id"]: _nats(top["logprob"]) for top in places[0]["top_logprobs"]},
+                tuple(
+                    {top["token_id"]: _nats(top["logprob"]) for top in place["top_logprobs"]}
+                    for place in places
+                ),
             )
         except (KeyError, IndexError, TypeError):
             raise ServerLost(f"{self.url} gives an answer without tokens or log-probabilities") from None

@@ -59,6 +59,11 @@ class Session:
         """
         return min(self._agents.context_limit, self._linked().fleet.context_limit)
 
+    @property
+    def noise(self) -> float:
+        """Mean difference of a token's log-probability between the servers and here, where they agree."""
+        return self._guard.noise
+
     def close(self) -> None:
         link, self._link, self._current = self._link, None, False
         if link is not None:

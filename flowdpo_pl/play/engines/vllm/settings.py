@@ -25,9 +25,14 @@ class VLLM(EngineSettings):
     this machine, for servers beside the trainer."""
     timeout: float = 600.0
     """Seconds after which a server that gives no answer is lost; its requests go to another."""
+    gap_warns: float = 0.1
+    """Nats a token between a server's log-probabilities of the pairs' moves and the trainer's: more is warned
+    of. In bfloat16 0.04 is usual."""
+    gap_stops: float = 0.3
+    """Nothing is learnt, and the run ends, where they differ by more."""
 
     def __post_init__(self) -> None:
-        require_within(POSITIVE, {"model.team.engine.timeout": self.timeout})
+        _require_sound(self)
         if not self.servers:
             raise UserError(
                 "model.team.engine.servers is empty: give an address, such as http://127.0.0.1:8000."
@@ -46,7 +51,7 @@ class VLLM(EngineSettings):
 
         folder = None if self.folder is None else Path(self.folder)
         session = Session(agents, head, lambda: running(self.servers, self.timeout), folder)
-        return OpenVLLM(session, head.end_ids)
+        return OpenVLLM(session, head.end_ids, self.gap_warns, self.gap_stops)
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,13 @@ class LocalVLLM(EngineSettings):
     """Further arguments of the server, such as [--gpu-memory-utilization, "0.4"]."""
     timeout: float = 600.0
     """Seconds after which a server that gives no answer is lost; it may take as long to start."""
+    gap_warns: float = 0.1
+    """As for VLLM."""
+    gap_stops: float = 0.3
+    """As for VLLM."""
 
     def __post_init__(self) -> None:
-        require_within(POSITIVE, {"model.team.engine.timeout": self.timeout})
+        _require_sound(self)
 
     def open(self, agents: Agents, head: OutputHead, decode_tokens: int) -> OpenEngine:
         import torch
@@ -80,4 +89,19 @@ class LocalVLLM(EngineSettings):
             on_cpu=not torch.cuda.is_available(),
             further=self.arguments,
         )
-        return OpenVLLM(Session(agents, head, lambda: started(command, self.timeout), None), head.end_ids)
+        session = Session(agents, head, lambda: started(command, self.timeout), None)
+        return OpenVLLM(session, head.end_ids, self.gap_warns, self.gap_stops)
+
+
+def _require_sound(told: VLLM | LocalVLLM) -> None:
+    """
+    Raises:
+        UserError: names the setting.
+    """
+    for name in ("timeout", "gap_warns", "gap_stops"):
+        require_within(POSITIVE, {f"model.team.engine.{name}": getattr(told, name)})
+    if told.gap_warns > told.gap_stops:
+        raise UserError(
+            f"model.team.engine.gap_warns is {told.gap_warns:g} and gap_stops {told.gap_stops:g}: "
+            "give gap_warns at most as much."
+        )

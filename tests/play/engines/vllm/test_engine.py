@@ -5,8 +5,10 @@ Also tests `play.engines.vllm.opened`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +18,8 @@ from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.vllm.engine import VLLMEngine
-from flowdpo_pl.play.engines.vllm.server import Server
+from flowdpo_pl.play.engines.vllm.params import Asks
+from flowdpo_pl.play.engines.vllm.server import Generated, Server
 from flowdpo_pl.play.engines.vllm.settings import VLLM
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from tests.conftest import World
@@ -118,3 +121,19 @@ def test_moves_are_the_same_again_on_the_same_server(
     assert all(seed is None or 0 <= seed < 2**63 for seed in seeds)
     playing.reset()
     assert playing.write([REQUEST]) == once
+
+
+def test_end_tokens_that_are_likelier_together_end_a_greedy_move(world: World) -> None:
+    """Also where another token is likelier than each of them."""
+    places = ({7: 0.5, 1: 0.2, 2: 0.2}, {8: 0.4, 1: 0.3, 2: 0.2}, {9: 0.9, 1: 0.0, 2: 0.0})
+    told = tuple({token: math.log(p) if p else -math.inf for token, p in one.items()} for one in places)
+    answers = [
+        Generated((7, 8, 9), (math.log(0.5), math.log(0.4), math.log(0.9)), told),
+        Generated((7, 2), (math.log(0.5), math.log(0.6)), (told[0], {2: math.log(0.6), 1: -math.inf})),
+        Generated((9,), (math.log(0.9),), told[2:]),
+    ]
+    session = SimpleNamespace(play=lambda jobs: answers[: len(jobs)])
+    playing = VLLMEngine(session, Asks(Sampling(temperature=0), (1, 2)), world.draws)  # type: ignore[arg-type]
+    written = playing.write([REQUEST] * 3)
+    assert [one.token_ids for one in written] == [(7, 1), (7, 1), (9,)]
+    assert all(one.logprob == 0 and one.other is None for one in written)

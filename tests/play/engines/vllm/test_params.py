@@ -15,14 +15,13 @@ def test_temperatures_at_which_vllm_does_not_draw_are_refused(temperature: float
         Asks(Sampling(temperature=temperature), (1,))
 
 
-@pytest.mark.parametrize(
-    "sampling", [Sampling(temperature=0.9), Sampling(temperature=0.0), Sampling(top_p=0.9)]
-)
-def test_several_end_tokens_are_one_symbol_at_temperature_1_only(sampling: Sampling) -> None:
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0.9), Sampling(top_p=0.9)])
+def test_several_end_tokens_are_one_symbol_at_temperature_1_and_greedily_only(sampling: Sampling) -> None:
     with pytest.raises(UserError, match=r"ends with any of the tokens \[1, 2\]"):
         Asks(sampling, (1, 2))
     Asks(sampling, (1,))
     Asks(Sampling(), (1, 2))
+    Asks(Sampling(temperature=0.0), (1, 2))
 
 
 def test_no_request_is_left_to_a_server_s_defaults() -> None:

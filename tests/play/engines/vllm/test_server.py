@@ -42,13 +42,13 @@ def test_it_says_what_its_base_is_called_and_takes(server: Server) -> None:
 def test_token_ids_go_in_and_come_out_with_log_probabilities(server: Server) -> None:
     written = server.generate("base", (3, 4), MOVE)
     assert 1 <= len(written.token_ids) <= 4 and written.token_ids[0] != 1
-    assert written.logprobs[0] == pytest.approx(-np.log(4)) == written.at_first[written.token_ids[0]]
+    assert written.logprobs[0] == pytest.approx(-np.log(4)) == written.told[0][written.token_ids[0]]
     assert written.logprobs[1:] == pytest.approx([-np.log(5)] * (len(written.token_ids) - 1))
 
 
 def test_minus_infinity_is_written_as_a_number(server: Server, plain: FakeVLLM) -> None:
     plain.logits = lambda folder, token_ids: np.array([0.0, 0.0, -np.inf, 0.0, 0.0])
-    scores = server.generate("base", (3,), Asks(Sampling(), (1,)).scores((2, 3))).at_first
+    scores = server.generate("base", (3,), Asks(Sampling(), (1,)).scores((2, 3))).told[0]
     assert scores[2] == -np.inf and scores[3] == pytest.approx(-np.log(4))
 
 

@@ -1,0 +1,181 @@
+"""Whether an engine played what learns; wrong weights are named before anything is learnt from them.
+
+A server that is wrong from the start or at an update is the guard's to find
+(`tests/play/engines/vllm/test_guard.py`); these become wrong in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+
+import pytest
+import torch
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.adapter_update import AdapterUpdate
+from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.pairs import Mined, mine
+from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.learn.rescoring import Rescoring
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+from flowdpo_pl.play.engines.engine_settings import Tolerance
+from flowdpo_pl.play.engines.native import NativeEngine, OpenNative
+from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.engines.vllm.guard import Guard
+from flowdpo_pl.play.engines.vllm.settings import VLLM
+from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
+from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
+from flowdpo_pl.play.rollouts import Rollouts
+from flowdpo_pl.types import Problem
+from tests.conftest import CoinJudge, World
+from tests.fake_vllm import FakeVLLM, PeftLogits, serving
+from tests.runs import MODEL, Recorder, data, module, trainer, weights
+
+FAST = Learning(lr=5e-2, loss=SigmoidLoss(beta=1.0))
+"""Two updates that can be seen."""
+
+
+def mined(world: World, problems: Sequence[Problem], sampling: Sampling, exploration: Exploration) -> Mined:
+    engine = NativeEngine(world.agents, world.head, world.draws, sampling, 65_536)
+    played = Rollouts(world.prompts, engine, CoinJudge(), world.draws).play(problems, exploration)
+    pairs = mine(played.trees)
+    assert all(pairs.of(agent) for agent in (ANSWER, STOP))
+    return pairs
+
+
+@pytest.fixture
+def rescoring(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rescoring]:
+    """Of an engine that is to be compared."""
+
+    def of(world: World, sampling: Sampling = Sampling(), budget: int = 10_000) -> Rescoring:
+        monkeypatch.setattr(OpenNative, "tolerance", Tolerance(1e-3, 0.1, 0.3))
+        return Rescoring(world.players, sampling, AdapterUpdate(world.agents, world.draws, budget))
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("sampling", "exploration"),
+    [
+        (Sampling(), NodeAlternatives()),
+        (Sampling(temperature=0.6), NodeAlternatives()),
+        (Sampling(temperature=1.5, top_p=0.8), NodeAlternatives()),
+    ],
+)
+@pytest.mark.parametrize("budget", [1, 10_000])
+def test_moves_score_as_they_were_drawn(
+    sampling: Sampling,
+    exploration: Exploration,
+    budget: int,
+    make_world: Callable[..., World],
+    problems: list[Problem],
+    rescoring: Callable[..., Rescoring],
+) -> None:
+    """All tokens of all moves: first ones, ends, the starts of alternatives, words."""
+    world = make_world()
+    pairs = mined(world, problems, sampling, exploration)
+    assert all(math.isfinite(move.logprob) for pair in pairs.pairs for move in (pair.chosen, pair.rejected))
+    gaps = rescoring(world, sampling, budget).gaps(pairs, ())
+    assert gaps == pytest.approx({ANSWER: 0.0, STOP: 0.0}, abs=1e-5)
+
+
+def test_the_trainer_s_own_engine_is_not_compared(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    own = Rescoring(world.players, Sampling(), AdapterUpdate(world.agents, world.draws, 100))
+    assert own.gaps(Mined(()), ()) == {}
+
+
+def test_without_pairs_nothing_is_said(
+    make_world: Callable[..., World], rescoring: Callable[..., Rescoring]
+) -> None:
+    assert all(map(math.isnan, rescoring(make_world()).gaps(Mined(()), ()).values()))
+
+
+def test_a_gap_is_warned_of_or_ends_the_run(
+    make_world: Callable[..., World],
+    problems: list[Problem],
+    rescoring: Callable[..., Rescoring],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = make_world()
+    pairs = mined(world, problems, Sampling(), NodeAlternatives())
+    with torch.no_grad():
+        for parameter in world.agents.parameters_of(ANSWER):
+            parameter += 0.1 * torch.randn(parameter.shape)
+    compared = rescoring(world)
+    monkeypatch.setattr(OpenNative, "tolerance", Tolerance(1e-3, 1e-2, 1e-2))
+    with pytest.raises(UserError, match=rf"agent '{ANSWER}' differ from .*gap_stops is 0\.01"):
+        compared.gaps(pairs, ())
+    monkeypatch.setattr(OpenNative, "tolerance", Tolerance(1e-3, 1e-2, 100.0))
+    with caplog.at_level(logging.WARNING, logger="flowdpo_pl"):
+        assert compared.gaps(pairs, ())[ANSWER] > 1e-2
+    assert "gap_warns is 0.01" in caplog.text
+
+
+Instead = Callable[[FakeVLLM, dict[str, Path]], None]
+
+
+def the_base(fake: FakeVLLM, now: dict[str, Path]) -> None:
+    fake.serves = {now[ANSWER].parent.name: None}
+
+
+def the_other(fake: FakeVLLM, now: dict[str, Path]) -> None:
+    fake.serves = {now[STOP].parent.name: now[ANSWER]}
+
+
+def other_weights(fake: FakeVLLM, now: dict[str, Path]) -> None:
+    served, first = fake.logits, Path(fake.adapters[next(iter(fake.adapters))])
+    strong = first.parent.parent / "strong" / ANSWER
+    fake.logits = lambda folder, ids: served(strong if folder == now[ANSWER] else folder, ids)
+
+
+@pytest.mark.parametrize(
+    ("instead", "told"),
+    [
+        (the_base, f"agent '{ANSWER}' differ .*from those of the base without an adapter"),
+        (the_other, f"agent '{STOP}' differ .*from those of agent '{ANSWER}'"),
+        (other_weights, f"agent '{ANSWER}' differ .*nothing is learnt"),
+    ],
+)
+def test_a_server_that_goes_wrong_between_updates_is_named_and_nothing_is_learnt(
+    instead: Instead, told: str, tmp_path: Path
+) -> None:
+    """After two batches, while the third is played: names, versions and the guard's canaries were right."""
+    fake, recorder = FakeVLLM(PeftLogits(MODEL)), Recorder()
+    learnt: list[dict[str, torch.Tensor]] = []
+    once = Lock()
+    folder = tmp_path / "adapters"
+    folder.mkdir()
+    with serving(fake) as url:
+        run: FlowDPOModule = module(engine=VLLM([url], folder=str(folder)), learning=FAST, max_problems=12)
+        answer = fake.answer
+
+        def later(path: str, body: dict[str, object]) -> tuple[int, object]:
+            playing = isinstance(body.get("model"), str) and "seed" in body["sampling_params"]  # type: ignore[operator]
+            canary = playing and body["sampling_params"]["seed"] == 1  # type: ignore[index]
+            if len(recorder.values) == 2 and playing and not canary and once.acquire(blocking=False):
+                learnt.append(weights(run))
+                now = {name.split("-")[0]: kept for name, kept in fake.adapters.items()}
+                prepared(run, next(iter(now.values())).parent.parent)
+                instead(fake, now)
+            return answer(path, body)
+
+        fake.answer = later  # type: ignore[method-assign]
+        with pytest.raises(UserError, match=told):
+            trainer(tmp_path, recorder).fit(run, data(batch_size=4, chunk_size=4))
+    assert run.at_boundary and run.problems_seen == 8 and len(recorder.values) == 2
+    assert all(recorder.values[0][f"{agent}/engine_gap"] < 1e-3 for agent in (ANSWER, STOP))
+    for name, value in weights(run).items():
+        torch.testing.assert_close(value, learnt[0][name], rtol=0, atol=0)
+
+
+def prepared(run: FlowDPOModule, folder: Path) -> None:
+    """Strong weights beside the adapters."""
+    agents = run.players.agents
+    with agents.lent(ANSWER, Guard(agents, run.players.head).strong(1)):
+        agents.save(folder / "strong", [ANSWER])
