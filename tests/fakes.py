@@ -70,7 +70,7 @@ class ScriptedEngine:
 
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
         self.batches.append(list(requests))
-        return [Written(move, -1.0, other) for move, other in map(self._write, requests)]
+        return [Written(move, -1.0, other, -2.0) for move, other in map(self._write, requests)]
 
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
         self.batches.append(list(requests))

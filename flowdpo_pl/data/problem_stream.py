@@ -78,6 +78,7 @@ class ProblemStream:
         self._refuse = refuse
         self._admit = admit
         self._report = report
+        self._told = ""
         self._held_out = held_out
         self._reads = readable
         self._rows = source.open()
@@ -196,8 +197,9 @@ class ProblemStream:
                     golds[question] = problem.gold
                     ids.add(problem.id)
                     yield problem
-            if self.skipped.total() > skipped_before:
-                self._report(f"{self._name}: {self._tally()}")
+            if self.skipped.total() > skipped_before and self._tally() != self._told:
+                self._told = self._tally()  # a later pass says the same
+                self._report(f"{self._name}: {self._told}")
 
     def _refuse_or_count(self, row: Row, reason: str, value: str | None = None) -> None:
         if self._refuse:

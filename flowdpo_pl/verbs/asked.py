@@ -21,17 +21,29 @@ def questions(question: str | None, file: Path | None) -> Iterator[str]:
         file: of lines, each a question, or (.jsonl) each an object with the key `question`.
 
     Raises:
-        UserError: both are given, the file can't be read, or a line has no question.
+        UserError: both are given, the file can't be read, a line has no question, or there is none at all.
     """
     if question is not None and file is not None:
         raise UserError("a question and --file are both given: leave one of them out.")
     if question is not None:
-        return iter([question])
+        return _some(iter([question.strip()]), "the question is empty")
     if file is None:
-        return _typed()
+        return _some(_typed(), "standard input has no question")
     if not file.is_file():
         raise UserError(f"--file {file} does not exist: give a text with a question a line, or a .jsonl.")
-    return _rows(file) if file.name.lower().endswith(_ROWS) else _lines(file)
+    rows = _rows(file) if file.name.lower().endswith(_ROWS) else _lines(file)
+    return _some(rows, f"--file {file} has no question")
+
+
+def _some(found: Iterator[str], none: str) -> Iterator[str]:
+    """Those that say something, of which there must be one."""
+    count = 0
+    for question in found:
+        if question:
+            count += 1
+            yield question
+    if not count:
+        raise UserError(f'{none}: give one, such as ask RUN "How many …?".')
 
 
 def _typed() -> Iterator[str]:

@@ -52,6 +52,7 @@ def test_it_draws_without_a_complaint_or_a_request(
         fetched = [one for one in chromium.requests if not one.startswith("data:")]
         assert fetched == [page.resolve().as_uri()]
         assert chromium.evaluate(_WIDE)
+        assert chromium.evaluate("scrollY") == 0, "it opens at its beginning"
 
 
 def test_charts_take_the_colours_of_dark_when_it_comes(chromium: Browser, pages: tuple[Path, Path]) -> None:

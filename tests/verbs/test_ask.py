@@ -136,6 +136,10 @@ def test_questions_are_lines_of_a_text_objects_of_a_jsonl_or_typed(
         list(questions(None, rows))
     with pytest.raises(UserError, match="does not exist"):
         questions(None, tmp_path / "no.txt")
+    text.write_text("\n")
+    for none in (text, None):  # standard input has been read
+        with pytest.raises(UserError, match="has no question: give one"):
+            list(questions(None, none))
 
 
 def test_no_control_sequence_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,10 @@ function problemList(data, view, changed) {
     const line = lines.get(problem);
     if (!line) return;
     line.setAttribute("aria-current", "true");
-    line.scrollIntoView({ block: "nearest" });
+    // The list alone: `scrollIntoView` would move a page that holds more than this.
+    const [shown, its] = [list.getBoundingClientRect(), line.getBoundingClientRect()];
+    if (its.top < shown.top) list.scrollTop -= shown.top - its.top;
+    else if (its.bottom > shown.bottom) list.scrollTop += its.bottom - shown.bottom;
   }
 
   function box(key, label) {
