@@ -112,6 +112,8 @@ def test_unreadable_golds_are_skipped_and_counted(tmp_path: Path) -> None:
     assert stream.skipped == {"unreadable gold answer": 3, "no answer": 3}
     assert (stream.unreadable_golds, stream.problems_met) == (6, 8)
     assert "8 of 8 rows read, 6 skipped (" in lines[0] and "3 unreadable gold answer" in lines[0]
+    told = len(lines)
+    assert len([*stream.batches(2)]) > 0 and len(lines) == told, "a later pass says nothing new"
 
 
 @pytest.mark.parametrize("gold", UNREADABLE)
