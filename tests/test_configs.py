@@ -327,9 +327,13 @@ def gsm8k(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "quantization", [(), ("--model.team.base.quantization=nf4",)], ids=["16-bit", "4-bit"]
+    ("name", "architecture", "quantization"),
+    [
+        *((*run, ()) for run in RUNS),
+        *((*run, ("--model.team.base.quantization=nf4",)) for run in FAMILY.items()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "4-bit" if value else "16-bit",
 )
-@pytest.mark.parametrize(("name", "architecture"), RUNS)
 def test_the_stages_of_a_model_run_one_after_another(
     name: str,
     architecture: str,

@@ -175,7 +175,6 @@ class EvaluationModule(AdapterModule):
         Raises:
             UserError: several answers a problem would all be the same, or were asked of the other verb.
         """
-        super().setup(stage)
         own, other = ("attempts", "samples") if stage == "predict" else ("samples", "attempts")
         numbers = {"samples": self._samples, "attempts": self._attempts}
         if numbers[own] == 1 < numbers[other]:
@@ -185,6 +184,7 @@ class EvaluationModule(AdapterModule):
                 f"model.{own} is {numbers[own]}, but at model.sampling.temperature 0 all are the same: "
                 "set a temperature above 0, or 1."
             )
+        super().setup(stage)
         self._verb = TrainerFn(stage).value
         if stage == "predict":
             self.results = CollectedTraces(

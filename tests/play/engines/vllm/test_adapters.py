@@ -83,7 +83,9 @@ def test_the_folder_of_a_version_stays_if_a_lost_server_may_still_read_it(
 
 def test_two_runs_share_a_server(fake: FakeVLLM, opened: Callable[..., OpenVLLM], world: World) -> None:
     one = opened(fake)
-    again = OpenVLLM(type(one.session)(world.agents, world.head, one.session._servers, None), one.end_ids)
+    again = OpenVLLM(
+        type(one.session)(world.agents, world.head, one.session._servers, None), one.end_ids, 0.1, 0.3
+    )
     for each in (one, again):
         each.session._linked().adapters.push()
     assert len(fake.adapters) == 4
