@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from importlib.resources import files as files_of
 from pathlib import Path
 
@@ -18,27 +17,14 @@ from flowdpo_pl.report.run_charts import chooser_charts, cost_charts, learning_c
 from flowdpo_pl.view import component
 from flowdpo_pl.view.selection import Selection, selected
 from flowdpo_pl.view.tree_problems import TreeProblems
+from flowdpo_pl.view.written_page import html
 from flowdpo_pl.visible import visible_line
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
+_BODY = """<main>
+{main}
 </main>
 <noscript>The charts and trees of this page are drawn by JavaScript, which is switched off here.</noscript>
-{scripts}
-</body>
-</html>
-"""
+{scripts}"""
 
 
 def page(title: str, runs: Sequence[ReportedRun], tables: Markup, selection: Selection, place: Path) -> str:
@@ -66,13 +52,10 @@ def page(title: str, runs: Sequence[ReportedRun], tables: Markup, selection: Sel
             body.append(tag("details", tag("summary", run.name), *inner, class_="run", id=f"run-{number}"))
     style = component.style() + _part("report.css")
     scripts = [_plotly(), _part("report.js"), component.script()]
-    return _PAGE.format(
-        policy=escape(policy(scripts)),
-        title=escape(visible_line(title)),
-        style=style,
-        body="\n".join(body),
-        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
+    whole = _BODY.format(
+        main="\n".join(body), scripts="\n".join(f"<script>{script}</script>" for script in scripts)
     )
+    return html(visible_line(title), policy(scripts), style, whole)
 
 
 def policy(scripts: Sequence[str]) -> str:

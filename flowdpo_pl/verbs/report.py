@@ -10,9 +10,8 @@ from flowdpo_pl.report.markup import Markup
 from flowdpo_pl.report.page import page
 from flowdpo_pl.report.reported_run import ReportedRun
 from flowdpo_pl.report.study_folder import study_runs, study_tables
-from flowdpo_pl.results.atomic_writes import whole_file
-from flowdpo_pl.view.in_browser import show_in_browser
 from flowdpo_pl.view.selection import Selection
+from flowdpo_pl.view.written_page import write_page
 from flowdpo_pl.visible import visible_line
 
 NAME = "report.html"
@@ -49,17 +48,8 @@ def report(
     target = output or (given[0] if len(given) == 1 else given[0].parent) / NAME
     title = visible_line(str(given[0]) if len(given) == 1 else some_of(names, 4))
     text = page(title, read, tables, selection, target)
-    try:
-        with whole_file(target) as partial:
-            partial.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{target} can't be written ({error.strerror or error}): give another place by --output=FILE."
-        ) from error
     told = "1 run" if len(read) == 1 else f"{len(read)} runs"
-    print(visible_line(f"{target}: {told}, {target.stat().st_size / 1e6:.1f} MB"), flush=True)
-    if open:
-        show_in_browser(target)
+    write_page(text, target, told, open)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.atomic_writes import whole_file
-from flowdpo_pl.view.in_browser import show_in_browser
 from flowdpo_pl.view.kept_problems import kept_problems
 from flowdpo_pl.view.page import page
 from flowdpo_pl.view.selection import Selection, selected
+from flowdpo_pl.view.written_page import write_page
 from flowdpo_pl.visible import visible_line
 
 
@@ -36,13 +34,4 @@ def view(
     target = output or (run if run.is_dir() else run.parent) / "view.html"
     chosen = selected(shown, selection)
     text = page(shown, chosen, visible_line(str(run)))
-    try:
-        with whole_file(target) as partial:
-            partial.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{target} can't be written ({error.strerror or error}): give another place by --output=FILE."
-        ) from error
-    print(visible_line(f"{target}: {chosen.told}, {target.stat().st_size / 1e6:.1f} MB"), flush=True)
-    if open:
-        show_in_browser(target)
+    write_page(text, target, chosen.told, open)

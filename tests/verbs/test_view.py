@@ -1,4 +1,4 @@
-"""`view` writes a page of what a run has played. Also tests `view.in_browser`."""
+"""`view` writes a page of what a run has played. Also tests `view.in_browser`, `view.written_page`."""
 
 from __future__ import annotations
 
