@@ -115,13 +115,14 @@ def make_world(models: Callable[[str], Path], tmp_path: Path, device: torch.devi
         flow: Flow = FLOW,
         prompts: Mapping[str, AgentPrompt] = PROMPTS,
         adapted: Sequence[str] | None = None,
+        dropout: float = 0.0,
     ) -> World:
         folder = models(family)
         model, tokenizer = BaseModel(str(folder), dtype=dtype).load()
         agents = Agents(
             model,
             flow.agents if adapted is None else adapted,
-            LoraSettings(r=4, alpha=8, dropout=0.0),
+            LoraSettings(r=4, alpha=8, dropout=dropout),
             seed,
             activation_checkpointing,
         )

@@ -75,9 +75,8 @@ class AdapterUpdate:
         """
         device = self.agents.device
         parameters = self.agents.parameters_of(agent)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(self.draws.key("dropout", agent, update) >> 1)
-            own = self.sums(agent, trees, names, contribution)
+        salt = self.draws.key("dropout", agent, update)
+        own = self.sums(agent, trees, names, contribution, salt)
         sums = dict(zip(names, summed([own[name] for name in names], device), strict=True))
         sum_gradients(parameters)
         grad_norm = float(nn.utils.clip_grad_norm_(parameters, max_grad_norm or math.inf))
@@ -88,17 +87,22 @@ class AdapterUpdate:
         return AdapterStep(sums, grad_norm, set_aside=not sound)
 
     def sums(
-        self, agent: Agent, trees: Sequence[PackedTree], names: Sequence[str], contribution: Contribution
+        self,
+        agent: Agent,
+        trees: Sequence[PackedTree],
+        names: Sequence[str],
+        contribution: Contribution,
+        salt: int = 0,
     ) -> dict[str, float]:
         """What `contribution` says of all trees of this rank, added up.
 
-        Out of memory starts over with half the budget.
+        `salt` is the update's own in what dropout goes by. Out of memory starts over with half the budget.
         """
         budget = self.token_budget
         while True:
             try:
                 sums = dict.fromkeys(names, 0.0)
-                for batch in micro_batches(trees, budget, self.agents.device):
+                for batch in micro_batches(trees, budget, self.agents.device, salt):
                     for name, value in contribution(batch).items():
                         sums[name] += value
                 return sums

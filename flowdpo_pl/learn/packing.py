@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.contexts import Context
 from flowdpo_pl.types import Agent, Move, PreferencePair, Problem
+
+_FACTOR = 6364136223846793005
+"""Knuth's, of a linear congruential generator of 64 bits (MMIX)."""
 
 
 class Prompts(Protocol):
@@ -40,6 +44,8 @@ class ScoredMove:
     """The token ids that the softmax runs over; empty: the whole vocabulary."""
     played: float = math.nan
     """Log-probability that it was played with, in nats; NaN: nobody said."""
+    problem: str = ""
+    """Its id, where dropout is to tell the problem's tokens from another's."""
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -59,6 +65,9 @@ class PackedTree:
     """[T] 0 for the trunk, then 1, 2, … per branch."""
     attached: tuple[int, ...]
     """[T] how many trunk tokens a branch's token sees (0 for the trunk itself, which is causal)."""
+    keys: tuple[int, ...]
+    """[T] what tells a token from others, wherever it is packed: a hash of 63 bits of the problem and of all
+    tokens up to it."""
     scored: tuple[tuple[int, int], ...]
     """[S] (packed index whose output predicts it, token id), each once."""
     options: tuple[tuple[int, ...], ...]
@@ -85,7 +94,7 @@ def scored_moves(pair: PreferencePair, prompts: Prompts) -> tuple[ScoredMove, Sc
     before = prompts.context(pair.agent, pair.problem, pair.prefix).token_ids
     options = () if pair.chosen.option is None else tuple(prompts.options(pair.agent))
     chosen, rejected = (
-        ScoredMove(before, move.token_ids, pair.node, options, move.logprob)
+        ScoredMove(before, move.token_ids, pair.node, options, move.logprob, pair.problem.id)
         for move in (pair.chosen, pair.rejected)
     )
     return chosen, rejected
@@ -96,10 +105,11 @@ def pack_moves(moves: Sequence[ScoredMove]) -> PackedTree:
     deepest = max(move.depth for move in moves)
     trunk = max((move.inputs for move in moves if move.depth == deepest), key=len)
     builder = _Builder()
-    places = {trunk: builder.segment(trunk)}
+    problem = moves[0].problem
+    places = {trunk: builder.segment(problem, trunk)}
     for move in moves:
         if move.inputs not in places:  # a chooser's two moves read the very same tokens
-            places[move.inputs] = builder.segment(move.inputs, _common_prefix(trunk, move.inputs))
+            places[move.inputs] = builder.segment(problem, move.inputs, _common_prefix(trunk, move.inputs))
         builder.score(move, places[move.inputs])
     return builder.tree()
 
@@ -118,7 +128,7 @@ def pack_rows(sequences: Sequence[ScoredMove]) -> list[PackedTree]:
         if row is None:
             row = _Builder()
             rows.append(row)
-        row.score(sequence, row.segment(sequence.inputs))
+        row.score(sequence, row.segment(sequence.problem, sequence.inputs))
     return [row.tree() for row in rows]
 
 
@@ -130,13 +140,14 @@ class _Builder:
         self._positions: list[int] = []
         self._segments: list[int] = []
         self._attached: list[int] = []
+        self._keys: list[int] = []
         self._scored: dict[tuple[int, int], int] = {}
         """The place of each."""
         self._options: list[tuple[int, ...]] = []
         self._moves: list[tuple[int, ...]] = []
         self._played: list[float] = []
 
-    def segment(self, token_ids: Sequence[int], shared: int = 0) -> Sequence[int]:
+    def segment(self, problem: str, token_ids: Sequence[int], shared: int = 0) -> Sequence[int]:
         """Add what a sequence doesn't share with the trunk; the packed index of each of its tokens."""
         start, rest = len(self.token_ids), len(token_ids) - shared
         number = self._segments[-1] + 1 if self._segments else 0
@@ -144,6 +155,7 @@ class _Builder:
         self._positions.extend(range(shared, len(token_ids)))
         self._segments.extend([number] * rest)
         self._attached.extend([shared] * rest)
+        self._keys.extend(_keys(self._keys[shared - 1] if shared else _root(problem), token_ids[shared:]))
         return [*range(shared), *range(start, start + rest)]
 
     def score(self, move: ScoredMove, places: Sequence[int]) -> None:
@@ -163,11 +175,23 @@ class _Builder:
             tuple(self._positions),
             tuple(self._segments),
             tuple(self._attached),
+            tuple(self._keys),
             tuple(self._scored),
             tuple(self._options),
             tuple(self._moves),
             tuple(self._played),
         )
+
+
+def _root(problem: str) -> int:
+    return Draws().key(problem)
+
+
+def _keys(before: int, token_ids: Iterable[int]) -> Iterator[int]:
+    """A rolling hash of each token and all before it, of which `before` is the last."""
+    for token in token_ids:
+        before = (before * _FACTOR + token + 1) % 2**63
+        yield before
 
 
 def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -109,7 +109,7 @@ class PreferenceLearner:
             started = time.perf_counter()
             reference = self._reference(agent, batch, learning.loss)
             score_seconds += time.perf_counter() - started
-            with self.agents.acting_as(agent):  # backward inside: checkpointing recomputes as this agent
+            with self.agents.acting_as(agent, batch.keys):  # backward inside: checkpointing recomputes as it
                 scores = pair_scores(move_logprobs(self.agents, batch, self.head), reference, batch)
                 losses = learning.loss(scores)
                 self.backward(losses.sum() / total)

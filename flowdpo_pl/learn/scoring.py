@@ -14,7 +14,9 @@ from torch import Tensor
 from flowdpo_pl.learn.packing import PackedTree
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.attention import TreeView
+from flowdpo_pl.model.dropout import salted
 from flowdpo_pl.model.output_head import OutputHead, token_logprobs
+from flowdpo_pl.model.widened import wide_dtype
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class MicroBatch:
     """[B, T]; -1 on padding."""
     attached: Tensor
     """[B, T]"""
+    keys: Tensor
+    """[B, T] int64, of each token in an update: what dropout goes by."""
     sources: Tensor
     """[S] index into the flattened hidden states."""
     targets: Tensor
@@ -48,7 +52,8 @@ class MicroBatch:
     """[M] log-probabilities that they were played with, float64; NaN: nobody said."""
 
     @staticmethod
-    def of(trees: Sequence[PackedTree], device: torch.device) -> MicroBatch:
+    def of(trees: Sequence[PackedTree], device: torch.device, salt: int = 0) -> MicroBatch:
+        """`salt`: the update's own part of each token's key, 64 bits."""
         length = max(len(tree) for tree in trees)
         sources: list[int] = []
         targets: list[int] = []
@@ -76,6 +81,7 @@ class MicroBatch:
             positions=rows([tree.positions for tree in trees], 0),
             segments=rows([tree.segments for tree in trees], -1),
             attached=rows([tree.attached for tree in trees], 0),
+            keys=salted(rows([tree.keys for tree in trees], 0), salt),
             sources=torch.tensor(sources, device=device),
             targets=torch.tensor(targets, device=device),
             choices=torch.tensor(choices, dtype=torch.long, device=device),
@@ -88,14 +94,14 @@ class MicroBatch:
 
 
 def micro_batches(
-    trees: Sequence[PackedTree], token_budget: int, device: torch.device
+    trees: Sequence[PackedTree], token_budget: int, device: torch.device, salt: int = 0
 ) -> Iterator[MicroBatch]:
     """Trees of similar length together, at most `token_budget` padded tokens each (one tree at least)."""
     ordered = sorted(trees, key=len, reverse=True)
     start = 0
     while start < len(ordered):
         size = max(1, token_budget // len(ordered[start]))
-        yield MicroBatch.of(ordered[start : start + size], device)
+        yield MicroBatch.of(ordered[start : start + size], device, salt)
         start += size
 
 
@@ -110,12 +116,12 @@ def move_logprobs(agents: Agents, batch: MicroBatch, head: OutputHead) -> Tensor
     else:  # an agent that does both
         written = torch.ones(count, dtype=torch.bool, device=scored.device)
         written[batch.choices] = False
-        logprobs = torch.empty(count, device=scored.device)
+        logprobs = torch.empty(count, dtype=wide_dtype(scored.dtype), device=scored.device)
         logprobs = logprobs.masked_scatter(
             written, token_logprobs(scored[written], batch.targets[written], head)
         )
         logprobs = logprobs.masked_scatter(~written, _choice_logprobs(scored[~written], batch, head))
-    return torch.zeros(batch.moves, device=scored.device).index_add(0, batch.owner, logprobs[batch.summed])
+    return logprobs.new_zeros(batch.moves).index_add(0, batch.owner, logprobs[batch.summed])
 
 
 def scored_states(agents: Agents, batch: MicroBatch) -> Tensor:

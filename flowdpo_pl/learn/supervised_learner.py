@@ -110,7 +110,7 @@ class SupervisedLearner:
         """The trace as the agent would have written it: scored with its end token, after the question."""
         problem = Problem(trace.problem_id, trace.question, trace.gold)
         before = self.prompts.context(self.agent, problem, ()).token_ids
-        return ScoredMove(before, trace_tokens(trace, self.prompts).token_ids, depth=0)
+        return ScoredMove(before, trace_tokens(trace, self.prompts).token_ids, depth=0, problem=problem.id)
 
     def learn(
         self,
@@ -130,7 +130,7 @@ class SupervisedLearner:
         count, completion_tokens, tokens = map(int, summed(own, self.agents.device))
 
         def contribution(batch: MicroBatch) -> dict[str, float]:
-            with self.agents.acting_as(self.agent):  # backward inside: checkpointing recomputes as this agent
+            with self.agents.acting_as(self.agent, batch.keys):  # backward inside: checkpointing recomputes
                 loss = -move_logprobs(self.agents, batch, self.head).sum()
                 self.backward(loss / completion_tokens)
             return {"loss": float(loss.detach())}

@@ -38,7 +38,11 @@ class Acting:
 
     def outputs(self, group: Group, x: Tensor) -> Tensor:
         matrices = [self.adapter.matrices[member] for member in group.members]
-        return add_adapter_product(group.frozen(x), x, matrices, self.adapter.scale, self.adapter.dropout)
+        scale, dropout = self.adapter.scale, self.adapter.dropout
+        if dropout is None:
+            return add_adapter_product(group.frozen(x), x, matrices, scale)
+        kept = dropout.kept(x, group.members[0])
+        return add_adapter_product(group.frozen(x), x, matrices, scale / (1 - dropout.rate), kept)
 
 
 @dataclass(frozen=True)

@@ -17,27 +17,17 @@ Matrices = tuple[nn.Parameter, nn.Parameter]
 
 
 def add_adapter_product(
-    output: Tensor, x: Tensor, matrices: Sequence[Matrices], scale: float, dropout: float
+    output: Tensor, x: Tensor, matrices: Sequence[Matrices], scale: float, kept: Tensor | None = None
 ) -> Tensor:
-    """The frozen output `[N, O]` of layers plus `scale * dropout(x) A' B'` of all of them side by side.
+    """The frozen output `[N, O]` of layers plus `scale * kept * x A' B'` of all of them side by side.
 
-    Weights stay float32 and products run in the compute dtype, as under autocast. One dropout mask
-    serves all layers. For backward only `x`, the mask (a byte each) and the shrunk `[N, G * r]` are kept.
+    Weights stay float32 and products run in the compute dtype, as under autocast. One dropout mask, `kept`
+    in the shape of `x`, serves all layers. For backward only `x`, the mask (a byte each) and the shrunk
+    `[N, G * r]` are kept.
     """
-    kept = kept_elements(x, dropout) if dropout else None
     flat = [parameter for pair in matrices for parameter in pair]
-    result: Tensor = _AddAdapterProduct.apply(output, x, kept, scale / (1 - dropout), *flat)
+    result: Tensor = _AddAdapterProduct.apply(output, x, kept, scale, *flat)
     return result
-
-
-def kept_elements(x: Tensor, rate: float) -> Tensor:
-    """0 with probability `rate`, else 1: int8 in the shape of `x`.
-
-    On a CPU one draw of 64 bits serves four elements: torch's own dropout took a fifth of an update. From
-    bool, the cast to a compute dtype would take six times as long.
-    """
-    draws = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 4),), device=x.device)
-    return draws.view(torch.int16)[: x.numel()].view(x.shape).ge(round(rate * 2**16) - 2**15).view(torch.int8)
 
 
 class _AddAdapterProduct(torch.autograd.Function):
@@ -57,8 +47,10 @@ class _AddAdapterProduct(torch.autograd.Function):
         down, up = _joined(flat, x.dtype)
         out = grads[0].flatten(0, -2)
         back = (out @ up.t()).mul_(ctx.factor)
-        down_grad = (back.t() @ _seen(x, kept).flatten(0, -2)).float()
-        up_grad = (shrunk.t() @ out).float()  # of all layers on all outputs; each takes its own block
+        down_grad = (back.t() @ _seen(x, kept).flatten(0, -2)).to(flat[0].dtype)
+        up_grad = (shrunk.t() @ out).to(
+            flat[0].dtype
+        )  # of all layers on all outputs; each takes its own block
         grad = None
         if ctx.needs_input_grad[1]:
             grad = (back @ down).view_as(x)

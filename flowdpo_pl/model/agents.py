@@ -28,12 +28,14 @@ from flowdpo_pl.model.adapter_config import adapter_config
 from flowdpo_pl.model.adapter_product import Matrices
 from flowdpo_pl.model.attention import TreeView, View
 from flowdpo_pl.model.base import context_limit, decoder_of
+from flowdpo_pl.model.dropout import Dropout
 from flowdpo_pl.model.fused_layers import Adapter, FusedLayers, Group, reading_together
 from flowdpo_pl.model.lora import LoraSettings, saved_weights
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.model.quantization import follow_weights
 from flowdpo_pl.model.structure import CacheShape, refusing, structure_of
 from flowdpo_pl.model.targets import peft_config_on, refused_targets, require_adaptable, require_met
+from flowdpo_pl.model.widened import wide_dtype
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class Agents(nn.Module):
         for name in self.names:
             for parameter in self.parameters_of(name):
                 # older versions of PEFT leave a second adapter in the base's dtype
-                parameter.data = parameter.data.float()
+                parameter.data = parameter.data.to(wide_dtype(self.dtype))
                 parameter.requires_grad_(True)
         if activation_checkpointing:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -235,9 +237,15 @@ class Agents(nn.Module):
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
     @contextmanager
-    def acting_as(self, agent: Agent) -> Iterator[None]:
-        """Forwards and backwards inside use this agent's adapter, with gradients and dropout."""
-        with self._in(Acting(self.adapter(agent, dropout=self._dropout if self.training else 0.0))):
+    def acting_as(self, agent: Agent, keys: Tensor | None = None) -> Iterator[None]:
+        """Forwards and backwards inside use this agent's adapter, with gradients.
+
+        `keys` `[B, N]` int64, of the tokens that go forward: in training their inputs are dropped out by them.
+        """
+        dropout = None
+        if keys is not None and self.training and self._dropout:
+            dropout = Dropout(self._dropout, keys)
+        with self._in(Acting(self.adapter(agent, dropout))):
             yield
 
     @contextmanager
@@ -301,7 +309,7 @@ class Agents(nn.Module):
     def _outputs(self, group: Group, x: Tensor) -> Tensor:
         return self._mode.outputs(group, x)
 
-    def adapter(self, agent: Agent, dropout: float = 0.0) -> Adapter:
+    def adapter(self, agent: Agent, dropout: Dropout | None = None) -> Adapter:
         return Adapter(self._matrices[agent], self._scale(agent), dropout)
 
     def _start(self, agent: Agent) -> Mode:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.model.widened import widened
 
 ATTENTION = "flowdpo"
 """Name to load a model with."""
@@ -132,7 +133,7 @@ def grouped_attention(
     groups = heads // key.shape[1]
     grouped = query.reshape(batch, key.shape[1], groups * count, size)
     if softcap is not None:
-        scores = torch.matmul(grouped, key.transpose(-1, -2)).float() * scaling
+        scores = widened(torch.matmul(grouped, key.transpose(-1, -2))) * scaling
         scores = torch.tanh(scores / softcap) * softcap + _of_groups(bias, groups)
         output = torch.matmul(scores.softmax(-1).to(value.dtype), value)
     elif query.device.type == "cpu" and _score_bytes(grouped, key) < _SCORES_AT_ONCE:

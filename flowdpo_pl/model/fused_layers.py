@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flowdpo_pl.model.adapter_product import Matrices
+from flowdpo_pl.model.dropout import Dropout
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Adapter:
     """By layer."""
     scale: float
     """alpha / r"""
-    dropout: float = 0.0
-    """Rate; 0 while not training."""
+    dropout: Dropout | None = None
+    """None while not training."""
 
 
 class FusedLayers:

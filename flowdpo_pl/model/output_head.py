@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowdpo_pl.model.widened import wide_dtype, widened
+
 _CHUNK_BYTES = 16 * 2**20  # float32 logits held at a time
 
 
@@ -30,17 +32,17 @@ class OutputHead:
     """Logits are so many times the product (Granite, Cohere)."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """float32 logits `[S, V]` of `[S, E]`, end tokens not merged yet."""
-        return self.bounded(F.linear(hidden, self.weight, self.bias).float())
+        """Logits `[S, V]`, in float32 at least, of `[S, E]`, end tokens not merged yet."""
+        return self.bounded(widened(F.linear(hidden, self.weight, self.bias)))
 
     def option_logits(self, hidden: Tensor, options: Tensor) -> Tensor:
-        """float32 logits `[S, k]` of k options `[S, k]` per row."""
+        """Logits `[S, k]`, in float32 at least, of k options `[S, k]` per row."""
         rows = self.weight[options]
-        scores = torch.einsum("soe,se->so", rows.float(), hidden.float())
-        return self.bounded(scores if self.bias is None else scores + self.bias[options].float())
+        scores = torch.einsum("soe,se->so", widened(rows), widened(hidden))
+        return self.bounded(scores if self.bias is None else scores + widened(self.bias[options]))
 
     def bounded(self, product: Tensor) -> Tensor:
-        """Scaled and capped logits of a float32 product of hidden states and weights."""
+        """Scaled and capped logits of a product of hidden states and weights."""
         logits = product if self.scale == 1.0 else product * self.scale
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
@@ -54,7 +56,7 @@ class OutputHead:
 
 
 def token_logprobs(hidden: Tensor, targets: Tensor, head: OutputHead) -> Tensor:
-    """log p(target) `[S]` in float32 over the whole vocabulary, for hidden states `[S, E]`.
+    """log p(target) `[S]` in float32 at least over the whole vocabulary, for hidden states `[S, E]`.
 
     The head is frozen and each token has one scalar gradient, so the gradient for its hidden state is
     known while its logits are at hand: nothing is kept or computed again for backward.
@@ -67,7 +69,7 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, head: OutputHead) -> Tensor:
         rows = max(1, _CHUNK_BYTES // (4 * head.weight.shape[0]))
-        logprobs = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        logprobs = torch.empty(len(hidden), dtype=wide_dtype(hidden.dtype), device=hidden.device)
         gradients = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(hidden), rows):
             part = slice(start, start + rows)
@@ -96,7 +98,7 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (gradients,) = ctx.saved_tensors
-        return (gradients.float() * grads[0][:, None]).to(gradients.dtype), None, None
+        return (widened(gradients) * grads[0][:, None]).to(gradients.dtype), None, None
 
 
 def _end_share(logits: Tensor, end_ids: tuple[int, ...]) -> Tensor | None:

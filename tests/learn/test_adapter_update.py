@@ -82,18 +82,19 @@ def test_a_step_that_is_not_finite_is_left_out(factor: float, make_world: Callab
     assert trained.left == [None] * len(trained.left)
 
 
-def test_random_numbers_are_the_update_s_own(make_world: Callable[..., World]) -> None:
+def test_what_dropout_goes_by_is_the_update_s_own(make_world: Callable[..., World]) -> None:
     world = make_world()
-    drawn: list[Tensor] = []
+    keys: list[Tensor] = []
 
     def contribution(batch: MicroBatch) -> dict[str, float]:
-        drawn.append(torch.rand(3))
+        keys.append(batch.keys)
         return {"loss": 0.0}
 
     update = AdapterUpdate(world.agents, world.draws, 10_000)
     before = torch.get_rng_state()
-    for number in (0, 1, 0):
-        optimizer = torch.optim.SGD(world.agents.parameters_of(STOP), lr=1.0)
-        update.step(STOP, TREES, ["loss"], contribution, optimizer, 1.0, number)
-    assert torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], drawn[1])
-    assert torch.equal(torch.get_rng_state(), before)
+    for agent, number in ((STOP, 0), (STOP, 1), (ANSWER, 0), (STOP, 0)):
+        optimizer = torch.optim.SGD(world.agents.parameters_of(agent), lr=1.0)
+        update.step(agent, TREES, ["loss"], contribution, optimizer, 1.0, number)
+    assert torch.equal(keys[0], keys[3])
+    assert not (keys[0] == keys[1]).any() and not (keys[0] == keys[2]).any()
+    assert torch.equal(torch.get_rng_state(), before), "nothing is drawn from torch's own generator"

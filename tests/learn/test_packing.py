@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -59,16 +60,37 @@ def test_a_tree_is_the_longest_sequence_of_the_deepest_node_and_branches() -> No
             ScoredMove((1, 2, 3, 4), (9,), depth=2),
         ]
     )
-    assert tree == PackedTree(
+    assert replace(tree, keys=()) == PackedTree(
         token_ids=(1, 2, 3, 4, 5, 7, 8, 8, 8),
         positions=(0, 1, 2, 3, 4, 3, 4, 5, 6),
         segments=(0, 0, 0, 0, 0, 1, 1, 1, 1),
         attached=(0, 0, 0, 0, 0, 3, 3, 3, 3),
+        keys=(),
         scored=((1, 3), (2, 4), (2, 7), (5, 8), (6, 8), (7, 8), (8, 9), (3, 5), (4, 6), (3, 9)),
         options=((),) * 10,
         moves=((0, 1), (0, 2, 3, 4, 5, 6), (7, 8), (9,)),
         played=(-1.0, math.nan, math.nan, math.nan),
     )
+
+
+def keys_of(tree: PackedTree) -> dict[tuple[int, ...], int]:
+    """By what a token reads, itself included."""
+    return {read(tree, index): key for index, key in enumerate(tree.keys)}
+
+
+def test_a_token_s_key_is_that_of_its_problem_and_what_it_reads() -> None:
+    moves = [
+        ScoredMove((1, 2), (3, 4), depth=0, problem="p"),
+        ScoredMove((1, 2), (3, 7, 8, 8, 8, 9), depth=0, problem="p"),
+        ScoredMove((1, 2, 3, 4), (5, 6), depth=2, problem="p"),
+    ]
+    packed = keys_of(pack_moves(moves))
+    assert len(set(packed.values())) == len(packed) == 9
+    for move in moves:
+        assert keys_of(pack_moves([move])).items() <= packed.items(), "alone as in the tree"
+    assert {key for row in pack_rows(moves) for key in row.keys} == set(packed.values())
+    other = keys_of(pack_moves([replace(move, problem="q") for move in moves]))
+    assert other.keys() == packed.keys() and not set(other.values()) & set(packed.values())
 
 
 def test_two_options_are_scored_in_one_place() -> None:

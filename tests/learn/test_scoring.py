@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowdpo_pl.learn.losses import SigmoidLoss
-from flowdpo_pl.learn.packing import pack, scored_moves
+from flowdpo_pl.learn.packing import pack, pack_rows, scored_moves
 from flowdpo_pl.learn.scoring import micro_batches, move_logprobs
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
@@ -96,6 +96,24 @@ def test_packed_gradients_equal_padded(
     other = STOP if agent == ANSWER else ANSWER
     assert all(parameter.grad is None for parameter in world.agents.parameters_of(other))
     assert all(p.grad is None for name, p in world.agents.named_parameters() if "lora" not in name)
+
+
+def test_packed_gradients_equal_padded_with_dropout(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world(dropout=0.4)
+    pairs = every_fork(world, problems, ANSWER)
+    world.agents.train()
+    apart = [row for pair in pairs for move in scored_moves(pair, world.prompts) for row in pack_rows([move])]
+    gradients = []
+    for trees, budget in ((pack(pairs, world.prompts), 10_000), (apart, 10_000), (apart, 1)):
+        for batch in micro_batches(trees, budget, world.agents.device, salt=5):
+            with world.agents.acting_as(ANSWER, batch.keys):
+                move_logprobs(world.agents, batch, world.head).sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append([p.grad for p in world.agents.parameters_of(ANSWER)])
+        world.agents.zero_grad(set_to_none=True)
+    for other in gradients[1:]:
+        torch.testing.assert_close(other, gradients[0], atol=2e-5, rtol=1e-4)
 
 
 def test_packing_reads_each_token_once(make_world: Callable[..., World], problems: list[Problem]) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.attention import TreeView
 from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.dropout import salted
 from flowdpo_pl.model.lora import LoraSettings
 from tests.conftest import World
 from tests.models import write_model
@@ -155,12 +157,14 @@ def test_dropout_is_the_learner_s_alone(tmp_path: Path) -> None:
     agents.train()
     tokens, positions = torch.arange(20, 40)[None], torch.arange(20)[None]
     view = TreeView(positions, torch.zeros_like(tokens), torch.zeros_like(tokens))
-    draws = {}
-    for mode in (agents.acting_as, agents.decoding_as, agents.reference):
-        with mode("answer"):
-            first, second = (agents.hidden(tokens, positions, view) for _ in range(2))
-        draws[mode.__name__] = not torch.equal(first, second)
-    assert draws == {"acting_as": True, "decoding_as": False, "reference": False}
+
+    def hidden(*keys: int, mode: bool = True) -> Tensor:
+        agents.train(mode)
+        with agents.acting_as("answer", *(salted(tokens, key) for key in keys)):
+            return agents.hidden(tokens, positions, view)
+
+    assert torch.equal(hidden(1), hidden(1)) and not torch.equal(hidden(1), hidden(2))
+    assert not torch.equal(hidden(1), hidden()) and torch.equal(hidden(1, mode=False), hidden())
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2"])
