@@ -44,6 +44,11 @@ def interleaved(ranks: Sequence[Sequence[T]]) -> list[T]:
     return [values[index] for index in range(longest) for values in ranks if index < len(values)]
 
 
+def whole_batch(share: Sequence[T]) -> tuple[T, ...]:
+    """A batch in stream order, of which this rank holds every R-th from its own number on."""
+    return tuple(interleaved(gathered(list(share))))
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add up gradients over ranks in one message; a rank without any takes part with zeros."""
     if ranks() == 1:

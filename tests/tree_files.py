@@ -10,17 +10,13 @@ from flowdpo_pl.results.tree_io import tree_to_dict
 from flowdpo_pl.types import RolloutTree
 
 
-def write_trees(folder: Path, trees: Sequence[RolloutTree], batch: int = 4, ranks: int = 1) -> Path:
-    """The trees in batches, rank r of R holding every R-th of each from r on; returns the folder."""
+def write_trees(folder: Path, trees: Sequence[RolloutTree], batch: int = 4) -> Path:
+    """The trees in batches; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for rank in range(ranks):
-        lines = []
-        for start in range(0, len(trees), batch):
-            part = trees[start : start + batch]
-            lines += [
-                {"problems_seen": start + len(part), **tree_to_dict(tree)} for tree in part[rank::ranks]
-            ]
-        name = "trees.jsonl" if rank == 0 else f"trees.rank{rank}.jsonl"
-        # Half characters can only be escapes.
-        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    lines = []
+    for start in range(0, len(trees), batch):
+        part = trees[start : start + batch]
+        lines += [{"problems_seen": start + len(part), **tree_to_dict(tree)} for tree in part]
+    # Half characters can only be escapes.
+    (folder / "trees.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return folder

@@ -19,10 +19,9 @@ class PlayCallback(MadeWith, Callback, OwnFiles):
     """Base of the callbacks that only watch: it calls the three `play_*` methods below.
 
     They are called by `fit` and by a `validate` of its own (not for a validation inside `fit`, whose
-    problems are others), on rank zero unless `on_every_rank`.
+    problems are others), on rank zero.
     """
 
-    on_every_rank: ClassVar[bool] = False
     writes: ClassVar[bool] = True
     """Whether it is about files alone, which `trainer.fast_dev_run` leaves out."""
 
@@ -89,7 +88,7 @@ class PlayCallback(MadeWith, Callback, OwnFiles):
 
     def _start(self, trainer: Trainer, seen: int) -> None:
         self.keeps = keeps_files(trainer)
-        if (self.keeps or not self.writes) and (trainer.is_global_zero or self.on_every_rank):
+        if (self.keeps or not self.writes) and trainer.is_global_zero:
             if self.keeps:
                 self.folder.mkdir(parents=True, exist_ok=True)
             self.play_started(self._module, seen)

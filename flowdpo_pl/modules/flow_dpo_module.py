@@ -12,6 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from flowdpo_pl.distributed import gathered
 from flowdpo_pl.errors import LIMIT, MARGIN, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
@@ -108,6 +109,7 @@ class FlowDPOModule(AdapterModule):
         self._limits = limits
         self._check = check
         self.trees: tuple[RolloutTree, ...] = ()
+        """Of the latest batch, of all ranks, in the order of the stream."""
         self.set_aside: list[dict[str, Any]] = []
         self.accuracy = ProgressiveAccuracy(window)
         self.validation_accuracy = FixedAccuracy(window)
@@ -288,8 +290,8 @@ class FlowDPOModule(AdapterModule):
         pairs = mine(play.trees, self.score_margin)
         gaps = self.rescoring.gaps(pairs, play.trees)
         self.at_boundary = False
-        self.trees = play.trees
         played = self._train.add(play, self.players, given.unreadable_gold_rate, given.pass_number)
+        self.trees = self._train.batch
         self._generated_tokens += int(played.generated_tokens)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
         values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
@@ -316,9 +318,10 @@ class FlowDPOModule(AdapterModule):
 
     def validation_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch)
-        self.trees = play.trees
         golds = self._given("validation").unreadable_gold_rate
-        return self._validation.add(play, self.players, golds).flat()
+        values = self._validation.add(play, self.players, golds).flat()
+        self.trees = self._validation.batch
+        return values
 
     def on_validation_batch_end(self, *_: Any) -> None:
         self._require_judged(self._validation, "validation")
@@ -343,15 +346,16 @@ class FlowDPOModule(AdapterModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         learnt = []
-        for part in update_steps(pairs, self.pairs_per_update, self.device):
+        for part in update_steps(pairs, batch, self.pairs_per_update):
             learnt.append(self.learner.learn(agent, part, self.learning[agent], optimizer, self._updates))
             self._updates += 1
             if learnt[-1].set_aside:
-                self._set_aside(agent, part, batch)
+                self._set_aside(agent, part)
         return averaged(learnt)
 
-    def _set_aside(self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]) -> None:
-        ids = sorted({pair.problem.id for pair in pairs}) or sorted(problem.id for problem in batch)
+    def _set_aside(self, agent: Agent, pairs: Sequence[PreferencePair]) -> None:
+        """Remember the problems of all ranks' pairs in a step."""
+        ids = sorted({name for own in gathered([pair.problem.id for pair in pairs]) for name in own})
         self.set_aside.append({"agent": agent, "problems_seen": self._train.seen, "problems": ids})
         rank_zero_warn(
             f"the loss of agent '{agent}' was not finite on problems {visible_line(', '.join(ids))}: "

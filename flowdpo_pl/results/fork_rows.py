@@ -1,6 +1,6 @@
 """Rollout trees as a table: a row a fork, for `datasets`, pandas and the hub's viewer.
 
-It is made from what `TreeLog` wrote, on all ranks, in the order of the stream; docs/runs.md has its columns.
+It is made from what `TreeLog` wrote, in the order of the stream; docs/runs.md has its columns.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ PAIR = "pair"
 """The kind of a fork that is a preference pair; of others it is that of their tie."""
 
 
-def write_forks(files: Sequence[Path], output: Path, margin: float = 0.0) -> None:
+def write_forks(file: Path, output: Path, margin: float = 0.0) -> None:
     """Write the forks of a run; memory holds a tree at a time.
 
     Args:
-        files: `trees.jsonl` of every rank, rank 0 first.
+        file: its `trees.jsonl`.
         output: the parquet file; whole, or as it was.
         margin: `model.score_margin` of the run: of endings whose scores differ by no more it has a tie.
 
     Raises:
         UserError: a line is no tree.
     """
-    trees = RunTrees(tuple(files), margin).read()
+    trees = RunTrees(file, margin).read()
     rows = (row for placed in trees for row in fork_rows(placed.tree, placed.seen, margin))
     with whole_file(output) as partial:
         write_parquet_rows(rows, _schema(), partial)

@@ -22,7 +22,7 @@ from flowdpo_pl.errors import UserError, some_of
 MARK = "run.json"
 PRODUCTS = (
     *("config.yaml", "hparams.yaml", "summary.json", "metrics.csv", "events.out.tfevents.*", "wandb"),
-    *("accuracy_curve.csv", "accuracy_curve.png", "trees*.jsonl", "trees.parquet", "samples"),
+    *("accuracy_curve.csv", "accuracy_curve.png", "trees.jsonl", "trees.parquet", "samples"),
     *("view.html", "report.html"),
     *("checkpoints", "adapters", "adapter"),
     *("predictions.jsonl", "predictions.unfinished.jsonl", "traces.jsonl", "traces.parquet", ".*.partial"),

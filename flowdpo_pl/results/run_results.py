@@ -70,8 +70,7 @@ class RunResults:
         Raises:
             UserError: the run kept none (`callbacks.TreeLog` does).
         """
-        files = tuple(TrainedRun(self.folder, {}).trees())
-        return (placed.tree for placed in RunTrees(files, 0.0).read())
+        return (placed.tree for placed in RunTrees(TrainedRun(self.folder, {}).trees(), 0.0).read())
 
     def adapters(self, which: str = LAST) -> dict[Agent, Path]:
         """Folders of the adapters in PEFT's format, by agent.

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from flowdpo_pl.data.questions import question_key
-from flowdpo_pl.distributed import gathered, interleaved, summed
+from flowdpo_pl.distributed import summed, whole_batch
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion, chooser_rates
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
 from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
@@ -44,6 +44,8 @@ class StreamNumbers:
         self.accuracy = accuracy
         self.seen = 0
         """Position in the stream."""
+        self.batch: tuple[RolloutTree, ...] = ()
+        """The trees of the latest one, of all ranks, in the order of the stream."""
         self.first_chunk = FirstChunk()
         self._chooser = chooser
         self._verifier = verifier
@@ -65,41 +67,41 @@ class StreamNumbers:
         The running accuracy is of problems that no update has seen: of pass 1, whatever the `number`.
 
         Args:
-            play: this rank's share of a batch.
+            play: this rank's share of a batch; called on every rank.
             players: who played it.
             unreadable_gold_rate: share of the stream's problems without a gold answer.
             number: the pass over the problems, from 1.
         """
-        outcomes = self._count_outcomes(play.trees, first_pass=number == 1)
+        self.batch = trees = whole_batch(play.trees)
+        outcomes = self._count_outcomes(trees, first_pass=number == 1)
         choices = self._count_choices(play.trees, players)
         counted = {name: value for name, value in choices.items() if is_summed(name)}
         for name, value in counted.items():
             self._choices[name] = self._choices.get(name, 0.0) + value
-        judging = self._count_judging(play.trees)
+        judging = self._count_judging(trees)
         device = players.agents.device
-        statistics = tree_statistics(play.trees, players.flow.agents, self._score_margin)
+        statistics = tree_statistics(trees, players.flow.agents, self._score_margin)
         nodes = {name: value for name, value in statistics.items() if is_summed(name)}
         signs = play_signs(
-            play.trees,
+            trees,
             players.flow.finishes,
             players.prompts.ended,
             self._verifier.marked,
             self._score_margin,
         )
-        totals = summed([*nodes.values(), *signs.values()], device)
-        tokens, trees = summed([play.generated_tokens, len(play.trees)], device)
+        (tokens,) = summed([play.generated_tokens], device)
         return BatchNumbers(
             accuracy={name: float(value) for name, value in self.accuracy.compute().items()},
             again={} if number == 1 else {"again/accuracy": sum(outcomes) / len(outcomes)},
             data_pass=float(number),
             chooser=counted,
             chooser_rates=chooser_rates(choices),
-            nodes=dict(zip(nodes, totals, strict=False)),
-            signs=dict(zip(signs, totals[len(nodes) :], strict=True)),
+            nodes=nodes,
+            signs=signs,
             judging={name: float(count) for name, count in judging.items()},
             unjudged={**judging_rates(**judging), "unreadable_gold_rate": unreadable_gold_rate},
             trees={name: value for name, value in statistics.items() if name not in nodes},
-            problems=trees,
+            problems=float(len(trees)),
             problems_seen=float(self.seen),
             generated_tokens=tokens,
             generated_tokens_per_second=tokens / play.seconds if play.seconds else 0.0,
@@ -118,9 +120,9 @@ class StreamNumbers:
         return numbers
 
     def _count_outcomes(self, trees: Sequence[RolloutTree], first_pass: bool) -> list[float]:
-        """The scores of the batch's problems, of all ranks."""
-        outcomes = interleaved(gathered([tree.main.score for tree in trees]))
-        seeds = interleaved(gathered([_seed(tree.problem) for tree in trees]))
+        """The scores of the batch's problems."""
+        outcomes = [tree.main.score for tree in trees]
+        seeds = [_seed(tree.problem) for tree in trees]
         if first_pass:
             groups = torch.tensor([seeds.index(seed) for seed in seeds])
             self.accuracy.update(torch.tensor(outcomes, dtype=torch.float64), groups)
@@ -128,7 +130,7 @@ class StreamNumbers:
         return outcomes
 
     def _count_choices(self, trees: Sequence[RolloutTree], players: Players) -> dict[str, float]:
-        """`ChooserConfusion` of this batch."""
+        """`ChooserConfusion` of this batch, from this rank's trees: a verifier looks at every draft."""
         judge = partial(partial_answer, self._verifier)
         self._chooser.reset()
         self._chooser.update(
@@ -137,9 +139,8 @@ class StreamNumbers:
         return {name: float(value) for name, value in self._chooser.compute().items()}
 
     def _count_judging(self, trees: Sequence[RolloutTree]) -> dict[str, int]:
-        """`judging_counts` of this batch, of all ranks."""
-        judged = interleaved(gathered([judgements(tree) for tree in trees]))
-        answers = [answer for of_tree in judged for answer in of_tree]
+        """`judging_counts` of this batch."""
+        answers = [answer for tree in trees for answer in judgements(tree)]
         self.first_chunk.add(answers)
         judging = judging_counts(answer.error for answer in answers)
         self._judging.update(judging)

@@ -16,6 +16,7 @@ from flowdpo_pl.results.run_folder import read_mark
 from flowdpo_pl.types import Agent
 
 CONFIG = "config.yaml"
+TREES = "trees.jsonl"
 FLOW = "flow.yaml"
 """An export's config: the sections of a run's that say how its agents play."""
 LAST = "last"
@@ -119,13 +120,13 @@ class TrainedRun:
             raise UserError(f"{self.folder} has no adapters '{which}': it has {', '.join(there)}.")
         return {agent: str(place) for agent, place in found.items()}
 
-    def trees(self) -> list[Path]:
-        """The files of its rollout trees, a rank each.
+    def trees(self) -> Path:
+        """The file of its rollout trees.
 
         Raises:
             UserError: it kept none.
         """
-        if not (found := sorted(self.folder.glob("trees*.jsonl"))):
+        if not (found := self.folder / TREES).is_file():
             raise UserError(
                 f"{self.folder} kept no trees: run `fit` with --trainer.callbacks+=callbacks.TreeLog."
             )

@@ -30,25 +30,24 @@ def pairs(run: Path, output: Path = Path("pairs.parquet"), base: str | None = No
     """
     require_format(output)
     trained = TrainedRun.at(run)
-    files = trained.trees()
+    trees = trained.trees()
     with naming_base():
         prompts = _prompts(trained, base if base is not None else trained.base_path(by="--base"))
     counted: Counter[str] = Counter()
     with whole_file(output) as partial:
-        write_rows(_rows(files, trained, prompts, counted), partial, output.suffix)
+        write_rows(_rows(trees, trained, prompts, counted), partial, output.suffix)
     told = ", ".join(f"{agent} {number:,}" for agent, number in sorted(counted.items())) or "none"
     print(visible_line(f"{output}: {counted.total():,} pairs ({told})"))
 
 
 def _rows(
-    files: list[Path], run: TrainedRun, prompts: PromptBook, counted: Counter[str]
+    trees: Path, run: TrainedRun, prompts: PromptBook, counted: Counter[str]
 ) -> Iterator[PreferenceRow]:
     margin = score_margin(run.config)
-    for file in files:
-        for tree in read_trees(file):
-            for pair in mine([tree], margin).pairs:
-                counted[pair.agent] += 1
-                yield preference_row(pair, prompts)
+    for tree in read_trees(trees):
+        for pair in mine([tree], margin).pairs:
+            counted[pair.agent] += 1
+            yield preference_row(pair, prompts)
 
 
 def _prompts(run: TrainedRun, base: str) -> PromptBook:

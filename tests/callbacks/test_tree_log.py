@@ -6,7 +6,7 @@ import pytest
 from pyarrow import parquet
 
 from callbacks import AdapterCheckpoint, TreeLog
-from flowdpo_pl.results.tree_io import read_trees, tree_to_dict
+from flowdpo_pl.results.tree_io import read_trees
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, validate
 from tests.example_trees import random_tree
 
@@ -73,10 +73,3 @@ def test_a_run_under_way_or_killed_has_no_table_of_an_earlier_end(tmp_path: Path
     module = Playing(before_batch=lambda _: seen.append((tmp_path / "trees.parquet").exists()))
     fit(tmp_path, TreeLog(parquet=True), module=module)
     assert seen and not any(seen)
-
-
-def test_files_of_ranks_that_are_no_more_are_cut_back_too(tmp_path: Path) -> None:
-    lines = [json.dumps({"problems_seen": seen, **tree_to_dict(TREES[0])}) for seen in (4, 12)]
-    (tmp_path / "trees.rank1.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    fit(tmp_path, TreeLog())
-    assert list(read_trees(tmp_path / "trees.rank1.jsonl")) == []

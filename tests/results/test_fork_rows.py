@@ -1,4 +1,4 @@
-"""The table of forks: what the trees hold, in the stream's order, however many ranks wrote them.
+"""The table of forks: what the trees hold, in the stream's order.
 
 Also tests `results.parquet_rows`.
 """
@@ -39,13 +39,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_any_number_of_ranks_gives_the_table_of_one(ranks: int, tmp_path: Path) -> None:
-    files = [
-        log(tmp_path / f"{rank}.jsonl", [placed for batch in batches() for placed in batch[rank::ranks]])
-        for rank in range(ranks)
-    ]
-    write_forks(files, tmp_path / "trees.parquet")
+def test_the_table_has_the_forks_in_the_order_of_the_stream(tmp_path: Path) -> None:
+    file = log(tmp_path / "trees.jsonl", [placed for batch in batches() for placed in batch])
+    write_forks(file, tmp_path / "trees.parquet")
     expected = [row for batch in batches() for seen, tree in batch for row in fork_rows(tree, seen)]
     assert [row["problem_id"] for row in rows(tmp_path / "trees.parquet")] == [
         r["problem_id"] for r in expected
@@ -74,7 +70,7 @@ def test_datasets_and_pandas_read_it(tmp_path: Path) -> None:
     datasets, pandas = pytest.importorskip("datasets"), pytest.importorskip("pandas")
     placed = [(len(TREES), tree) for tree in TREES]
     path = tmp_path / "trees.parquet"
-    write_forks([log(tmp_path / "trees.jsonl", placed)], path)
+    write_forks(log(tmp_path / "trees.jsonl", placed), path)
     loaded = datasets.load_dataset("parquet", data_files=str(path), cache_dir=str(tmp_path / "cache"))[
         "train"
     ]
@@ -84,5 +80,5 @@ def test_datasets_and_pandas_read_it(tmp_path: Path) -> None:
 
 
 def test_an_empty_run_is_an_empty_table(tmp_path: Path) -> None:
-    write_forks([log(tmp_path / "trees.jsonl", [])], tmp_path / "trees.parquet")
+    write_forks(log(tmp_path / "trees.jsonl", []), tmp_path / "trees.parquet")
     assert rows(tmp_path / "trees.parquet") == []

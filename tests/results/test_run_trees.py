@@ -23,11 +23,10 @@ def run_of(folder: Path) -> RunTrees:
     return trees
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 12])
-def test_the_files_of_all_ranks_are_one_stream_in_its_order(ranks: int, tmp_path: Path) -> None:
-    write_trees(tmp_path, TREES, batch=12, ranks=ranks)
+def test_trees_are_read_in_the_order_of_the_stream_by_number(tmp_path: Path) -> None:
+    write_trees(tmp_path, TREES, batch=12)
     trees = run_of(tmp_path)
-    assert trees.count == 30 and len(trees.files) == ranks
+    assert trees.count == 30
     read = list(trees.read(EVERY))
     assert [one.tree for one in read] == TREES
     assert [(one.number, one.seen) for one in read] == [(n, min(30, -(-n // 12) * 12)) for n in range(1, 31)]
@@ -61,7 +60,7 @@ def test_a_line_that_is_no_tree_is_named(line: str, tmp_path: Path) -> None:
         list(run_of(tmp_path).read(EVERY))
 
 
-def test_a_copy_of_one_s_own_is_no_rank(tmp_path: Path) -> None:
+def test_a_copy_of_one_s_own_is_not_the_run_s(tmp_path: Path) -> None:
     write_trees(tmp_path, TREES[:4])
     (tmp_path / "trees_copy.jsonl").write_text("x\n")
     assert run_of(tmp_path).count == 4

@@ -24,7 +24,7 @@ def shown(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """What a page has of each tree, and the agents."""
     write_trees(folder, trees)
-    problems = TreeProblems(RunTrees((folder / "trees.jsonl",), margin))
+    problems = TreeProblems(RunTrees(folder / "trees.jsonl", margin))
     data = [one.data for one in problems.read(range(1, len(trees) + 1))]
     return json.loads(json.dumps(data)), problems.told()["agents"]
 

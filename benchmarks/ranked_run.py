@@ -1,0 +1,160 @@
+"""One small run that any number of processes share, and what it left: for benchmarks and tests of ranks.
+
+Whoever starts the processes tells each its number in the environment, as `torchrun` does; started bare it is one.
+Batches divide evenly among neither two nor three ranks, a step takes four pairs, an agent's input is dropped
+out, and some losses are not finite.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import torch
+from torch import Tensor
+
+from callbacks import TreeLog
+from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
+from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.model.base import BaseModel
+from flowdpo_pl.model.lora import LoraSettings
+from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
+from flowdpo_pl.modules.trainer import Trainer
+from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
+from flowdpo_pl.results.tree_io import read_trees
+from flowdpo_pl.types import Move, Problem, RolloutTree, Verdict
+from flowdpo_pl.verify.verifier import Verifier
+from tests.runs import MODEL, data, module, weights
+
+BATCH = 7
+
+
+class Coin(Verifier):
+    """Half of all endings are right, so that half of all forks are pairs."""
+
+    def submit(self, prediction: str, problem: Problem) -> Future[Verdict]:
+        toss: Future[Verdict] = Future()
+        toss.set_result(Verdict(correct=crc32(prediction.encode()) % 2 == 0, extracted=prediction))
+        return toss
+
+
+@dataclass(frozen=True)
+class BrittleLoss(SigmoidLoss):
+    """Not finite where the chosen move has five tokens: the step of such a pair is set aside."""
+
+    def __call__(self, scores: PairScores) -> Tensor:
+        return super().__call__(scores).where(scores.chosen_tokens != 5, torch.nan)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a run left, in plain values."""
+
+    weights: dict[str, Tensor]
+    trees: list[RolloutTree]
+    set_aside: list[dict[str, Any]]
+    accuracy: dict[str, float]
+
+    @staticmethod
+    def at(folder: Path) -> Left:
+        saved = torch.load(folder / "left.pt", weights_only=True)
+        return Left(trees=list(read_trees(folder / "trees.jsonl")), **saved)
+
+    def furthest(self, other: Left) -> float:
+        """Largest difference of a weight."""
+        return max(float((self.weights[name] - value).abs().max()) for name, value in other.weights.items())
+
+    def first_other_move(self, other: Left) -> str | None:
+        """The first problem, in the order of the stream, of which a move differs; None if all are the same."""
+        for number, (one, two) in enumerate(zip_longest(self.trees, other.trees), start=1):
+            if one is None or two is None or _moves(one) != _moves(two):
+                return f"problem {number}"
+        return None
+
+
+def _moves(tree: RolloutTree) -> tuple[Any, ...]:
+    """Who moved and what, along all paths, and how they were judged."""
+    paths = (tree.main, *(fork.branch for fork in tree.forks))
+    return tree.problem.id, [([_move(move) for move in path.moves], path.score) for path in paths]
+
+
+def _move(move: Move) -> tuple[Any, ...]:
+    return move.agent, move.token_ids, move.option
+
+
+def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strategy: Any = None) -> None:
+    """This process's part of the run in `folder`, from its checkpoint on if there is one, to so many problems.
+
+    Args:
+        folder: of the run.
+        ranks: processes that share it.
+        problems: played at its end.
+        dtype: of the base, and of the adapters where it is float64.
+        strategy: for several ranks; None: ours, on gloo.
+    """
+    torch.set_num_threads(1)
+    run = module(
+        base=BaseModel(str(MODEL), dtype=dtype, compare_weights=False),  # type: ignore[arg-type]
+        flow=AnswerStopFlow(chunk_tokens=6, max_chunks=2),
+        lora=LoraSettings(r=4, alpha=8, dropout=0.3),
+        learning=Learning(lr=3e-3, loss=BrittleLoss()),
+        verifier=Coin(),
+        pairs_per_update=4,
+        max_problems=problems,
+        check=False,
+    )
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    trainer = Trainer(
+        folder,
+        [TreeLog()],
+        accelerator="cpu",
+        devices=ranks,
+        strategy="auto" if ranks == 1 else strategy or AdapterStrategy(process_group_backend="gloo"),
+        enable_checkpointing=False,
+    )
+    trainer.fit(run, data(batch_size=BATCH), ckpt_path=checkpoint if checkpoint.exists() else None)
+    trainer.save_checkpoint(checkpoint)
+    if trainer.is_global_zero:
+        accuracy = {name: float(value) for name, value in run.accuracy.compute().items()}
+        left = {"weights": weights(run), "set_aside": run.set_aside, "accuracy": accuracy}
+        torch.save(left, folder / "left.pt")
+
+
+def forked(folder: Path, ranks: int, problems: int, dtype: str = "float64") -> None:
+    """`go_on` in processes forked from this one, which has the libraries but has computed nothing.
+
+    Raises:
+        RuntimeError: one of them failed; it has printed why.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(ranks):
+        child = os.fork()
+        if child:
+            children.append(child)
+            continue
+        status = 1
+        try:
+            if ranks > 1:
+                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank)}
+                os.environ |= {"WORLD_SIZE": str(ranks), "NODE_RANK": "0"}
+            go_on(folder, ranks, problems, dtype)
+            status = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    if any(statuses):
+        raise RuntimeError(f"ranks of {folder} ended with {statuses}")

@@ -1,0 +1,72 @@
+"""Whether ranks change anything: one run by one, two and three processes, and by changing numbers of them.
+
+Beside the run of one process, for each of the others: the first problem of which a move differs, and how far
+apart the adapters end. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import lightning.pytorch  # noqa: F401  # once, before the processes are forked
+import peft  # noqa: F401
+import transformers  # noqa: F401
+from jsonargparse import auto_cli
+
+from benchmarks.ranked_run import BATCH, Left, forked
+from benchmarks.repeat import report
+
+STAGES = {"1": (1,), "2": (2,), "3": (3,), "1, then 3, then 2": (1, 3, 2)}
+"""Processes of each part of a run; between parts it is resumed."""
+
+
+def ranks(
+    batches: int = 3,
+    dtype: Literal["float64", "float32", "bfloat16"] = "float64",
+    folder: Path | None = None,
+) -> None:
+    """
+    Args:
+        batches: of the run, a multiple of three.
+        dtype: of the base; adapters are in float32 at least.
+        folder: where the runs are kept; by default nowhere.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with TemporaryDirectory() as scratch:
+        where = folder or Path(scratch)
+        left, seconds = {}, {}
+        for number, (name, stages) in enumerate(STAGES.items()):
+            start = time.perf_counter()
+            for stage, world in enumerate(stages, start=1):
+                forked(where / str(number), world, BATCH * batches * stage // len(stages), dtype)
+            left[name], seconds[name] = Left.at(where / str(number)), time.perf_counter() - start
+            print(f"{name}: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
+    one = left["1"]
+    others: dict[str, Any] = {
+        name: {
+            "first_other_move": one.first_other_move(other),
+            "furthest_weight": one.furthest(other),
+            "same_set_aside": one.set_aside == other.set_aside,
+            "same_accuracy": one.accuracy == other.accuracy,
+            "seconds": seconds[name],
+        }
+        for name, other in left.items()
+    }
+    largest = max(float(value.abs().max()) for value in one.weights.values())
+    report(
+        "ranks",
+        dtype=dtype,
+        problems=len(one.trees),
+        largest_weight=largest,
+        steps_set_aside=len(one.set_aside),
+        ranks=others,
+    )
+
+
+if __name__ == "__main__":
+    auto_cli(ranks)
