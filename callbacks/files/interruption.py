@@ -1,11 +1,11 @@
-"""A first Ctrl-C or SIGTERM asks a run to end; a second one ends it."""
+"""A first Ctrl-C or SIGTERM asks a run to end; a second one ends it. So does SLURM's signal before its limit."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -18,37 +18,32 @@ class Interruption:
     """Listens from `start` to `stop`, in the main thread; elsewhere Python can't.
 
     Args:
-        asked_to_end: called at the first signal, in the middle of whatever the run does; returns what to
-            tell the user.
+        asked_to_end: called with the first signal, in the middle of whatever the run does; returns what to
+            tell the user, or nothing.
+        signals: that ask.
     """
 
-    def __init__(self, asked_to_end: Callable[[], str]) -> None:
+    def __init__(self, asked_to_end: Callable[[int], str], signals: Sequence[int] = SIGNALS) -> None:
         self._asked_to_end = asked_to_end
-        self._signal: int | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._signals = signals
+        self.signal: int | None = None
+        """The one that came."""
+        self._before: dict[int, Any] = {}
 
     def start(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._signal = None
-            self._before = {number: signal.signal(number, self._heard) for number in SIGNALS}
+            self.signal = None
+            self._before = {number: signal.signal(number, self._heard) for number in self._signals}
 
     def stop(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
-    def end_if_asked(self) -> None:
-        """
-        Raises:
-            Interrupted: a signal came.
-        """
-        if self._signal is not None:
-            raise Interrupted(self._signal)
-
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
+        if self.signal is not None:
             self.stop()  # a third one meets what was there before
             raise Interrupted(number)
-        self._signal = number
-        told = self._asked_to_end()
-        os.write(2, f"\n{told}\n".encode())  # print isn't safe here: the signal may have come inside one
+        self.signal = number
+        if told := self._asked_to_end(number):
+            os.write(2, f"\n{told}\n".encode())  # print isn't safe here: the signal may have come inside one

@@ -57,7 +57,7 @@ class PlayedModule(TrainedModule, Protocol):
 
     @property
     def trees(self) -> tuple[RolloutTree, ...]:
-        """This rank's trees of the latest batch."""
+        """Of the latest batch, of all ranks, in the order of the stream."""
 
     def save_adapters(self, directory: Path) -> None:
         """Writes each agent's adapter in PEFT's format to `directory/<agent>/`, which doesn't exist yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from flowdpo_pl.distributed import rank, ranks, whole_batch
 from flowdpo_pl.types import PreferencePair, Problem
@@ -38,5 +38,5 @@ def update_steps(
     cuts = [before[-1] * step // steps for step in range(steps + 1)]
     return [
         [pair for place, pair in zip(places, pairs, strict=True) if low <= place < high]
-        for low, high in zip(cuts, cuts[1:], strict=False)
+        for low, high in pairwise(cuts)
     ]

@@ -12,7 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from flowdpo_pl.distributed import gathered
+from flowdpo_pl.distributed import gathered, whole_batch
 from flowdpo_pl.errors import LIMIT, MARGIN, UserError, require_within
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
@@ -207,7 +207,8 @@ class FlowDPOModule(AdapterModule):
     def sample(self, problems: Sequence[Problem]) -> dict[str, float]:
         """The numbers of these problems played as training would play them; nothing is learnt."""
         play = self.rollouts.play(problems, self.exploration)
-        return self._train.add(play, self.players, self._given("train").unreadable_gold_rate).flat()
+        unread = self._given("train").unreadable_gold_rate
+        return self._train.add(play, whole_batch(play.trees), self.players, unread).flat()
 
     def demand(self) -> Demand:
         agents = self.team.adapted
@@ -289,9 +290,11 @@ class FlowDPOModule(AdapterModule):
         play = self._rollouts_of(given.pass_number).play(batch, self.exploration)
         pairs = mine(play.trees, self.score_margin)
         gaps = self.rescoring.gaps(pairs, play.trees)
+        trees = whole_batch(play.trees)
         self.at_boundary = False
-        played = self._train.add(play, self.players, given.unreadable_gold_rate, given.pass_number)
-        self.trees = self._train.batch
+        self.trees = trees
+        unread, number = given.unreadable_gold_rate, given.pass_number
+        played = self._train.add(play, trees, self.players, unread, number)
         self._generated_tokens += int(played.generated_tokens)
         learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
         values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
@@ -318,10 +321,9 @@ class FlowDPOModule(AdapterModule):
 
     def validation_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, float]:
         play = self.rollouts.play(batch)
+        self.trees = whole_batch(play.trees)
         golds = self._given("validation").unreadable_gold_rate
-        values = self._validation.add(play, self.players, golds).flat()
-        self.trees = self._validation.batch
-        return values
+        return self._validation.add(play, self.trees, self.players, golds).flat()
 
     def on_validation_batch_end(self, *_: Any) -> None:
         self._require_judged(self._validation, "validation")

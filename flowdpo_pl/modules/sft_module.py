@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from flowdpo_pl.distributed import gathered, interleaved, rank, ranks, summed
+from flowdpo_pl.distributed import rank, ranks, summed, whole_batch
 from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.learn.supervised_learner import SupervisedLearner, SupervisedLearning, trace_tokens
 from flowdpo_pl.measure.memory import peak_memory_bytes
@@ -66,7 +66,7 @@ class SFTModule(AdapterModule):
         self.learning = learning
         self.accumulation = accumulation
         self._waiting: list[Trace] = []
-        """This rank's traces of the batches since the last optimizer step."""
+        """Traces of the batches since the last optimizer step, of all ranks."""
         self._updates = 0
         self._measured = [0.0, 0.0]
         """Summed validation loss of this rank, and its completion tokens."""
@@ -122,17 +122,14 @@ class SFTModule(AdapterModule):
             (Path(scratch) / self.agent).rename(folder)
 
     def saved(self) -> dict[str, Any]:
-        """What waits for the next step is in it, over all ranks."""
-        return {
-            "updates": self._updates,
-            "waiting": interleaved(gathered([asdict(trace) for trace in self._waiting])),
-        }
+        """What waits for the next step is in it."""
+        return {"updates": self._updates, "waiting": [asdict(trace) for trace in self._waiting]}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         self._updates = saved["updates"]
         self._waiting = [
             Trace(**{**values, "token_ids": tuple(values.get("token_ids", ()))})
-            for values in saved["waiting"][rank() :: ranks()]
+            for values in saved["waiting"]
         ]
 
     # What Lightning asks for.
@@ -142,7 +139,7 @@ class SFTModule(AdapterModule):
 
     def training_step(self, batch: Sequence[Trace], batch_idx: int) -> dict[str, float] | None:
         """Keeps the batch until there are `accumulation` of them, or the epoch ends; then learns."""
-        self._waiting.extend(batch)
+        self._waiting.extend(whole_batch(batch))
         if isinstance(datamodule := getattr(self.trainer, "datamodule", None), TraceDataModule):
             datamodule.mark_consumed()
         if (batch_idx + 1) % self.accumulation and not self.trainer.is_last_batch:
@@ -168,12 +165,14 @@ class SFTModule(AdapterModule):
     # The parts of a step.
 
     def _learn(self, traces: Sequence[Trace]) -> dict[str, float]:
+        """One step from traces of all ranks, of which each takes its share."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         lr = self.learning.lr_at(self._updates, self.total_updates)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        taught = self.learner.learn(traces, self.learning, optimizer, self._updates)
+        own = traces[rank() :: ranks()]
+        taught = self.learner.learn(own, self.learning, optimizer, self._updates)
         if taught.set_aside:
             ids = ", ".join(trace.problem_id for trace in traces)
             rank_zero_warn(

@@ -6,7 +6,7 @@ It is made from what `TreeLog` wrote, in the order of the stream; docs/runs.md h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

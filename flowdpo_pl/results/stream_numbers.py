@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from flowdpo_pl.data.questions import question_key
-from flowdpo_pl.distributed import summed, whole_batch
+from flowdpo_pl.distributed import summed
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion, chooser_rates
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
 from flowdpo_pl.measure.judging import FirstChunk, judgements, judging_counts, judging_rates
@@ -44,8 +44,6 @@ class StreamNumbers:
         self.accuracy = accuracy
         self.seen = 0
         """Position in the stream."""
-        self.batch: tuple[RolloutTree, ...] = ()
-        """The trees of the latest one, of all ranks, in the order of the stream."""
         self.first_chunk = FirstChunk()
         self._chooser = chooser
         self._verifier = verifier
@@ -61,18 +59,25 @@ class StreamNumbers:
         self._judging.clear()
         self._choices.clear()
 
-    def add(self, play: Play, players: Players, unreadable_gold_rate: float, number: int = 1) -> BatchNumbers:
+    def add(
+        self,
+        play: Play,
+        trees: Sequence[RolloutTree],
+        players: Players,
+        unreadable_gold_rate: float,
+        number: int = 1,
+    ) -> BatchNumbers:
         """Count a play; the batch's numbers as far as playing goes, and the running accuracy.
 
         The running accuracy is of problems that no update has seen: of pass 1, whatever the `number`.
 
         Args:
             play: this rank's share of a batch; called on every rank.
+            trees: the whole batch's, of all ranks, in the order of the stream.
             players: who played it.
             unreadable_gold_rate: share of the stream's problems without a gold answer.
             number: the pass over the problems, from 1.
         """
-        self.batch = trees = whole_batch(play.trees)
         outcomes = self._count_outcomes(trees, first_pass=number == 1)
         choices = self._count_choices(play.trees, players)
         counted = {name: value for name, value in choices.items() if is_summed(name)}

@@ -25,7 +25,7 @@ class Stream:
         return self.run.rollouts.play(problems)
 
     def add(self, play: Play, number: int = 1) -> dict[str, float]:
-        return self.numbers.add(play, self.run.players, 0.25, number).flat()
+        return self.numbers.add(play, play.trees, self.run.players, 0.25, number).flat()
 
 
 def test_what_adds_up_over_batches_is_what_one_batch_of_all_has() -> None:
