@@ -133,14 +133,21 @@ class Fork:
     def worse(self) -> Move:
         return self.other if self.better is self.taken else self.taken
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the other move is the move taken, as an independent draw may be."""
+        return self.taken.token_ids == self.other.token_ids
+
     def is_pair(self, margin: float = 0.0) -> bool:
-        """Whether the scores of the two endings differ by more than `margin`, which makes the fork a pair."""
-        return abs(self.taken_verdict.score - self.branch.score) > margin
+        """Whether two moves have endings whose scores differ by more than `margin`, which makes them a pair."""
+        return not self.repeats and abs(self.taken_verdict.score - self.branch.score) > margin
 
     def tie(self, margin: float = 0.0) -> Tie | None:
         """Why the fork gives no pair; None if it gives one."""
         if self.is_pair(margin):
             return None
+        if self.repeats:
+            return Tie.NO_ALTERNATIVE
         both = self.taken_verdict.score + self.branch.score
         return Tie.BOTH_RIGHT if both >= 1 else Tie.BOTH_WRONG
 
@@ -168,6 +175,10 @@ class PreferencePair:
     chosen: Move
     rejected: Move
 
+    @property
+    def moves(self) -> tuple[Move, Move]:
+        return self.chosen, self.rejected
+
 
 class Tie(StrEnum):
     """Why a node gave no pair."""
@@ -176,6 +187,7 @@ class Tie(StrEnum):
     """Of graded endings: their scores are too close, and a half or more on average."""
     BOTH_WRONG = "both_wrong"
     NO_ALTERNATIVE = "no_alternative"
+    """Nothing else could be drawn, or an independent draw was the same move again."""
 
 
 def answer_tokens(moves: Sequence[Move]) -> int:

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import torch
 
 from flowdpo_pl.distributed import summed
-from flowdpo_pl.types import PreferencePair
+from flowdpo_pl.learn.packing import L
 
 
-def update_steps(
-    pairs: Sequence[PreferencePair], pairs_per_update: int | None, device: torch.device
-) -> list[Sequence[PreferencePair]]:
+def update_steps(pairs: Sequence[L], pairs_per_update: int | None, device: torch.device) -> list[Sequence[L]]:
     """This rank's pairs of each step; all ranks have as many steps, of which some may be empty.
 
     Args:

@@ -7,6 +7,7 @@ chunks.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -53,6 +54,8 @@ class _Branch:
     """Start of the next move, already drawn: how an alternative begins."""
     forced_logprob: float = 0.0
     """Of these tokens."""
+    node: int | None = None
+    """Where it left the main chain; None for a further path, which may go the same way for a while."""
     verdict: Future[Verdict] | None = None
 
     def explores(self, agent: Agent) -> bool:
@@ -93,6 +96,7 @@ class _Growth:
 
     def __init__(self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration) -> None:
         self._rollouts = rollouts
+        self._exploration = exploration
         flow, draws = rollouts.flow, rollouts.draws
         self.mains = [
             _Branch(problem, explored=partial(exploration.explores, problem=problem, flow=flow, draws=draws))
@@ -129,17 +133,20 @@ class _Growth:
                 prefix=prompts.context(turn.agent, branch.problem, branch.moves).token_ids,
                 max_tokens=turn.max_tokens,
                 forced=branch.forced,
-                alternative=branch.explores(turn.agent),
+                alternative=branch.explores(turn.agent) and not self._exploration.independent,
             )
             for branch, turn in pending
         ]
         for (branch, turn), written in zip(pending, self._rollouts.engine.write(requests), strict=True):
             self.generated_tokens += len(written.token_ids) - max(0, len(branch.forced) - 1)
             if branch.explores(turn.agent):
-                if written.other is None:
+                if self._exploration.independent:
+                    for number in range(self._exploration.others(turn)):
+                        self._fork(branch, f".{number + 1}")
+                elif written.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
-                    self._fork(branch, written.other, written.other_logprob)
+                    self._fork(branch, forced=written.other, forced_logprob=written.other_logprob)
             logprob = branch.forced_logprob + written.logprob
             branch.forced, branch.forced_logprob = (), 0.0
             branch.moves.append(self._written_move(turn.agent, written.token_ids, logprob))
@@ -163,16 +170,32 @@ class _Growth:
         for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
             self.masses.append(chosen.mass)
             if branch.explores(turn.agent):
-                if chosen.other is None:
+                if self._exploration.independent:
+                    for option in range(turn.words):
+                        if option != chosen.option:
+                            known = chosen.other_logprob if option == chosen.other else math.nan
+                            move = self._chosen_move(turn.agent, option, known)
+                            self._fork(branch, f".{option}").moves.append(move)
+                elif chosen.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
                     other = self._chosen_move(turn.agent, chosen.other, chosen.other_logprob)
                     self._fork(branch).moves.append(other)
             branch.moves.append(self._chosen_move(turn.agent, chosen.option, chosen.logprob))
 
-    def _fork(self, main: _Branch, forced: tuple[int, ...] = (), forced_logprob: float = 0.0) -> _Branch:
-        name, moves = str(len(main.moves)), list(main.moves)
-        fork = _Branch(main.problem, name, moves=moves, forced=forced, forced_logprob=forced_logprob)
+    def _fork(
+        self, main: _Branch, which: str = "", forced: tuple[int, ...] = (), forced_logprob: float = 0.0
+    ) -> _Branch:
+        """Another path from here on; `which` names it where there are several."""
+        node, moves = len(main.moves), list(main.moves)
+        fork = _Branch(
+            main.problem,
+            f"{node}{which}",
+            moves=moves,
+            forced=forced,
+            forced_logprob=forced_logprob,
+            node=node,
+        )
         self._others[main].append(fork)
         self._live.append(fork)
         return fork
@@ -199,7 +222,7 @@ class _Growth:
         forks, barren = [], list(self._barren[main])
         for other in self._others[main]:
             branch = self._trajectory(other)
-            node = _parting(trunk.moves, branch.moves)
+            node = _parting(trunk.moves, branch.moves) if other.node is None else other.node
             if node is None:
                 barren.append(0)
             else:

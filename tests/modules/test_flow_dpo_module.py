@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import (
     HingeLoss,
     IPOLoss,
@@ -21,7 +22,6 @@ from flowdpo_pl.learn.losses import (
     SigmoidLoss,
     SigmoidNLLLoss,
 )
-from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flow import Turn
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
@@ -244,11 +244,11 @@ def test_a_loss_that_is_not_finite_sets_the_batch_aside(tmp_path: Path) -> None:
 def test_out_of_memory_halves_the_budget_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flowdpo_pl.learn import preference_learner
+    from flowdpo_pl.learn import learner
     from flowdpo_pl.learn.scoring import MicroBatch
 
     plain, _ = fit(tmp_path, max_problems=8)
-    scored = preference_learner.move_logprobs
+    scored = learner.move_logprobs
     refused: list[int] = []
 
     def small_machine(agents: Any, batch: MicroBatch, head: Any) -> torch.Tensor:
@@ -257,7 +257,7 @@ def test_out_of_memory_halves_the_budget_and_changes_nothing(
             raise torch.OutOfMemoryError
         return scored(agents, batch, head)
 
-    monkeypatch.setattr(preference_learner, "move_logprobs", small_machine)
+    monkeypatch.setattr(learner, "move_logprobs", small_machine)
     squeezed, _ = fit(tmp_path, max_problems=8)
     assert refused
     for name, value in weights(plain).items():
