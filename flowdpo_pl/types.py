@@ -139,7 +139,7 @@ class Fork:
         return self.taken.token_ids == self.other.token_ids
 
     def is_pair(self, margin: float = 0.0) -> bool:
-        """Whether two moves have endings whose scores differ by more than `margin`, which makes them a pair."""
+        """Whether the scores of the two endings differ by more than `margin`, and the moves differ."""
         return not self.repeats and abs(self.taken_verdict.score - self.branch.score) > margin
 
     def tie(self, margin: float = 0.0) -> Tie | None:

@@ -34,7 +34,7 @@ class LeaveOneOut(Advantage):
 
 @dataclass(frozen=True)
 class GroupNormalised(Advantage):
-    """The return less the group's mean, divided by its standard deviation (GRPO, Shao et al., arXiv 2402.03300).
+    """The return less the group's mean, divided by its standard deviation (GRPO, arXiv 2402.03300).
 
     Nodes that are nearly always right or wrong weigh more than in the gradient of the expected return, which
     this is not (arXiv 2503.20783).

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +31,7 @@ class Learning:
 
     lr: float = 5e-6
     """Adam's learning rate."""
-    loss: Objective[Any] = field(default_factory=SigmoidLoss)
+    loss: Objective = field(default_factory=SigmoidLoss)
     """What is learnt: a loss over preference pairs, with its beta, or a policy gradient over groups."""
     max_grad_norm: float = 1.0
     """Gradients of this agent are clipped to this norm; 0: never."""
@@ -150,7 +149,7 @@ class Learner:
         )
 
     def before(self, agent: Agent, lessons: Sequence[Lesson]) -> dict[int, Tensor]:
-        """What the agent says of the lessons' moves now, without dropout, as it played; by `id` of a lesson."""
+        """What the agent says of the lessons' moves now, by `id` of a lesson; without dropout, as in play."""
         said: dict[int, Tensor] = {}
         packed = self._packed(lessons)
 
@@ -175,7 +174,7 @@ class Learner:
         trees = tuple(pack_lessons(of_problem, self.prompts) for of_problem in grouped)
         return _Packed(trees, {id(tree): of_one for tree, of_one in zip(trees, grouped, strict=True)})
 
-    def _reference(self, agent: Agent, batch: MicroBatch, objective: Objective[Any]) -> Tensor:
+    def _reference(self, agent: Agent, batch: MicroBatch, objective: Objective) -> Tensor:
         """What the reference says of the moves, `[M]`; nan where the objective does not ask."""
         if not objective.needs_reference:
             return torch.full((batch.moves,), math.nan, device=self.agents.device)

@@ -1,7 +1,9 @@
 """Preference losses, one small class each; a config names the one to use.
 
-Shapes: P pairs, M moves, two a pair: chosen 2i, rejected 2i + 1. All log-probabilities are sums over the tokens of the moves that differ (nats). The first loss
+All log-probabilities are sums over the tokens of the moves that differ (nats). The first loss
 of a run, where the policy is the reference and every margin 0, is said with each class.
+
+Shapes: P pairs, M moves, two a pair: chosen 2i, rejected 2i + 1.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class PairScores:
         return chosen - (self.policy_rejected - self.reference_rejected) / self.rejected_tokens
 
 
-class PreferenceLoss(Objective[PreferencePair]):
+class PreferenceLoss(Objective):
     """A loss over pairs."""
 
     needs_reference: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""What an agent learns from a batch of trees: which lessons there are, and what their moves' scores are worth.
+"""What an agent learns from a batch of trees: its lessons, and what the scores of their moves are worth.
 
 A lesson is some moves of one agent at one node: a preference pair (`losses`), or a group of draws with the
 returns of their endings (`policy_gradient`). Everything else, packing, scoring, the reference and the step,
@@ -12,11 +12,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any
 
 from torch import Tensor
 
-from flowdpo_pl.learn.packing import L
+from flowdpo_pl.learn.packing import Lesson
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration
 from flowdpo_pl.types import Agent, RolloutTree
@@ -31,12 +31,12 @@ class MoveScores:
     reference: Tensor
     """Not a number where the objective needs none."""
     before: Tensor
-    """The policy's at the start of the batch, without gradients: `policy` itself at the first of its steps."""
+    """The policy's at the start of the batch, without gradients; `policy` itself where there is one step."""
     tokens: Tensor
 
 
-class Objective(ABC, Generic[L]):
-    """What one agent learns; a config names a class of these."""
+class Objective(ABC):
+    """What one agent learns; a config names a class of these. A subclass says which lessons it reads."""
 
     passes: int = 1
     """Optimizer steps on the same lessons."""
@@ -60,7 +60,7 @@ class Objective(ABC, Generic[L]):
         """
 
     @abstractmethod
-    def mine(self, trees: Sequence[RolloutTree], margin: float) -> Sequence[L]:
+    def mine(self, trees: Sequence[RolloutTree], margin: float) -> Sequence[Lesson]:
         """The lessons of all agents in these trees, in stream order.
 
         `margin`: endings whose scores differ by no more are ties.
@@ -75,5 +75,5 @@ class Objective(ABC, Generic[L]):
         return lessons
 
     @abstractmethod
-    def score(self, scores: MoveScores, lessons: Sequence[L]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def score(self, scores: MoveScores, lessons: Sequence[Any]) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of each lesson `[L]`, and its `numbers`, `[L]` each."""

@@ -1,8 +1,8 @@
 """Tree packing: all lessons of one agent on one problem as one sequence, scored by one forward.
 
-The pairs (or groups) of a problem share the prompt and the main chain. The longest sequence of the deepest node is
-the trunk; every other one leaves it where their tokens part and becomes a branch that sees its part
-of the trunk and itself. Nothing is repeated, so the cost is the unique tokens of the tree.
+The pairs (or groups) of a problem share the prompt and the main chain. The longest sequence of the
+deepest node is the trunk; every other one leaves it where their tokens part and becomes a branch that
+sees its part of the trunk and itself. Nothing is repeated, so the cost is the unique tokens of the tree.
 
 Shapes: T packed tokens, S scored tokens, M moves, lesson after lesson (of a pair the chosen one first).
 """

@@ -30,11 +30,11 @@ from flowdpo_pl.types import Agent, RolloutTree
 
 
 @dataclass(frozen=True)
-class PolicyGradient(Objective[MoveGroup]):
+class PolicyGradient(Objective):
     """The gradient of the expected return, of one step on each batch.
 
-    The loss is 0 whatever is learnt, since advantages add up to 0: look at `groups_taught`, `advantage_spread`
-    and `kl`.
+    The loss is 0 whatever is learnt, since advantages add up to 0: look at `groups_taught`,
+    `advantage_spread` and `kl`.
     """
 
     kl: float = 0.0
@@ -71,8 +71,8 @@ class PolicyGradient(Objective[MoveGroup]):
             )
         if pairs_per_update is not None:
             raise UserError(
-                f"model.pairs_per_update deals out pairs, but {name} learns from groups: leave it out; several "
-                "steps a batch are flowdpo_pl.ClippedPolicyGradient's passes."
+                f"model.pairs_per_update deals out pairs, but {name} learns from groups: leave it out; "
+                "several steps a batch are flowdpo_pl.ClippedPolicyGradient's passes."
             )
 
     def mine(self, trees: Sequence[RolloutTree], margin: float) -> Sequence[MoveGroup]:
@@ -141,7 +141,7 @@ class ClippedPolicyGradient(PolicyGradient):
         return torch.minimum(ratio * advantages, near * advantages)
 
     def further(self, ratio: Tensor, members: _Members) -> Mapping[str, Tensor]:
-        return {"clipped": members.mean(((ratio - 1).abs() > self.clip).float())}
+        return {"clipped": members.mean(((ratio - 1).abs() > self.clip).to(ratio.dtype))}
 
 
 class _Members:
@@ -151,19 +151,17 @@ class _Members:
         """`before`: log-probabilities `[M]` that the moves were drawn with."""
         device = before.device
         self._lessons = lessons
-        self._before = before
         self.sizes = torch.tensor([len(group.moves) for group in lessons], device=device)
         self.group = torch.arange(len(lessons), device=device).repeat_interleave(self.sizes)
         """[M] which group each belongs to."""
-        self.returns = torch.tensor([one for group in lessons for one in group.returns], device=device)
+        self.returns = before.new_tensor([one for group in lessons for one in group.returns])
         self.words = torch.tensor([group.of_words for group in lessons], device=device)[self.group]
         """[M] whether it is a word of a choice."""
-        self.weights = torch.where(self.words, before.exp(), 1 / self.sizes[self.group])
+        self.weights = torch.where(self.words, before.exp(), 1 / self.sizes[self.group].to(before.dtype))
 
     def mean(self, values: Tensor) -> Tensor:
-        """Of each group `[L]`, of its members' values `[M]`: over draws, or over words as likely as they are."""
-        zeros = torch.zeros(len(self._lessons), dtype=values.dtype, device=values.device)
-        return zeros.index_add(0, self.group, self.weights.to(values.dtype) * values)
+        """Of each group `[L]`, of its members' values `[M]`; words count as they are likely."""
+        return values.new_zeros(len(self._lessons)).index_add(0, self.group, self.weights * values)
 
     def above_the_rest(self, values: Tensor) -> Tensor:
         """[M] less the mean of the others in the group; of words less the expected value."""
@@ -174,5 +172,4 @@ class _Members:
     def advantages(self, advantage: Advantage) -> Tensor:
         """[M] of draws by `advantage`; of words what each returned above the expected return."""
         drawn = [one for group in self._lessons for one in advantage(group.returns)]
-        of_draws = torch.tensor(drawn, dtype=self.returns.dtype, device=self.returns.device)
-        return torch.where(self.words, self.above_the_rest(self.returns), of_draws)
+        return torch.where(self.words, self.above_the_rest(self.returns), self.returns.new_tensor(drawn))

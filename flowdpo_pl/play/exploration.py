@@ -22,8 +22,8 @@ class Exploration:
     further_paths: ClassVar[int] = 0
     """Independent paths from the problem on, each with draws of its own."""
     independent: ClassVar[bool] = False
-    """Whether what is tried at a node is drawn as the main chain's move was, repeats included, and of a choice
-    every word; else only other moves are."""
+    """Whether what is tried at a node is drawn as the main chain's move was, repeats included, and of a
+    choice every word; else only other moves are."""
 
     def others(self, turn: Turn) -> int:
         """How many moves are tried beside the main chain's at an explored node; a choice has fewer words."""
@@ -117,7 +117,8 @@ class NodeGroups(NodeExploration):
     draws: int = 4
     """Moves in a group where an agent writes, the main chain's among them."""
     nodes: int | None = None
-    """Nodes of a problem that get a group at most, chosen at random among the flow's possible ones; None: all."""
+    """Nodes of a problem that get a group at most; None: all. Fewer are chosen at random among the flow's
+    possible nodes."""
     agents: tuple[Agent, ...] | None = None
     """Whose nodes get one; None: everybody's."""
     depths: tuple[int, ...] | None = None
