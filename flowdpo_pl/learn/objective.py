@@ -51,7 +51,7 @@ class Objective(ABC):
     def numbers(self) -> tuple[str, ...]:
         """Names of what `score` measures, in logs behind the agent's name."""
 
-    def require_fits(
+    def require_fits(  # noqa: B027 - most learn from whatever is played
         self, exploration: Exploration, sampling: Sampling, pairs_per_update: int | None
     ) -> None:
         """

@@ -11,16 +11,20 @@ import torch
 
 from examples.losses import SimPO
 from flowdpo_pl.learn import learner
+from flowdpo_pl.learn.advantages import GroupNormalised
+from flowdpo_pl.learn.groups import MoveGroup
 from flowdpo_pl.learn.learner import Learner, Learning, averaged
 from flowdpo_pl.learn.losses import PreferenceLoss, SigmoidLoss, pair_scores
 from flowdpo_pl.learn.packing import pack_rows, scored_moves
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient, PolicyGradient
 from flowdpo_pl.learn.scoring import MicroBatch
+from flowdpo_pl.play.exploration import NodeGroups
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Agent, Problem
 from tests.conftest import World
 from tests.learn.test_losses import each_loss
 from tests.learn.test_scoring import every_fork
-from tests.oracles import padded_scores
+from tests.oracles import padded_move_scores, padded_scores
 
 LEARNING = Learning(loss=SigmoidLoss(beta=0.5), max_grad_norm=0.05)
 
@@ -80,6 +84,53 @@ def test_every_loss_and_its_gradients_are_those_of_padded_pairs(
     assert learnt.means["loss"] == pytest.approx(float(expected.detach()), rel=1e-4)
     for own, (name, value) in zip(world.agents.parameters_of(agent), plain.items(), strict=True):
         torch.testing.assert_close(own, value, atol=2e-5, rtol=1e-4, msg=name)
+
+
+def every_group(world: World, problems: list[Problem], agent: Agent) -> list[MoveGroup]:
+    trees = world.rollouts().play(problems, NodeGroups()).trees
+    return [one for one in PolicyGradient(kl=1.0).mine(trees, 0.0) if one.agent == agent]
+
+
+@pytest.mark.parametrize("agent", [ANSWER, STOP])
+def test_a_policy_gradient_is_that_of_padded_moves(
+    agent: Agent, make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    lessons = every_group(world, problems, agent)
+    assert len(lessons) > 4 and any(one.teaches for one in lessons)
+    objective = PolicyGradient(kl=0.1, advantage=GroupNormalised())
+    plain = {name: p for name, p in world.plain.model.named_parameters() if f".{agent}." in name}
+    losses, numbers = objective.score(padded_move_scores(lessons, world.prompts, world.plain), lessons)
+    (losses.sum() / len(problems)).backward()
+    torch.optim.SGD(plain.values(), lr=1.0).step()
+
+    optimizer = torch.optim.SGD(world.agents.parameters_of(agent), lr=1.0)
+    learning = Learning(loss=objective, max_grad_norm=0)
+    learnt = learner_of(world, 1).learn(agent, lessons, learning, optimizer, 0, len(problems))
+    for name, value in numbers.items():
+        assert learnt.means[name] == pytest.approx(float(value.detach().mean()), abs=1e-4)
+    for own, (name, value) in zip(world.agents.parameters_of(agent), plain.items(), strict=True):
+        torch.testing.assert_close(own, value, atol=2e-5, rtol=1e-4, msg=name)
+
+
+def test_a_clipped_first_step_is_the_plain_one_and_a_second_compares_with_the_start(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    after = []
+    for loss in (PolicyGradient(), ClippedPolicyGradient(clip=1e-5)):
+        world = make_world()
+        lessons = [one for one in every_group(world, problems, ANSWER) if one.teaches]
+        learner, learning = learner_of(world, 10_000), Learning(loss=loss, max_grad_norm=0)
+        optimizer = torch.optim.SGD(world.agents.parameters_of(ANSWER), lr=1e-3)
+        before = learner.before(ANSWER, lessons) if loss.passes > 1 else None
+        first = learner.learn(ANSWER, lessons, learning, optimizer, 0, len(problems), before)
+        after.append([p.detach().clone() for p in world.agents.parameters_of(ANSWER)])
+        if loss.passes > 1:
+            second = learner.learn(ANSWER, lessons, learning, optimizer, 1, len(problems), before)
+            assert first.means["clipped"] == 0 < second.means["clipped"]
+            assert second.means["loss"] < first.means["loss"]
+    for plain, clipped in zip(*after, strict=True):
+        torch.testing.assert_close(clipped, plain, atol=1e-6, rtol=1e-4)
 
 
 def test_a_loss_without_reference_saves_its_forward_and_learns_the_same(

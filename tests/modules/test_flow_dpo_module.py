@@ -22,7 +22,9 @@ from flowdpo_pl.learn.losses import (
     SigmoidLoss,
     SigmoidNLLLoss,
 )
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient, PolicyGradient
 from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.exploration import NodeGroups
 from flowdpo_pl.play.flow import Turn
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.team import Budget, Start
@@ -308,6 +310,42 @@ def test_whole_trajectories_teach_both_agents(tmp_path: Path) -> None:
         assert sum(values[f"{agent}/pairs"] for values in recorder.values) > 0
         assert any(not torch.equal(v, before[n]) for n, v in weights(run).items() if f".{agent}." in n)
     assert all(values["answer/pairs"] + values["stop/pairs"] <= 8 for values in recorder.values)
+
+
+@pytest.mark.parametrize("loss", [PolicyGradient(kl=0.01), ClippedPolicyGradient()])
+def test_a_policy_gradient_run_resumes_exactly_and_teaches_both_agents(
+    tmp_path: Path, loss: PolicyGradient
+) -> None:
+    options: dict[str, Any] = {
+        "exploration": NodeGroups(nodes=3),
+        "learning": Learning(lr=3e-3, loss=loss),
+        "max_problems": 16,
+    }
+    before = weights(module(**options))
+    whole, recorder = fit(tmp_path, **options)
+    stopped = trainer(tmp_path)
+    stopped.fit(module(**{**options, "max_problems": 8}), data())
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    resumed, rest = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", **options)
+    assert_same_weights(whole, resumed)
+    assert rest.problems == recorder.problems[1:]
+    for agent in (ANSWER, STOP):
+        values = recorder.values[0]
+        assert 0 < values[f"{agent}/groups_taught"] < values[f"{agent}/groups"]
+        assert values[f"{agent}/advantage_spread"] > 0 and abs(values[f"{agent}/loss"]) < 0.1
+        assert values[f"{agent}/kl"] == pytest.approx(0.0, abs=1e-6) or not loss.needs_reference
+        assert any(not torch.equal(v, before[n]) for n, v in weights(whole).items() if f".{agent}." in n)
+
+
+def test_one_agent_may_learn_by_preferences_and_the_other_by_a_policy_gradient(tmp_path: Path) -> None:
+    learning = {STOP: Learning(lr=3e-3, loss=PolicyGradient())}
+    _, recorder = fit(tmp_path, max_problems=8, exploration=NodeGroups(), agent_learning=learning)
+    (values,) = recorder.values
+    assert values["answer/pairs"] > 0 and values["answer/loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert values["stop/groups_taught"] > 0 and "answer/groups" not in values
+    with pytest.raises(UserError, match="NodeAlternatives plays other moves"):
+        module(agent_learning=learning)
+    module(agent_learning=learning, frozen=[STOP])
 
 
 def test_a_single_agent_learns_online(tmp_path: Path) -> None:

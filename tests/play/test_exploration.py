@@ -13,7 +13,13 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
-from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories, require_alternatives
+from flowdpo_pl.play.exploration import (
+    Exploration,
+    NodeAlternatives,
+    NodeGroups,
+    WholeTrajectories,
+    require_alternatives,
+)
 from flowdpo_pl.play.flow import Flow, Node
 from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
@@ -80,6 +86,37 @@ def test_the_chosen_path_is_the_right_one() -> None:
             right = tree.main if tree.main.correct else tree.forks[0].branch
             assert right.correct and pair.chosen == right.moves[pair.node]
             assert pair.prefix == tree.main.moves[: pair.node]
+
+
+def test_a_group_is_independent_draws_of_a_writer_and_every_word_of_a_chooser() -> None:
+    trees = grow(NodeGroups(draws=5))
+    assert [tree.main for tree in trees] == [tree.main for tree in grow(None)]
+    repeats = 0
+    for tree in trees:
+        assert not tree.nodes_without_alternative
+        for node, move in enumerate(tree.main.moves):
+            forks = [fork for fork in tree.forks if fork.node == node]
+            assert all(fork.branch.moves[:node] == tree.main.moves[:node] for fork in forks)
+            assert all(fork.branch.moves[node] == fork.other for fork in forks)
+            if move.agent == STOP:
+                assert [fork.other.option for fork in forks] == [1 - (move.option or 0)]
+            else:
+                assert len(forks) == 4
+                repeats += sum(fork.repeats for fork in forks)
+    written = sum(fork.taken.agent == ANSWER for tree in trees for fork in tree.forks)
+    assert abs(repeats / written - 0.5) < 0.1, "a coin each, the main chain's among them"
+    assert all(fork.tie() is Tie.NO_ALTERNATIVE for tree in trees for fork in tree.forks if fork.repeats)
+    assert all(pair.chosen.token_ids != pair.rejected.token_ids for pair in mine(trees).pairs)
+
+
+def test_fewer_groups_are_those_that_alternatives_would_have() -> None:
+    def nodes(exploration: Exploration) -> list[set[int]]:
+        return [{fork.node for fork in tree.forks} for tree in grow(exploration)]
+
+    assert nodes(NodeGroups(nodes=2)) == nodes(NodeAlternatives(alternatives=2))
+    assert nodes(NodeGroups(agents=(STOP,))) == nodes(NodeAlternatives(agents=(STOP,)))
+    with pytest.raises(UserError, match=r"model\.exploration leaves no node to explore"):
+        NodeGroups(depths=(0,), agents=(STOP,)).require_fits(AnswerStopFlow(1, 3))
 
 
 def test_equal_endings_and_equal_paths_teach_nothing() -> None:
