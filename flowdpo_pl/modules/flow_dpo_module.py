@@ -199,8 +199,7 @@ class FlowDPOModule(AdapterModule):
             problems: the first ones.
             folder: where the run writes; None if it writes nothing.
         """
-        start = self.team.start
-        as_reference = [a for a in self.learners if start.reference == "initial" or a not in start.adapters]
+        as_reference = [agent for agent in self.learners if self.team.start.is_reference(agent)]
         data = self._given("train").data
         stream = data.streams.get("train") if data is not None else None
         at_reference = as_reference if self._updates == 0 else []
@@ -213,7 +212,7 @@ class FlowDPOModule(AdapterModule):
 
     def demand(self) -> Demand:
         agents = self.team.adapted
-        starts = len(agents) if self.team.start.reference == "initial" else 0
+        starts = self.team.start.frozen(agents)
         most = self._limits.max_problems
         return Demand(agents, self.learners, starts, self.exploration, most_problems=most)
 

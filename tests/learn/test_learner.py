@@ -117,11 +117,11 @@ def test_a_clipped_first_step_is_the_plain_one_and_a_second_compares_with_the_st
     make_world: Callable[..., World], problems: list[Problem]
 ) -> None:
     after = []
-    for loss in (PolicyGradient(), ClippedPolicyGradient(clip=1e-5)):
+    for loss in (PolicyGradient(), ClippedPolicyGradient(clip=1e-3)):
         world = make_world()
         lessons = [one for one in every_group(world, problems, ANSWER) if one.teaches]
         learner, learning = learner_of(world, 10_000), Learning(loss=loss, max_grad_norm=0)
-        optimizer = torch.optim.SGD(world.agents.parameters_of(ANSWER), lr=1e-3)
+        optimizer = torch.optim.SGD(world.agents.parameters_of(ANSWER), lr=1e-4)
         before = learner.before(ANSWER, lessons) if loss.passes > 1 else None
         first = learner.learn(ANSWER, lessons, learning, optimizer, 0, len(problems), before)
         after.append([p.detach().clone() for p in world.agents.parameters_of(ANSWER)])

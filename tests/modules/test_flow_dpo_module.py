@@ -424,6 +424,36 @@ def test_a_warm_run_resumes_only_with_its_reference(tmp_path: Path) -> None:
         fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", start=Start(start.adapters))
 
 
+def test_other_saved_adapters_are_a_reference_that_a_resume_compares(tmp_path: Path) -> None:
+    saved = initial_adapters(tmp_path)
+    start = Start(reference={ANSWER: saved[ANSWER]})
+    run, recorder = fit(tmp_path, max_problems=8, start=start)
+    assert run.identity()["reference"].startswith("saved adapters")
+    assert recorder.values[0][f"{ANSWER}/margin"] != 0.0 == recorder.values[0][f"{STOP}/margin"]
+    same = Start(saved, saved)
+    _, recorder = fit(tmp_path, max_problems=8, start=same)
+    _, initial = fit(tmp_path, max_problems=8, start=Start(saved, "initial"))
+    for agent in (ANSWER, STOP):
+        assert recorder.values[0][f"{agent}/margin"] == initial.values[0][f"{agent}/margin"] == 0.0
+        assert recorder.values[0][f"{agent}/loss"] == initial.values[0][f"{agent}/loss"]
+    stopped = trainer(tmp_path)
+    stopped.fit(module(max_problems=8, start=start), data())
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    with pytest.raises(UserError, match="the checkpoint was made otherwise: reference was saved"):
+        fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", start=Start(reference={STOP: saved[STOP]}))
+
+
+def test_a_reference_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"start\.reference names 'reader'"):
+        module(start=Start(reference={"reader": "x"}))
+    with pytest.raises(UserError, match=r"start\.reference names no adapters"):
+        module(start=Start(reference={}))
+    with pytest.raises(UserError, match=r"start\.reference names 'stop', which has no adapter"):
+        module(start=Start(reference={STOP: "x"}), without_adapter=(STOP,))
+    with pytest.raises(UserError, match="x holds no adapter"):
+        module(start=Start(reference={STOP: "x"})).configure_model()
+
+
 def test_a_reference_without_adapters_and_adapters_of_nobody_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'initial' without model\.team\.start\.adapters"):
         module(start=Start(reference="initial"))
