@@ -7,7 +7,7 @@ chain and its alternatives form a `RolloutTree`; endings that differ in their sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -162,6 +162,21 @@ class RolloutTree:
     nodes_without_alternative: tuple[int, ...] = ()
     """Nodes whose policy left nothing else to draw (greedy, or one token possible everywhere); 0 for a
     further path that was the main chain again."""
+
+    def pairs(self, margin: float = 0.0) -> Iterator[PreferencePair]:
+        """Every two moves made at a node whose endings' scores differ by more than `margin`.
+
+        By node; of each alternative first the pair with the main chain's move.
+        """
+        for place, fork in enumerate(self.forks):
+            main = (fork.taken, fork.taken_verdict.score)
+            before = [(one.other, one.branch.score) for one in self.forks[:place] if one.node == fork.node]
+            for move, score in (main, *before):
+                gained = fork.branch.score - score
+                if abs(gained) > margin and move.token_ids != fork.other.token_ids:
+                    two = (move, fork.other) if gained < 0 else (fork.other, move)
+                    prefix = self.main.moves[: fork.node]
+                    yield PreferencePair(self.problem, fork.node, fork.taken.agent, prefix, *two)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import GROUP, LIMIT, NOT_NEGATIVE, UserError, require_within, some_of
+from flowdpo_pl.errors import COUNT, GROUP, LIMIT, NOT_NEGATIVE, UserError, require_within, some_of
 from flowdpo_pl.play.flow import Choose, Flow, Node, Turn
 from flowdpo_pl.types import Agent, Problem
 
@@ -82,25 +82,33 @@ class NodeExploration(Exploration):
 class NodeAlternatives(NodeExploration):
     """Another move at each node of the main chain, played to its end (arXiv 2410.22304, section 3).
 
-    All of them, or only those of some agents and at some depths.
+    All of them, or only those of some agents and at some depths. Several written ones at a node are drawn
+    independently, each given that it is not the main chain's move, so two of them may be the same; several
+    words, one after another from what is left.
     """
 
     alternatives: int | None = None
-    """Alternatives tried per problem at most; None: one at every node. Fewer are chosen at random among
-    the flow's possible nodes."""
+    """Nodes of a problem that get one at most; None: all. Fewer are chosen at random among the flow's
+    possible nodes."""
     agents: tuple[Agent, ...] | None = None
     """Whose nodes get one; None: everybody's."""
     depths: tuple[int, ...] | None = None
     """Depths of nodes that get one, in moves before them, from 0; None: all."""
+    each: int = 1
+    """Alternatives at such a node."""
 
     def __post_init__(self) -> None:
         require_within(LIMIT, {"alternatives": self.alternatives})
+        require_within(COUNT, {"each": self.each})
         for depth in self.depths or ():
             require_within(NOT_NEGATIVE, {"depths": depth})
 
     @property
     def nodes(self) -> int | None:
         return self.alternatives
+
+    def others(self, turn: Turn) -> int:
+        return min(self.each, turn.words - 1) if isinstance(turn, Choose) else self.each
 
 
 @dataclass(frozen=True)

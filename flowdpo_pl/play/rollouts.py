@@ -16,11 +16,14 @@ from functools import partial
 from typing import Protocol
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
+from flowdpo_pl.play.engines.protocol import Beginning, ChooseRequest, Engine, WriteRequest
 from flowdpo_pl.play.exploration import Exploration
-from flowdpo_pl.play.flow import Choose, Node, Write
+from flowdpo_pl.play.flow import Choose, Node, Turn, Write
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
+
+_AT_ONCE = Beginning((), None, 0.0)
+"""No token is drawn yet."""
 
 
 class Judge(Protocol):
@@ -54,6 +57,8 @@ class _Branch:
     """Start of the next move, already drawn: how an alternative begins."""
     forced_logprob: float = 0.0
     """Of these tokens."""
+    avoid: int | None = None
+    """The token that may not follow them."""
     node: int | None = None
     """Where it left the main chain; None for a further path, which may go the same way for a while."""
     verdict: Future[Verdict] | None = None
@@ -133,12 +138,15 @@ class _Growth:
                 prefix=prompts.context(turn.agent, branch.problem, branch.moves).token_ids,
                 max_tokens=turn.max_tokens,
                 forced=branch.forced,
+                avoid=branch.avoid,
                 alternative=branch.explores(turn.agent) and not self._exploration.independent,
+                further=self._further(branch, turn),
             )
             for branch, turn in pending
         ]
         for (branch, turn), written in zip(pending, self._rollouts.engine.write(requests), strict=True):
-            self.generated_tokens += len(written.token_ids) - max(0, len(branch.forced) - 1)
+            parted = branch.forced and branch.avoid is None  # the last forced token was drawn for this path
+            self.generated_tokens += len(written.token_ids) - len(branch.forced) + bool(parted)
             if branch.explores(turn.agent):
                 if self._exploration.independent:
                     for number in range(self._exploration.others(turn)):
@@ -146,9 +154,11 @@ class _Growth:
                 elif written.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
-                    self._fork(branch, forced=written.other, forced_logprob=written.other_logprob)
+                    first = Beginning(written.other, None, written.other_logprob)
+                    for number, begun in enumerate((first, *written.further)):
+                        self._fork(branch, f".{number + 1}" if number else "", begun)
             logprob = branch.forced_logprob + written.logprob
-            branch.forced, branch.forced_logprob = (), 0.0
+            branch.forced, branch.forced_logprob, branch.avoid = (), 0.0, None
             branch.moves.append(self._written_move(turn.agent, written.token_ids, logprob))
 
     def _choose(self, pending: Sequence[tuple[_Branch, Choose]]) -> None:
@@ -165,6 +175,7 @@ class _Growth:
                     prefix=context.prefix,
                     suffix=context.suffix,
                     options=prompts.options(turn.agent),
+                    further=self._further(branch, turn),
                 )
             )
         for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
@@ -179,22 +190,28 @@ class _Growth:
                 elif chosen.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
-                    other = self._chosen_move(turn.agent, chosen.other, chosen.other_logprob)
-                    self._fork(branch).moves.append(other)
+                    first = (chosen.other, chosen.other_logprob)
+                    for number, (option, logprob) in enumerate((first, *chosen.further)):
+                        other = self._chosen_move(turn.agent, option, logprob)
+                        self._fork(branch, f".{number + 1}" if number else "").moves.append(other)
             branch.moves.append(self._chosen_move(turn.agent, chosen.option, chosen.logprob))
 
-    def _fork(
-        self, main: _Branch, which: str = "", forced: tuple[int, ...] = (), forced_logprob: float = 0.0
-    ) -> _Branch:
+    def _further(self, branch: _Branch, turn: Turn) -> int:
+        """Alternatives to the branch's next move after the first one."""
+        if self._exploration.independent or not branch.explores(turn.agent):
+            return 0
+        return self._exploration.others(turn) - 1
+
+    def _fork(self, main: _Branch, which: str = "", begun: Beginning = _AT_ONCE) -> _Branch:
         """Another path from here on; `which` names it where there are several."""
-        node, moves = len(main.moves), list(main.moves)
         fork = _Branch(
             main.problem,
-            f"{node}{which}",
-            moves=moves,
-            forced=forced,
-            forced_logprob=forced_logprob,
-            node=node,
+            f"{len(main.moves)}{which}",
+            moves=list(main.moves),
+            forced=begun.token_ids,
+            forced_logprob=begun.logprob,
+            avoid=begun.avoid,
+            node=len(main.moves),
         )
         self._others[main].append(fork)
         self._live.append(fork)

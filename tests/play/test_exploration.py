@@ -24,8 +24,10 @@ from flowdpo_pl.play.flow import Flow, Node
 from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import Problem, RolloutTree, Tie, Trajectory
+from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Tie, Trajectory, Verdict
+from tests.conftest import World
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
+from tests.oracles import replayed_logprob
 
 PROMPTS = {
     ANSWER: AgentPrompt("solve {question}"),
@@ -86,6 +88,35 @@ def test_the_chosen_path_is_the_right_one() -> None:
             right = tree.main if tree.main.correct else tree.forks[0].branch
             assert right.correct and pair.chosen == right.moves[pair.node]
             assert pair.prefix == tree.main.moves[: pair.node]
+
+
+def test_pairs_of_a_node_are_all_its_right_and_wrong_moves() -> None:
+    def path(word: int, right: bool) -> Trajectory:
+        return Trajectory((Move(ANSWER, (word,), str(word)),), str(word), Verdict(right))
+
+    main, ends = path(1, right=False), [path(2, right=True), path(2, right=False), path(3, right=True)]
+    forks = tuple(Fork(0, main.moves[0], end.moves[0], end, main.verdict) for end in ends)
+    pairs = list(RolloutTree(Problem("p", "q", "g"), main, forks).pairs())
+    assert [(pair.chosen.text, pair.rejected.text) for pair in pairs] == [("2", "1"), ("3", "1"), ("3", "2")]
+
+
+def test_several_alternatives_begin_with_the_one_that_there_is(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    one = world.rollouts().play(problems, NodeAlternatives()).trees
+    three = world.rollouts().play(problems, NodeAlternatives(each=3)).trees
+    for single, several in zip(one, three, strict=True):
+        assert several.main == single.main
+        assert all(fork in several.forks for fork in single.forks)
+        for fork in single.forks:
+            at_node = [other for other in several.forks if other.node == fork.node]
+            assert len(at_node) == (3 if fork.taken.option is None else 1)
+            for other in at_node:
+                assert not other.repeats
+                moves, node = other.branch.moves, other.node
+                replayed = replayed_logprob(several, moves, node, world.prompts, world.plain)
+                assert other.other.logprob == pytest.approx(float(replayed.detach()), abs=1e-4)
 
 
 def test_a_group_is_independent_draws_of_a_writer_and_every_word_of_a_chooser() -> None:
