@@ -11,10 +11,10 @@ from jsonargparse import auto_cli
 from benchmarks.contenders.stitched_engine import StitchedEngine
 from benchmarks.repeat import Measurement, report, side_by_side
 from benchmarks.workload import Workload
-from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.learner import Learner, Learning
+from flowdpo_pl.learn.losses import SigmoidLoss, pair_scores
 from flowdpo_pl.learn.packing import pack_moves, scored_moves
 from flowdpo_pl.learn.pairs import mine
-from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, pair_scores
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.play.exploration import NodeAlternatives
 from flowdpo_pl.play.rollouts import Rollouts
@@ -42,7 +42,7 @@ def end_to_end(
     module.agents.train()
     optimizer = module.configure_optimizers()
     tokens = module.team.budget.update_tokens
-    learner = PreferenceLearner(module.players, ours.draws, torch.Tensor.backward, tokens)
+    learner = Learner(module.players, ours.draws, torch.Tensor.backward, tokens)
 
     def step(problems: Sequence[Problem]) -> Measurement:
         started = time.perf_counter()
@@ -91,9 +91,7 @@ def end_to_end(
     )  # fmt: skip
 
 
-def padded_update(
-    learner: PreferenceLearner, agent: str, pairs: Sequence[PreferencePair], pairs_at_once: int
-) -> None:
+def padded_update(learner: Learner, agent: str, pairs: Sequence[PreferencePair], pairs_at_once: int) -> None:
     """Forward, backward and reference of every pair as two padded sequences."""
     apart = [[pack_moves([move]) for move in scored_moves(pair, learner.prompts)] for pair in pairs]
     apart.sort(key=lambda two: max(map(len, two)))

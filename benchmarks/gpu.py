@@ -30,8 +30,8 @@ from benchmarks.end_to_end import padded_update
 from benchmarks.guarded import Guarded
 from benchmarks.random_model import Shape, write_random_model
 from benchmarks.workload import activate, prompts
+from flowdpo_pl.learn.learner import Learner, Learning
 from flowdpo_pl.learn.packing import pack, scored_moves
-from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner
 from flowdpo_pl.measure.memory import peak_memory_bytes
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.quantization import Quantization
@@ -220,7 +220,7 @@ class Bench:
         agents, pairs = module.players.agents, self.pairs(module)
         tokens = sum(map(len, pack(pairs, module.players.prompts)))
         optimizer = module.configure_optimizers()
-        learner = PreferenceLearner(
+        learner = Learner(
             module.players, module.draws, torch.Tensor.backward, module.team.budget.update_tokens
         )
         agents.train()
@@ -245,7 +245,7 @@ class Bench:
     def padded(self, module: FlowDPOModule) -> dict[str, Any]:
         """The same pairs as two padded sequences each, at the best size of a micro-batch."""
         agents, pairs = module.players.agents, self.pairs(module)
-        learner = PreferenceLearner(module.players, module.draws, torch.Tensor.backward, 2**14)
+        learner = Learner(module.players, module.draws, torch.Tensor.backward, 2**14)
         agents.train()
 
         def step(at_once: int) -> None:

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from callbacks import AdapterCheckpoint, TreeLog
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
-from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.adapter_strategy import AdapterStrategy

@@ -13,6 +13,7 @@ from flowdpo_pl.data.problem_source import ProblemSource as ProblemSource
 from flowdpo_pl.data.solutions import RenderedEquation as RenderedEquation
 from flowdpo_pl.data.solutions import Solution as Solution
 from flowdpo_pl.data.solutions import WorkedSolution as WorkedSolution
+from flowdpo_pl.learn.learner import Learning as Learning
 from flowdpo_pl.learn.losses import HingeLoss as HingeLoss
 from flowdpo_pl.learn.losses import IPOLoss as IPOLoss
 from flowdpo_pl.learn.losses import LengthNormalisedLoss as LengthNormalisedLoss
@@ -20,7 +21,6 @@ from flowdpo_pl.learn.losses import PairScores as PairScores
 from flowdpo_pl.learn.losses import PreferenceLoss as PreferenceLoss
 from flowdpo_pl.learn.losses import SigmoidLoss as SigmoidLoss
 from flowdpo_pl.learn.losses import SigmoidNLLLoss as SigmoidNLLLoss
-from flowdpo_pl.learn.preference_learner import Learning as Learning
 from flowdpo_pl.learn.supervised_learner import SupervisedLearning as SupervisedLearning
 from flowdpo_pl.made_with import MadeWith as MadeWith
 from flowdpo_pl.model.base import BaseModel as BaseModel
@@ -73,3 +73,14 @@ from flowdpo_pl.verify.verifier import Verifier as Verifier
 
 __version__: str
 __all__: list[str]
+
+from flowdpo_pl.learn.advantages import Advantage as Advantage
+from flowdpo_pl.learn.advantages import GroupNormalised as GroupNormalised
+from flowdpo_pl.learn.advantages import LeaveOneOut as LeaveOneOut
+from flowdpo_pl.learn.groups import MoveGroup as MoveGroup
+from flowdpo_pl.learn.objective import MoveScores as MoveScores
+from flowdpo_pl.learn.objective import Objective as Objective
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient as ClippedPolicyGradient
+from flowdpo_pl.learn.policy_gradient import PolicyGradient as PolicyGradient
+from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy as RayAdapterStrategy
+from flowdpo_pl.play.exploration import NodeGroups as NodeGroups

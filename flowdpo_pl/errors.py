@@ -46,6 +46,7 @@ class Range:
 
 
 COUNT = Range(1)
+GROUP = Range(4)
 LIMIT = Range(1, or_null=True)
 NOT_NEGATIVE = Range(0)
 POSITIVE = Range(0, open_low=True)

@@ -7,7 +7,7 @@ chain and its alternatives form a `RolloutTree`; endings that differ in their sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -133,14 +133,21 @@ class Fork:
     def worse(self) -> Move:
         return self.other if self.better is self.taken else self.taken
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the other move is the move taken, as an independent draw may be."""
+        return self.taken.token_ids == self.other.token_ids
+
     def is_pair(self, margin: float = 0.0) -> bool:
-        """Whether the scores of the two endings differ by more than `margin`, which makes the fork a pair."""
-        return abs(self.taken_verdict.score - self.branch.score) > margin
+        """Whether the scores of the two endings differ by more than `margin`, and the moves differ."""
+        return not self.repeats and abs(self.taken_verdict.score - self.branch.score) > margin
 
     def tie(self, margin: float = 0.0) -> Tie | None:
         """Why the fork gives no pair; None if it gives one."""
         if self.is_pair(margin):
             return None
+        if self.repeats:
+            return Tie.NO_ALTERNATIVE
         both = self.taken_verdict.score + self.branch.score
         return Tie.BOTH_RIGHT if both >= 1 else Tie.BOTH_WRONG
 
@@ -156,6 +163,21 @@ class RolloutTree:
     """Nodes whose policy left nothing else to draw (greedy, or one token possible everywhere); 0 for a
     further path that was the main chain again."""
 
+    def pairs(self, margin: float = 0.0) -> Iterator[PreferencePair]:
+        """Every two moves made at a node whose endings' scores differ by more than `margin`.
+
+        By node; of each alternative first the pair with the main chain's move.
+        """
+        for place, fork in enumerate(self.forks):
+            main = (fork.taken, fork.taken_verdict.score)
+            before = [(one.other, one.branch.score) for one in self.forks[:place] if one.node == fork.node]
+            for move, score in (main, *before):
+                gained = fork.branch.score - score
+                if abs(gained) > margin and move.token_ids != fork.other.token_ids:
+                    two = (move, fork.other) if gained < 0 else (fork.other, move)
+                    prefix = self.main.moves[: fork.node]
+                    yield PreferencePair(self.problem, fork.node, fork.taken.agent, prefix, *two)
+
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
@@ -168,6 +190,10 @@ class PreferencePair:
     chosen: Move
     rejected: Move
 
+    @property
+    def moves(self) -> tuple[Move, Move]:
+        return self.chosen, self.rejected
+
 
 class Tie(StrEnum):
     """Why a node gave no pair."""
@@ -176,6 +202,7 @@ class Tie(StrEnum):
     """Of graded endings: their scores are too close, and a half or more on average."""
     BOTH_WRONG = "both_wrong"
     NO_ALTERNATIVE = "no_alternative"
+    """Nothing else could be drawn, or an independent draw was the same move again."""
 
 
 def answer_tokens(moves: Sequence[Move]) -> int:

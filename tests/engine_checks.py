@@ -161,11 +161,27 @@ def check_law_of_alternatives(stage: Stage, temperature: float, draws: int) -> N
         parted += others
     for token in second:
         starts[(token,)] = float(parted[token])  # type: ignore[assignment]
-    requests = [stage.write(problem_id=f"draw {n}", max_tokens=2, alternative=True) for n in range(draws)]
-    results = stage.engine(Sampling(temperature=temperature)).write(requests)
+    requests = [
+        stage.write(problem_id=f"draw {n}", max_tokens=2, alternative=True, further=2) for n in range(draws)
+    ]
+    engine = stage.engine(Sampling(temperature=temperature))
+    results = engine.write(requests)
     assert all(one.other is not None and one.other != one.token_ids[: len(one.other)] for one in results)
     require_as_likely([one.token_ids for one in results], moves)
     require_as_likely([one.other or () for one in results], starts)
+    third = [one.further[1] for one in results]
+    going_on = engine.write(
+        [
+            stage.write(
+                problem_id=f"draw {n}", branch="0.3", max_tokens=2, forced=one.token_ids, avoid=one.avoid
+            )
+            for n, one in enumerate(third)
+        ]
+    )
+    lengths = [len(one.token_ids) + (one.avoid is not None) for one in third]
+    begun = [one.token_ids[:length] for one, length in zip(going_on, lengths, strict=True)]
+    require_as_likely(begun, starts)
+    assert begun != [one.other for one in results], "an alternative of its own"
 
 
 def check_law_of_choices(stage: Stage, temperature: float = 1.0) -> None:

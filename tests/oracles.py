@@ -16,6 +16,8 @@ from transformers import AutoModelForCausalLM
 
 from flowdpo_pl.draws import Draws, uniforms
 from flowdpo_pl.learn.losses import PairScores, PreferenceLoss
+from flowdpo_pl.learn.objective import MoveScores
+from flowdpo_pl.learn.packing import Lesson
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Move, PreferencePair, RolloutTree
@@ -136,8 +138,23 @@ def padded_scores(pairs: Sequence[PreferencePair], prompts: PromptBook, agents: 
     return PairScores(**{name: torch.stack(values) for name, values in scored.items()})
 
 
+def padded_move_scores(lessons: Sequence[Lesson], prompts: PromptBook, agents: PlainAgents) -> MoveScores:
+    """Every move of these lessons as a sequence of its own, policy and reference."""
+    policy, reference = (
+        torch.stack(
+            [
+                _move_logprob(lesson, move, prompts, agents, agent)
+                for lesson in lessons
+                for move in lesson.moves
+            ]
+        )
+        for agent in (lessons[0].agent, None)
+    )
+    return MoveScores(policy, reference, policy.detach(), torch.ones_like(policy))
+
+
 def _move_logprob(
-    pair: PreferencePair, move: Move, prompts: PromptBook, agents: PlainAgents, agent: Agent | None
+    pair: Lesson, move: Move, prompts: PromptBook, agents: PlainAgents, agent: Agent | None
 ) -> Tensor:
     context = prompts.context(pair.agent, pair.problem, pair.prefix)
     before = (*context.prefix, *context.suffix)

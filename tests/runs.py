@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import SigmoidLoss
-from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule

@@ -106,6 +106,8 @@ def whole_configs() -> list[tuple[str, list[Path]]]:
             ("fit", [CONFIGS / "flows" / f"{name}.yaml"]),
             ("test", [CONFIGS / "flows" / f"{name}.yaml", CONFIGS / "flows" / "evaluate.yaml"]),
         ]
+    below = CONFIGS / "quickstart.yaml"
+    alone += [("fit", [below, path]) for path in sorted((CONFIGS / "objectives").iterdir())]
     for folder in ("quickstart_study", "smollm2"):
         alone += [(VERB[p.stem], [p]) for p in sorted((CONFIGS / folder).iterdir()) if p.stem in VERB]
     return [*alone, *((VERB[stage], configs_of(name, stage)) for name in FAMILY for stage in VERB)]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from examples.advantage import ByRank
 from examples.exploration import EverySecondNode
 from examples.flow import KEEP, REVISE, ReviseOnceFlow
 from examples.loss import DPOPositive
@@ -151,6 +152,12 @@ def test_the_loss_is_its_formula() -> None:
 def test_the_loss_s_command_runs(copy: Path) -> None:
     main([*words_at_the_top("loss.py"), *SMALL])
     assert any(summary_of(copy / "runs" / "quickstart")["pairs"].values())
+
+
+def test_the_advantage_ranks_and_its_command_runs(copy: Path) -> None:
+    assert ByRank()([0.9, 0.1, 0.1, 1.0]) == pytest.approx([1 / 3, -2 / 3, -2 / 3, 1.0])
+    main([*words_at_the_top("advantage.py"), *SMALL])
+    assert summary_of(copy / "runs" / "grpo")["pairs"]["answer"]
 
 
 def test_the_further_losses_are_their_formulas() -> None:

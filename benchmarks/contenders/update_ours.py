@@ -11,9 +11,8 @@ import torch
 from jsonargparse import auto_cli
 
 from benchmarks.workload import Workload
-from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.losses import SigmoidLoss, pair_scores
 from flowdpo_pl.learn.packing import PackedTree, ScoredMove, pack_moves
-from flowdpo_pl.learn.preference_learner import pair_scores
 from flowdpo_pl.learn.scoring import MicroBatch, micro_batches, move_logprobs
 from flowdpo_pl.play.flows.answer_stop import ANSWER
 

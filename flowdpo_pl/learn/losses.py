@@ -1,19 +1,27 @@
 """Preference losses, one small class each; a config names the one to use.
 
-Shape: P pairs. All log-probabilities are sums over the tokens of the moves that differ (nats). The first loss
+All log-probabilities are sums over the tokens of the moves that differ (nats). The first loss
 of a run, where the policy is the reference and every margin 0, is said with each class.
+
+Shapes: P pairs, M moves, two a pair: chosen 2i, rejected 2i + 1.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from flowdpo_pl.errors import POSITIVE, Range, require_within
+from flowdpo_pl.learn.objective import MoveScores, Objective
+from flowdpo_pl.learn.pairs import mine
+from flowdpo_pl.learn.scoring import MicroBatch
+from flowdpo_pl.types import PreferencePair, RolloutTree
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,18 @@ class PairScores:
     """Tokens of the chosen move."""
     rejected_tokens: Tensor
 
+    @staticmethod
+    def of(scores: MoveScores) -> PairScores:
+        """From those of moves, chosen and rejected in turn."""
+        return PairScores(
+            policy_chosen=scores.policy[0::2],
+            policy_rejected=scores.policy[1::2],
+            reference_chosen=scores.reference[0::2],
+            reference_rejected=scores.reference[1::2],
+            chosen_tokens=scores.tokens[0::2],
+            rejected_tokens=scores.tokens[1::2],
+        )
+
     @property
     def margin(self) -> Tensor:
         """How much more the policy prefers the chosen move than the reference does, before beta."""
@@ -43,15 +63,48 @@ class PairScores:
         return chosen - (self.policy_rejected - self.reference_rejected) / self.rejected_tokens
 
 
-class PreferenceLoss(ABC):
+class PreferenceLoss(Objective):
     """A loss over pairs."""
 
     needs_reference: ClassVar[bool] = True
     """Whether it asks what the reference says; if not, the reference reads nothing (one forward less)."""
+    numbers: ClassVar[tuple[str, ...]] = (
+        "margin",
+        "chosen_logprob",
+        "rejected_logprob",
+        "chosen_shift",
+        "preferred",
+    )
+    """docs/runs.md explains them; those that compare with the reference are nan where there is none."""
 
     @abstractmethod
     def __call__(self, scores: PairScores) -> Tensor:
         """The loss of each pair, `[P]`."""
+
+    def mine(self, trees: Sequence[RolloutTree], margin: float) -> Sequence[PreferencePair]:
+        return mine(trees, margin).pairs
+
+    def score(
+        self, scores: MoveScores, lessons: Sequence[PreferencePair]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        pairs = PairScores.of(scores)
+        return self(pairs), {
+            "margin": pairs.margin,
+            "chosen_logprob": pairs.policy_chosen,
+            "rejected_logprob": pairs.policy_rejected,
+            "chosen_shift": pairs.policy_chosen - pairs.reference_chosen,
+            "preferred": _positive(pairs.margin),
+        }
+
+
+def pair_scores(policy: Tensor, reference: Tensor, batch: MicroBatch) -> PairScores:
+    """Scores of a micro-batch's pairs from those of its moves `[M]`."""
+    return PairScores.of(MoveScores(policy, reference, policy.detach(), batch.lengths))
+
+
+def _positive(margin: Tensor) -> Tensor:
+    """1 where a margin is above 0, else 0; nan where it is unknown."""
+    return torch.where(margin.isnan(), margin, (margin > 0).float())
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Tree packing: all pairs of one agent on one problem as one sequence, scored by one forward.
+"""Tree packing: all lessons of one agent on one problem as one sequence, scored by one forward.
 
-Pairs of a problem share the prompt and the main chain. The longest sequence of the deepest node is
-the trunk; every other one leaves it where their tokens part and becomes a branch that sees its part
-of the trunk and itself. Nothing is repeated, so the cost is the unique tokens of the tree.
+The pairs (or groups) of a problem share the prompt and the main chain. The longest sequence of the
+deepest node is the trunk; every other one leaves it where their tokens part and becomes a branch that
+sees its part of the trunk and itself. Nothing is repeated, so the cost is the unique tokens of the tree.
 
-Shapes: T packed tokens, S scored tokens, M moves (two a pair: chosen 2i, rejected 2i + 1).
+Shapes: T packed tokens, S scored tokens, M moves, lesson after lesson (of a pair the chosen one first).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.contexts import Context
-from flowdpo_pl.types import Agent, Move, PreferencePair, Problem
+from flowdpo_pl.types import Agent, Move, Problem
 
 _FACTOR = 6364136223846793005
 """Knuth's, of a linear congruential generator of 64 bits (MMIX)."""
@@ -29,6 +29,28 @@ class Prompts(Protocol):
     def context(self, agent: Agent, problem: Problem, moves: Sequence[Move]) -> Context: ...
 
     def options(self, agent: Agent) -> Sequence[int]: ...
+
+
+class Lesson(Protocol):
+    """Moves of one agent after the same prefix."""
+
+    @property
+    def problem(self) -> Problem: ...
+
+    @property
+    def node(self) -> int: ...
+
+    @property
+    def agent(self) -> Agent: ...
+
+    @property
+    def prefix(self) -> tuple[Move, ...]: ...
+
+    @property
+    def moves(self) -> tuple[Move, ...]: ...
+
+
+L = TypeVar("L", bound=Lesson)
 
 
 @dataclass(frozen=True)
@@ -81,23 +103,32 @@ class PackedTree:
         return len(self.token_ids)
 
 
-def pack(pairs: Iterable[PreferencePair], prompts: Prompts) -> list[PackedTree]:
-    """One packed tree for each problem among the pairs of one agent, in order of first appearance."""
-    by_problem: defaultdict[str, list[ScoredMove]] = defaultdict(list)
-    for pair in pairs:
-        by_problem[pair.problem.id].extend(scored_moves(pair, prompts))
-    return [pack_moves(moves) for moves in by_problem.values()]
+def by_problem(lessons: Iterable[L]) -> list[list[L]]:
+    """The lessons of one agent, a problem's together, in order of first appearance."""
+    found: defaultdict[str, list[L]] = defaultdict(list)
+    for lesson in lessons:
+        found[lesson.problem.id].append(lesson)
+    return list(found.values())
 
 
-def scored_moves(pair: PreferencePair, prompts: Prompts) -> tuple[ScoredMove, ScoredMove]:
-    """The chosen and the rejected move, each after the pair's prefix."""
-    before = prompts.context(pair.agent, pair.problem, pair.prefix).token_ids
-    options = () if pair.chosen.option is None else tuple(prompts.options(pair.agent))
-    chosen, rejected = (
-        ScoredMove(before, move.token_ids, pair.node, options, move.logprob, pair.problem.id)
-        for move in (pair.chosen, pair.rejected)
+def pack(lessons: Iterable[Lesson], prompts: Prompts) -> list[PackedTree]:
+    """One packed tree for each problem among the lessons of one agent, in order of first appearance."""
+    return [pack_lessons(of_problem, prompts) for of_problem in by_problem(lessons)]
+
+
+def pack_lessons(lessons: Iterable[Lesson], prompts: Prompts) -> PackedTree:
+    """Those of one agent on one problem as one tree."""
+    return pack_moves([move for lesson in lessons for move in scored_moves(lesson, prompts)])
+
+
+def scored_moves(lesson: Lesson, prompts: Prompts) -> tuple[ScoredMove, ...]:
+    """Its moves, each after the lesson's prefix."""
+    before = prompts.context(lesson.agent, lesson.problem, lesson.prefix).token_ids
+    options = () if lesson.moves[0].option is None else tuple(prompts.options(lesson.agent))
+    return tuple(
+        ScoredMove(before, move.token_ids, lesson.node, options, move.logprob, lesson.problem.id)
+        for move in lesson.moves
     )
-    return chosen, rejected
 
 
 def pack_moves(moves: Sequence[ScoredMove]) -> PackedTree:

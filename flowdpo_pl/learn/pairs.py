@@ -1,11 +1,11 @@
-"""Mining: forks whose endings differ in their scores become preference pairs; ties are never trained on."""
+"""Mining: moves at a node whose endings differ in their scores become pairs; ties are never trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from flowdpo_pl.types import Agent, Fork, PreferencePair, RolloutTree
+from flowdpo_pl.types import Agent, PreferencePair, RolloutTree
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,4 @@ def mine(trees: Iterable[RolloutTree], margin: float = 0.0) -> Mined:
         trees: of a batch.
         margin: endings whose scores differ by no more are ties.
     """
-    return Mined(tuple(_pair(tree, fork) for tree in trees for fork in tree.forks if fork.is_pair(margin)))
-
-
-def _pair(tree: RolloutTree, fork: Fork) -> PreferencePair:
-    return PreferencePair(
-        problem=tree.problem,
-        node=fork.node,
-        agent=fork.taken.agent,
-        prefix=tree.main.moves[: fork.node],
-        chosen=fork.better,
-        rejected=fork.worse,
-    )
+    return Mined(tuple(pair for tree in trees for pair in tree.pairs(margin)))

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.losses import SigmoidLoss, pair_scores
 from flowdpo_pl.learn.packing import pack
-from flowdpo_pl.learn.preference_learner import pair_scores
 from flowdpo_pl.learn.scoring import MicroBatch, move_logprobs
 from flowdpo_pl.play.players import Players
 from flowdpo_pl.play.prompts import PromptBook

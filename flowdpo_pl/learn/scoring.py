@@ -47,7 +47,7 @@ class MicroBatch:
     owner: Tensor
     """[N] which of the M moves each belongs to."""
     moves: int
-    """M, two a pair: chosen 2i, rejected 2i + 1."""
+    """M, lesson after lesson; two a pair: chosen 2i, rejected 2i + 1."""
     played: Tensor
     """[M] log-probabilities that they were played with, float64; NaN: nobody said."""
 
@@ -91,6 +91,11 @@ class MicroBatch:
             moves=moves,
             played=torch.tensor([one for tree in trees for one in tree.played], dtype=torch.float64),
         )
+
+    @property
+    def lengths(self) -> Tensor:
+        """[M] tokens of each move, float."""
+        return self.owner.bincount(minlength=self.moves).float()
 
 
 def micro_batches(

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from flowdpo_pl.distributed import rank, ranks, whole_batch
-from flowdpo_pl.types import PreferencePair, Problem
+from flowdpo_pl.learn.packing import L
+from flowdpo_pl.types import Problem
 
 
 def update_steps(
-    pairs: Sequence[PreferencePair], problems: Sequence[Problem], pairs_per_update: int | None
-) -> list[Sequence[PreferencePair]]:
+    pairs: Sequence[L], problems: Sequence[Problem], pairs_per_update: int | None
+) -> list[Sequence[L]]:
     """This rank's pairs of each step; all ranks have as many steps, of which some may be empty.
 
     Steps are cut in the order of the stream, in the same places however many ranks share a batch.

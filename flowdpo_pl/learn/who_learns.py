@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.play.flow import Flow
 from flowdpo_pl.play.team import Team
 from flowdpo_pl.types import Agent

@@ -90,6 +90,8 @@ def _of_chain(
 
 def _of_fork(fork: Fork, finishes: Finishes, margin: float) -> Counter[str]:
     counts: Counter[str] = Counter()
+    if fork.repeats:
+        return counts
     if fork.taken.option is None:
         counts["written_forks"] = 1
         counts["same_text"] = int(fork.taken.text == fork.other.text)

@@ -39,10 +39,11 @@ def tree_statistics(
             ):
                 forks[place] += 1
                 flips[place] += fork.is_pair(margin)
-            tie = fork.tie(margin)
-            outcome = "pairs" if tie is None else f"ties/{tie}"
-            counts[f"{fork.taken.agent}/{outcome}"] += 1
+            if (tie := fork.tie(margin)) is not None:
+                counts[f"{fork.taken.agent}/ties/{tie}"] += 1
             counts["same_text_alternatives"] += _reads_the_same(fork)
+        for pair in tree.pairs(margin):
+            counts[f"{pair.agent}/pairs"] += 1
         for node in tree.nodes_without_alternative:
             counts[f"{tree.main.moves[node].agent}/ties/{Tie.NO_ALTERNATIVE}"] += 1
     outcomes = ("pairs", *(f"ties/{kind}" for kind in Tie))

@@ -82,7 +82,9 @@ class Agents(nn.Module):
         self._mode: Mode = Nobody()
         self._compiled = self._hidden
         self._starts = nn.ModuleDict()
-        """Of each agent, A and B of every layer in turn, frozen by `freeze_reference`."""
+        """Of agents that have a reference of their own, A and B of every layer in turn, frozen."""
+        self._reference = "base"
+        """What that reference is."""
         self._layers = [m for m in base.modules() if isinstance(m, LoraLayer)]
         self.layer_names = [name for name, m in base.named_modules() if isinstance(m, LoraLayer)]
         """Of the adapted layers, in the base."""
@@ -278,25 +280,42 @@ class Agents(nn.Module):
 
     @contextmanager
     def reference(self, agent: Agent) -> Iterator[None]:
-        """Forwards inside use the frozen base, alone or with the agent's frozen start; no gradients."""
+        """Forwards inside use the frozen base, alone or with the agent's frozen reference; no gradients."""
         with self._in(self._start(agent)), torch.no_grad():
             yield
 
     def freeze_reference(self) -> None:
         """Make every agent's adapter, as it is now, its reference; until then that is the base alone."""
+        self._reference = "initial"
         for name in self.names:
-            frozen = [nn.Parameter(p.detach().clone(), requires_grad=False) for p in self.parameters_of(name)]
-            self._starts[name] = nn.ParameterList(frozen)
+            self._freeze(name)
+
+    def load_reference(self, agent: Agent, folder: Path) -> None:
+        """Make a saved adapter, of the shape that these agents have, an agent's reference.
+
+        Raises:
+            UserError: as `load_saved`.
+        """
+        self._reference = "saved"
+        with self.lent(agent, self.parameters_of(agent)):
+            self.load_saved(agent, folder)
+            self._freeze(agent)
+
+    def _freeze(self, agent: Agent) -> None:
+        frozen = [nn.Parameter(p.detach().clone(), requires_grad=False) for p in self.parameters_of(agent)]
+        self._starts[agent] = nn.ParameterList(frozen)
 
     @property
     def reference_name(self) -> str:
-        """What the agents are compared with: `base`, or a digest of their frozen starts."""
+        """What the agents are compared with: `base`, or a digest of the frozen adapters."""
         if not self._starts:
             return "base"
         digest = hashlib.sha256()
+        if self._reference == "saved":
+            digest.update(" ".join(self._starts).encode())  # the others have the base
         for parameter in self._starts.parameters():
             digest.update(parameter.detach().cpu().numpy().tobytes())
-        return f"initial adapters {digest.hexdigest()[:16]}"
+        return f"{self._reference} adapters {digest.hexdigest()[:16]}"
 
     @contextmanager
     def _in(self, mode: Mode) -> Iterator[None]:

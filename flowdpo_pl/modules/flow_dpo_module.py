@@ -12,10 +12,11 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from flowdpo_pl.distributed import gathered, whole_batch
+from flowdpo_pl.distributed import gathered, summed, whole_batch
 from flowdpo_pl.errors import LIMIT, MARGIN, UserError, require_within
+from flowdpo_pl.learn.learner import Learner, Learning, averaged
+from flowdpo_pl.learn.packing import Lesson
 from flowdpo_pl.learn.pairs import mine
-from flowdpo_pl.learn.preference_learner import Learning, PreferenceLearner, averaged
 from flowdpo_pl.learn.rescoring import Rescoring
 from flowdpo_pl.learn.update_steps import update_steps
 from flowdpo_pl.learn.who_learns import learners, learning_by_agent
@@ -35,7 +36,7 @@ from flowdpo_pl.play.team import Team
 from flowdpo_pl.results.provenance import MEND_CHECKPOINT, require_same
 from flowdpo_pl.results.run_folder import run_folder_of
 from flowdpo_pl.results.stream_numbers import StreamNumbers
-from flowdpo_pl.types import Agent, PreferencePair, Problem, RolloutTree
+from flowdpo_pl.types import Agent, Problem, RolloutTree
 from flowdpo_pl.verify.chosen import chosen_verifier
 from flowdpo_pl.verify.verifier import Verifier
 from flowdpo_pl.visible import visible_line
@@ -95,6 +96,8 @@ class FlowDPOModule(AdapterModule):
         require_within(LIMIT, {"model.max_generated_tokens": max_generated_tokens})
         require_within(MARGIN, {"model.score_margin": score_margin})
         exploration.require_fits(team.flow)
+        for agent in learns:
+            by_agent[agent].loss.require_fits(exploration, sampling, pairs_per_update)
         limits = Limits(max_problems, max_generated_tokens)
         judge = chosen_verifier("model.verifier", verifier)
         super().__init__(team, seed)
@@ -174,9 +177,9 @@ class FlowDPOModule(AdapterModule):
         return self.players.rollouts(self.sampling, self.verifier, self.draws.of_pass(number))
 
     @cached_property
-    def learner(self) -> PreferenceLearner:
+    def learner(self) -> Learner:
         tokens = self.team.budget.update_tokens
-        return PreferenceLearner(self.players, self.draws, self.manual_backward, tokens)
+        return Learner(self.players, self.draws, self.manual_backward, tokens)
 
     @cached_property
     def rescoring(self) -> Rescoring:
@@ -197,8 +200,7 @@ class FlowDPOModule(AdapterModule):
             problems: the first ones.
             folder: where the run writes; None if it writes nothing.
         """
-        start = self.team.start
-        as_reference = [a for a in self.learners if start.reference == "initial" or a not in start.adapters]
+        as_reference = [agent for agent in self.learners if self.team.start.is_reference(agent)]
         data = self._given("train").data
         stream = data.streams.get("train") if data is not None else None
         at_reference = as_reference if self._updates == 0 else []
@@ -212,7 +214,7 @@ class FlowDPOModule(AdapterModule):
 
     def demand(self) -> Demand:
         agents = self.team.adapted
-        starts = len(agents) if self.team.start.reference == "initial" else 0
+        starts = self.team.start.frozen(agents)
         most = self._limits.max_problems
         return Demand(agents, self.learners, starts, self.exploration, most_problems=most)
 
@@ -296,7 +298,7 @@ class FlowDPOModule(AdapterModule):
         unread, number = given.unreadable_gold_rate, given.pass_number
         played = self._train.add(play, trees, self.players, unread, number)
         self._generated_tokens += int(played.generated_tokens)
-        learnt = {agent: self._learn(agent, pairs.of(agent), batch) for agent in self.learners}
+        learnt = {agent: self._learn(agent, play.trees, batch) for agent in self.learners}
         values = played.with_learning(learnt, peak_memory_bytes(self.device)).flat()
         values |= {f"{agent}/engine_gap": gap for agent, gap in gaps.items()}
         if given.data is not None:
@@ -342,22 +344,33 @@ class FlowDPOModule(AdapterModule):
         numbers.first_chunk.require_judged(chunk, ended)
 
     def _learn(
-        self, agent: Agent, pairs: Sequence[PreferencePair], batch: Sequence[Problem]
+        self, agent: Agent, trees: Sequence[RolloutTree], batch: Sequence[Problem]
     ) -> dict[str, float]:
-        """Update one agent from its pairs, in one optimizer step or in several of `pairs_per_update`."""
+        """Update one agent from its lessons, in one optimizer step, in several of `pairs_per_update`, or in
+        several on the same lessons.
+        """
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
+        learning = self.learning[agent]
+        lessons = [one for one in learning.loss.mine(trees, self.score_margin) if one.agent == agent]
         learnt = []
-        for part in update_steps(pairs, batch, self.pairs_per_update):
-            learnt.append(self.learner.learn(agent, part, self.learning[agent], optimizer, self._updates))
-            self._updates += 1
-            if learnt[-1].set_aside:
-                self._set_aside(agent, part)
-        return averaged(learnt)
+        for part in update_steps(lessons, batch, self.pairs_per_update):
+            several = learning.loss.passes > 1
+            before = self.learner.before(agent, part) if several else None
+            for _ in range(learning.loss.passes):
+                learnt.append(
+                    self.learner.learn(agent, part, learning, optimizer, self._updates, len(batch), before)
+                )
+                self._updates += 1
+                if learnt[-1].set_aside:
+                    self._set_aside(agent, part)
+        counts = learning.loss.counts(trees, agent)
+        added = dict(zip(counts, summed([*counts.values()], self.device), strict=True)) if counts else {}
+        return {**averaged(learnt), **added}
 
-    def _set_aside(self, agent: Agent, pairs: Sequence[PreferencePair]) -> None:
-        """Remember the problems of all ranks' pairs in a step."""
-        ids = sorted({name for own in gathered([pair.problem.id for pair in pairs]) for name in own})
+    def _set_aside(self, agent: Agent, lessons: Sequence[Lesson]) -> None:
+        """Remember the problems of all ranks' lessons in a step."""
+        ids = sorted({name for own in gathered([one.problem.id for one in lessons]) for name in own})
         self.set_aside.append({"agent": agent, "problems_seen": self._train.seen, "problems": ids})
         rank_zero_warn(
             f"the loss of agent '{agent}' was not finite on problems {visible_line(', '.join(ids))}: "

@@ -27,7 +27,11 @@ def made_tree(flow: Flow, exploration: Exploration, most: int | None = None) -> 
     main = _played(flow, (), most, tokens)
     nodes = [Node.after(main[:depth], move.agent) for depth, move in enumerate(main)]
     explored = [node.depth for node in nodes if exploration.explores(node, _PROBLEM, flow, Draws(0))]
-    forks = [_fork(flow, main, depth, most, tokens) for depth in explored]
+    forks = [
+        _fork(flow, main, depth, most, tokens, number)
+        for depth in explored
+        for number in range(_others(flow, exploration, main[:depth]))
+    ]
     for _ in range(exploration.further_paths):
         branch = _played(flow, (), most, tokens)
         forks.append(Fork(0, main[0], branch[0], Trajectory(branch, "", Verdict(True)), Verdict(False)))
@@ -77,12 +81,20 @@ def _answer_tokens(flow: Flow, moves: Sequence[Move]) -> int:
     return sum(len(move.token_ids) for move in flow.answer(moves))
 
 
-def _fork(flow: Flow, main: Sequence[Move], node: int, most: int | None, tokens: Iterator[int]) -> Fork:
+def _others(flow: Flow, exploration: Exploration, before: Sequence[Move]) -> int:
+    turn = flow.turn(before)
+    return 0 if turn is None else exploration.others(turn)
+
+
+def _fork(
+    flow: Flow, main: Sequence[Move], node: int, most: int | None, tokens: Iterator[int], number: int
+) -> Fork:
+    """The node's path of this number beside the main chain, from 0."""
     taken = main[node]
     if taken.option is None:
         other = _written(taken.agent, len(taken.token_ids), tokens)
     else:
-        option = 0 if taken.option else 1
+        option = number + (number >= taken.option)
         other = Move(taken.agent, (option,), "", option=option)
     path = _played(flow, (*main[:node], other), most, tokens)
     return Fork(node, taken, other, Trajectory(path, "", Verdict(True)), Verdict(False))

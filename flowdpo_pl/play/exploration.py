@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.errors import LIMIT, NOT_NEGATIVE, UserError, require_within, some_of
-from flowdpo_pl.play.flow import Flow, Node
+from flowdpo_pl.errors import COUNT, GROUP, LIMIT, NOT_NEGATIVE, UserError, require_within, some_of
+from flowdpo_pl.play.flow import Choose, Flow, Node, Turn
 from flowdpo_pl.types import Agent, Problem
 
 
@@ -21,6 +21,13 @@ class Exploration:
 
     further_paths: ClassVar[int] = 0
     """Independent paths from the problem on, each with draws of its own."""
+    independent: ClassVar[bool] = False
+    """Whether what is tried at a node is drawn as the main chain's move was, repeats included, and of a
+    choice every word; else only other moves are."""
+
+    def others(self, turn: Turn) -> int:
+        """How many moves are tried beside the main chain's at an explored node; a choice has fewer words."""
+        return 1
 
     def explores(self, node: Node, problem: Problem, flow: Flow, draws: Draws) -> bool:
         """Whether this node of the problem's main chain gets an alternative.
@@ -37,34 +44,25 @@ class Exploration:
         """
 
 
-@dataclass(frozen=True)
-class NodeAlternatives(Exploration):
-    """Another move at each node of the main chain, played to its end (arXiv 2410.22304, section 3).
+class NodeExploration(Exploration):
+    """Further moves at nodes of the main chain, all of them or only those of some agents and depths."""
 
-    All of them, or only those of some agents and at some depths.
-    """
+    agents: tuple[Agent, ...] | None
+    depths: tuple[int, ...] | None
 
-    alternatives: int | None = None
-    """Alternatives tried per problem at most; None: one at every node. Fewer are chosen at random among
-    the flow's possible nodes."""
-    agents: tuple[Agent, ...] | None = None
-    """Whose nodes get one; None: everybody's."""
-    depths: tuple[int, ...] | None = None
-    """Depths of nodes that get one, in moves before them, from 0; None: all."""
-
-    def __post_init__(self) -> None:
-        require_within(LIMIT, {"alternatives": self.alternatives})
-        for depth in self.depths or ():
-            require_within(NOT_NEGATIVE, {"depths": depth})
+    @property
+    def nodes(self) -> int | None:
+        """How many of them at most; None: all."""
+        return None
 
     def explores(self, node: Node, problem: Problem, flow: Flow, draws: Draws) -> bool:
         if not self._may(node):
             return False
-        if self.alternatives is None:
+        if self.nodes is None:
             return True
         depths = sorted({possible.depth for possible in flow.nodes if self._may(possible)})
         depths.sort(key=lambda depth: draws.uniform(problem.id, "explore", depth))
-        return node.depth in depths[: self.alternatives]
+        return node.depth in depths[: self.nodes]
 
     def require_fits(self, flow: Flow) -> None:
         flow.require_known("model.exploration.agents", self.agents or ())
@@ -78,6 +76,70 @@ class NodeAlternatives(Exploration):
     def _may(self, node: Node) -> bool:
         of_agent = self.agents is None or node.agent in self.agents
         return of_agent and (self.depths is None or node.depth in self.depths)
+
+
+@dataclass(frozen=True)
+class NodeAlternatives(NodeExploration):
+    """Another move at each node of the main chain, played to its end (arXiv 2410.22304, section 3).
+
+    All of them, or only those of some agents and at some depths. Several written ones at a node are drawn
+    independently, each given that it is not the main chain's move, so two of them may be the same; several
+    words, one after another from what is left.
+    """
+
+    alternatives: int | None = None
+    """Nodes of a problem that get one at most; None: all. Fewer are chosen at random among the flow's
+    possible nodes."""
+    agents: tuple[Agent, ...] | None = None
+    """Whose nodes get one; None: everybody's."""
+    depths: tuple[int, ...] | None = None
+    """Depths of nodes that get one, in moves before them, from 0; None: all."""
+    each: int = 1
+    """Alternatives at such a node."""
+
+    def __post_init__(self) -> None:
+        require_within(LIMIT, {"alternatives": self.alternatives})
+        require_within(COUNT, {"each": self.each})
+        for depth in self.depths or ():
+            require_within(NOT_NEGATIVE, {"depths": depth})
+
+    @property
+    def nodes(self) -> int | None:
+        return self.alternatives
+
+    def others(self, turn: Turn) -> int:
+        return min(self.each, turn.words - 1) if isinstance(turn, Choose) else self.each
+
+
+@dataclass(frozen=True)
+class NodeGroups(NodeExploration):
+    """Draws from one policy at each node of the main chain, each played to its end: what a policy gradient
+    reads.
+
+    Where an agent writes, its own draws and the main chain's are independent, and a repeat is one draw more.
+    Where it chooses, every word is played once.
+    """
+
+    independent: ClassVar[bool] = True
+
+    draws: int = 4
+    """Moves in a group where an agent writes, the main chain's among them."""
+    nodes: int | None = None
+    """Nodes of a problem that get a group at most; None: all. Fewer are chosen at random among the flow's
+    possible nodes."""
+    agents: tuple[Agent, ...] | None = None
+    """Whose nodes get one; None: everybody's."""
+    depths: tuple[int, ...] | None = None
+    """Depths of nodes that get one, in moves before them, from 0; None: all."""
+
+    def __post_init__(self) -> None:
+        require_within(GROUP, {"draws": self.draws})
+        require_within(LIMIT, {"nodes": self.nodes})
+        for depth in self.depths or ():
+            require_within(NOT_NEGATIVE, {"depths": depth})
+
+    def others(self, turn: Turn) -> int:
+        return turn.words - 1 if isinstance(turn, Choose) else self.draws - 1
 
 
 @dataclass(frozen=True)

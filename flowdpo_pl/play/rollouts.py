@@ -7,6 +7,7 @@ chunks.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -15,11 +16,14 @@ from functools import partial
 from typing import Protocol
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
+from flowdpo_pl.play.engines.protocol import Beginning, ChooseRequest, Engine, WriteRequest
 from flowdpo_pl.play.exploration import Exploration
-from flowdpo_pl.play.flow import Choose, Node, Write
+from flowdpo_pl.play.flow import Choose, Node, Turn, Write
 from flowdpo_pl.play.prompts import PromptBook
 from flowdpo_pl.types import Agent, Fork, Move, Problem, RolloutTree, Trajectory, Verdict
+
+_AT_ONCE = Beginning((), None, 0.0)
+"""No token is drawn yet."""
 
 
 class Judge(Protocol):
@@ -53,6 +57,10 @@ class _Branch:
     """Start of the next move, already drawn: how an alternative begins."""
     forced_logprob: float = 0.0
     """Of these tokens."""
+    avoid: int | None = None
+    """The token that may not follow them."""
+    node: int | None = None
+    """Where it left the main chain; None for a further path, which may go the same way for a while."""
     verdict: Future[Verdict] | None = None
 
     def explores(self, agent: Agent) -> bool:
@@ -93,6 +101,7 @@ class _Growth:
 
     def __init__(self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration) -> None:
         self._rollouts = rollouts
+        self._exploration = exploration
         flow, draws = rollouts.flow, rollouts.draws
         self.mains = [
             _Branch(problem, explored=partial(exploration.explores, problem=problem, flow=flow, draws=draws))
@@ -129,19 +138,27 @@ class _Growth:
                 prefix=prompts.context(turn.agent, branch.problem, branch.moves).token_ids,
                 max_tokens=turn.max_tokens,
                 forced=branch.forced,
-                alternative=branch.explores(turn.agent),
+                avoid=branch.avoid,
+                alternative=branch.explores(turn.agent) and not self._exploration.independent,
+                further=self._further(branch, turn),
             )
             for branch, turn in pending
         ]
         for (branch, turn), written in zip(pending, self._rollouts.engine.write(requests), strict=True):
-            self.generated_tokens += len(written.token_ids) - max(0, len(branch.forced) - 1)
+            parted = branch.forced and branch.avoid is None  # the last forced token was drawn for this path
+            self.generated_tokens += len(written.token_ids) - len(branch.forced) + bool(parted)
             if branch.explores(turn.agent):
-                if written.other is None:
+                if self._exploration.independent:
+                    for number in range(self._exploration.others(turn)):
+                        self._fork(branch, f".{number + 1}")
+                elif written.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
-                    self._fork(branch, written.other, written.other_logprob)
+                    first = Beginning(written.other, None, written.other_logprob)
+                    for number, begun in enumerate((first, *written.further)):
+                        self._fork(branch, f".{number + 1}" if number else "", begun)
             logprob = branch.forced_logprob + written.logprob
-            branch.forced, branch.forced_logprob = (), 0.0
+            branch.forced, branch.forced_logprob, branch.avoid = (), 0.0, None
             branch.moves.append(self._written_move(turn.agent, written.token_ids, logprob))
 
     def _choose(self, pending: Sequence[tuple[_Branch, Choose]]) -> None:
@@ -158,21 +175,44 @@ class _Growth:
                     prefix=context.prefix,
                     suffix=context.suffix,
                     options=prompts.options(turn.agent),
+                    further=self._further(branch, turn),
                 )
             )
         for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
             self.masses.append(chosen.mass)
             if branch.explores(turn.agent):
-                if chosen.other is None:
+                if self._exploration.independent:
+                    for option in range(turn.words):
+                        if option != chosen.option:
+                            known = chosen.other_logprob if option == chosen.other else math.nan
+                            move = self._chosen_move(turn.agent, option, known)
+                            self._fork(branch, f".{option}").moves.append(move)
+                elif chosen.other is None:
                     self._barren[branch].append(len(branch.moves))
                 else:
-                    other = self._chosen_move(turn.agent, chosen.other, chosen.other_logprob)
-                    self._fork(branch).moves.append(other)
+                    first = (chosen.other, chosen.other_logprob)
+                    for number, (option, logprob) in enumerate((first, *chosen.further)):
+                        other = self._chosen_move(turn.agent, option, logprob)
+                        self._fork(branch, f".{number + 1}" if number else "").moves.append(other)
             branch.moves.append(self._chosen_move(turn.agent, chosen.option, chosen.logprob))
 
-    def _fork(self, main: _Branch, forced: tuple[int, ...] = (), forced_logprob: float = 0.0) -> _Branch:
-        name, moves = str(len(main.moves)), list(main.moves)
-        fork = _Branch(main.problem, name, moves=moves, forced=forced, forced_logprob=forced_logprob)
+    def _further(self, branch: _Branch, turn: Turn) -> int:
+        """Alternatives to the branch's next move after the first one."""
+        if self._exploration.independent or not branch.explores(turn.agent):
+            return 0
+        return self._exploration.others(turn) - 1
+
+    def _fork(self, main: _Branch, which: str = "", begun: Beginning = _AT_ONCE) -> _Branch:
+        """Another path from here on; `which` names it where there are several."""
+        fork = _Branch(
+            main.problem,
+            f"{len(main.moves)}{which}",
+            moves=list(main.moves),
+            forced=begun.token_ids,
+            forced_logprob=begun.logprob,
+            avoid=begun.avoid,
+            node=len(main.moves),
+        )
         self._others[main].append(fork)
         self._live.append(fork)
         return fork
@@ -199,7 +239,7 @@ class _Growth:
         forks, barren = [], list(self._barren[main])
         for other in self._others[main]:
             branch = self._trajectory(other)
-            node = _parting(trunk.moves, branch.moves)
+            node = _parting(trunk.moves, branch.moves) if other.node is None else other.node
             if node is None:
                 barren.append(0)
             else:

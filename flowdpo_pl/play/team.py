@@ -33,8 +33,22 @@ class Start:
 
     adapters: dict[str, str] = field(default_factory=dict)
     """Folders of adapters in PEFT's format, by agent; agents not named begin as the base."""
-    reference: Literal["base", "initial"] = "base"
-    """What the agents are compared with: the base alone, or a frozen copy of these adapters."""
+    reference: Literal["base", "initial"] | dict[str, str] = "base"
+    """What the agents are compared with: `base`, alone; `initial`, a frozen copy of these adapters; or other
+    adapters' folders, by agent (agents not named are compared with the base)."""
+
+    def is_reference(self, agent: Agent) -> bool:
+        """Whether the agent begins as what it is compared with."""
+        if self.reference == "initial":
+            return True
+        named = self.reference if isinstance(self.reference, dict) else {}
+        return self.adapters.get(agent) == named.get(agent)
+
+    def frozen(self, agents: Sequence[Agent]) -> int:
+        """How many of these agents have a frozen adapter as their reference."""
+        if isinstance(self.reference, dict):
+            return len(self.reference)
+        return len(agents) if self.reference == "initial" else 0
 
 
 @dataclass(frozen=True)
@@ -90,10 +104,24 @@ class Team:
                 f"model.team.without_adapter names all of {list(self.flow.agents)}: leave one agent its "
                 "adapter."
             )
+        if isinstance(self.start.reference, dict):
+            self._require_reference(self.start.reference)
         if self.start.reference == "initial" and not self.start.adapters:
             raise UserError(
                 "model.team.start.reference is 'initial' without model.team.start.adapters: name their "
                 "folders by agent, or compare with the base."
+            )
+
+    def _require_reference(self, adapters: dict[str, str]) -> None:
+        self.flow.require_known("model.team.start.reference", adapters)
+        if not adapters:
+            raise UserError(
+                "model.team.start.reference names no adapters: give their folders by agent, or base."
+            )
+        if without := sorted(set(self.without_adapter) & set(adapters)):
+            raise UserError(
+                f"model.team.start.reference names '{without[0]}', which has no adapter of its own "
+                "(model.team.without_adapter) and never learns: take it out of either."
             )
 
     @property
@@ -136,7 +164,10 @@ class Team:
         players = self._loaded(self.flow.agents, seed)
         players.prompts.require_words()
         players.require_room()
-        if self.start.reference == "initial":
+        if isinstance(self.start.reference, dict):
+            for agent, folder in self.start.reference.items():
+                players.agents.load_reference(agent, Path(folder))
+        elif self.start.reference == "initial":
             players.agents.freeze_reference()
         return players
 

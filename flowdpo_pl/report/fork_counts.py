@@ -86,9 +86,10 @@ def counted_in_log(logged: LoggedNumbers) -> ForkCounts:
 
 def _keys(one: RunTree, margin: float) -> Iterable[Key]:
     moves = one.tree.main.moves
+    for pair in one.tree.pairs(margin):
+        yield pair.agent, depth(moves, pair.node), "pairs"
     for fork in one.tree.forks:
-        tie = fork.tie(margin)
-        outcome = "pairs" if tie is None else f"ties/{tie}"
-        yield fork.taken.agent, depth(moves, fork.node), outcome
+        if (tie := fork.tie(margin)) is not None:
+            yield fork.taken.agent, depth(moves, fork.node), f"ties/{tie}"
     for node in one.tree.nodes_without_alternative:
         yield moves[node].agent, depth(moves, node), f"ties/{Tie.NO_ALTERNATIVE}"

@@ -50,7 +50,7 @@ class BatchNumbers:
     generated_tokens: float = _summed("generated_tokens")
     generated_tokens_per_second: float
     choice_mass: float
-    learning: Mapping[str, float] = field(default_factory=dict)
+    learning: Mapping[str, float] = _summed("*/groups", "*/groups_taught", default_factory=dict)
     """What each agent's update measured; empty where nothing is learnt."""
     seconds: Mapping[str, float] = _summed("seconds/*")
     """Wall clock by phase: play, score, update."""

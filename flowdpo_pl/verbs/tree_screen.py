@@ -13,7 +13,11 @@ from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Tie, Verdict
 from flowdpo_pl.verbs.flow_screen import colours, words_of
 from flowdpo_pl.visible import visible, visible_line
 
-_TIES = {Tie.BOTH_RIGHT: "= tie, both right", Tie.BOTH_WRONG: "= tie, both wrong"}
+_TIES = {
+    Tie.BOTH_RIGHT: "= tie, both right",
+    Tie.BOTH_WRONG: "= tie, both wrong",
+    Tie.NO_ALTERNATIVE: "= the same move",
+}
 _CHOSEN, _REJECTED, _NONE = "▲ chosen", "▽ rejected", "∅ no alternative"
 _INDENT = 4
 

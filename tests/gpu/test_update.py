@@ -17,10 +17,10 @@ from flowdpo_pl.types import Agent, Problem
 from tests.conftest import World
 from tests.gpu.nearness import as_near, in_bf16
 from tests.learn.test_adapter_update import test_micro_batches_change_nothing  # noqa: F401
+from tests.learn.test_learner import test_an_update_is_that_of_plain_dpo  # noqa: F401
 from tests.learn.test_packing import (  # noqa: F401
     test_packed_log_probabilities_are_those_of_sequences_alone,
 )
-from tests.learn.test_preference_learner import test_an_update_is_that_of_plain_dpo  # noqa: F401
 from tests.learn.test_scoring import (  # noqa: F401
     every_fork,
     packed_logprobs,

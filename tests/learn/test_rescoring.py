@@ -17,9 +17,9 @@ import torch
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.adapter_update import AdapterUpdate
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.pairs import Mined, mine
-from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.learn.rescoring import Rescoring
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.engine_settings import Tolerance

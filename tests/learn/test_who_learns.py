@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.who_learns import learners, learning_by_agent
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from tests.runs import ROOT
+from flowdpo_pl import Learning, NodeGroups, PolicyGradient
+from tests.runs import ROOT, data, module, trainer, weights
+from tests.two_ranks import run_program
 
 PROGRAM = """
 from benchmarks.killed import killed
@@ -57,3 +61,36 @@ def test_a_job_of_which_one_task_is_told_to_end_is_saved_requeued_and_goes_on(
 ) -> None:
     run = found["a job"]
     assert (run["finished_batches_lost"], run["same_as_never_killed"], run["requeued"]) == (0, 1, 1)
+
+
+TWO_RANKS = """
+import sys, torch
+torch.set_num_threads(1)
+from lightning.pytorch import Trainer
+from flowdpo_pl import Learning, NodeGroups, PolicyGradient
+from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
+from tests.runs import data, module, weights
+
+if __name__ == "__main__":
+    run = module(learning=Learning(lr=3e-3, loss=PolicyGradient()), exploration=NodeGroups())
+    Trainer(
+        accelerator="cpu", devices=2, strategy=AdapterStrategy(process_group_backend="gloo"), max_epochs=-1,
+        num_sanity_val_steps=0, limit_val_batches=0, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=sys.argv[1],
+    ).fit(run, data())
+    values = {name: float(value) for name, value in run.accuracy.compute().items()}
+    rank = torch.distributed.get_rank()
+    torch.save({"weights": weights(run), "values": values}, f"{sys.argv[1]}/{rank}.pt")
+"""
+
+
+def test_two_ranks_learn_from_groups_as_one_does(tmp_path: Path) -> None:
+    one = module(learning=Learning(lr=3e-3, loss=PolicyGradient()), exploration=NodeGroups())
+    trainer(tmp_path).fit(one, data())
+    run_program(TWO_RANKS, tmp_path)
+    for rank in range(2):
+        other = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        expected = {name: float(value) for name, value in one.accuracy.compute().items()}
+        assert json.dumps(other["values"]) == json.dumps(expected)
+        for name, value in weights(one).items():
+            torch.testing.assert_close(other["weights"][name], value, atol=2e-4, rtol=1e-3)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import (
     HingeLoss,
     IPOLoss,
@@ -21,8 +22,9 @@ from flowdpo_pl.learn.losses import (
     SigmoidLoss,
     SigmoidNLLLoss,
 )
-from flowdpo_pl.learn.preference_learner import Learning
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient, PolicyGradient
 from flowdpo_pl.play.engines.sampling import Sampling
+from flowdpo_pl.play.exploration import NodeGroups
 from flowdpo_pl.play.flow import Turn
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.team import Budget, Start
@@ -244,11 +246,11 @@ def test_a_loss_that_is_not_finite_sets_the_batch_aside(tmp_path: Path) -> None:
 def test_out_of_memory_halves_the_budget_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flowdpo_pl.learn import preference_learner
+    from flowdpo_pl.learn import learner
     from flowdpo_pl.learn.scoring import MicroBatch
 
     plain, _ = fit(tmp_path, max_problems=8)
-    scored = preference_learner.move_logprobs
+    scored = learner.move_logprobs
     refused: list[int] = []
 
     def small_machine(agents: Any, batch: MicroBatch, head: Any) -> torch.Tensor:
@@ -257,7 +259,7 @@ def test_out_of_memory_halves_the_budget_and_changes_nothing(
             raise torch.OutOfMemoryError
         return scored(agents, batch, head)
 
-    monkeypatch.setattr(preference_learner, "move_logprobs", small_machine)
+    monkeypatch.setattr(learner, "move_logprobs", small_machine)
     squeezed, _ = fit(tmp_path, max_problems=8)
     assert refused
     for name, value in weights(plain).items():
@@ -308,6 +310,42 @@ def test_whole_trajectories_teach_both_agents(tmp_path: Path) -> None:
         assert sum(values[f"{agent}/pairs"] for values in recorder.values) > 0
         assert any(not torch.equal(v, before[n]) for n, v in weights(run).items() if f".{agent}." in n)
     assert all(values["answer/pairs"] + values["stop/pairs"] <= 8 for values in recorder.values)
+
+
+@pytest.mark.parametrize("loss", [PolicyGradient(kl=0.01), ClippedPolicyGradient()])
+def test_a_policy_gradient_run_resumes_exactly_and_teaches_both_agents(
+    tmp_path: Path, loss: PolicyGradient
+) -> None:
+    options: dict[str, Any] = {
+        "exploration": NodeGroups(nodes=3),
+        "learning": Learning(lr=3e-3, loss=loss),
+        "max_problems": 16,
+    }
+    before = weights(module(**options))
+    whole, recorder = fit(tmp_path, **options)
+    stopped = trainer(tmp_path)
+    stopped.fit(module(**{**options, "max_problems": 8}), data())
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    resumed, rest = fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", **options)
+    assert_same_weights(whole, resumed)
+    assert rest.problems == recorder.problems[1:]
+    for agent in (ANSWER, STOP):
+        values = recorder.values[0]
+        assert 0 < values[f"{agent}/groups_taught"] < values[f"{agent}/groups"]
+        assert values[f"{agent}/advantage_spread"] > 0 and abs(values[f"{agent}/loss"]) < 0.1
+        assert values[f"{agent}/kl"] == pytest.approx(0.0, abs=1e-6) or not loss.needs_reference
+        assert any(not torch.equal(v, before[n]) for n, v in weights(whole).items() if f".{agent}." in n)
+
+
+def test_one_agent_may_learn_by_preferences_and_the_other_by_a_policy_gradient(tmp_path: Path) -> None:
+    learning = {STOP: Learning(lr=3e-3, loss=PolicyGradient())}
+    _, recorder = fit(tmp_path, max_problems=8, exploration=NodeGroups(), agent_learning=learning)
+    (values,) = recorder.values
+    assert values["answer/pairs"] > 0 and values["answer/loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert values["stop/groups_taught"] > 0 and "answer/groups" not in values
+    with pytest.raises(UserError, match="NodeAlternatives plays other moves"):
+        module(agent_learning=learning)
+    module(agent_learning=learning, frozen=[STOP])
 
 
 def test_a_single_agent_learns_online(tmp_path: Path) -> None:
@@ -384,6 +422,36 @@ def test_a_warm_run_resumes_only_with_its_reference(tmp_path: Path) -> None:
     assert_same_weights(whole, resumed)
     with pytest.raises(UserError, match="the checkpoint was made otherwise: reference was initial"):
         fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", start=Start(start.adapters))
+
+
+def test_other_saved_adapters_are_a_reference_that_a_resume_compares(tmp_path: Path) -> None:
+    saved = initial_adapters(tmp_path)
+    start = Start(reference={ANSWER: saved[ANSWER]})
+    run, recorder = fit(tmp_path, max_problems=8, start=start)
+    assert run.identity()["reference"].startswith("saved adapters")
+    assert recorder.values[0][f"{ANSWER}/margin"] != 0.0 == recorder.values[0][f"{STOP}/margin"]
+    same = Start(saved, saved)
+    _, recorder = fit(tmp_path, max_problems=8, start=same)
+    _, initial = fit(tmp_path, max_problems=8, start=Start(saved, "initial"))
+    for agent in (ANSWER, STOP):
+        assert recorder.values[0][f"{agent}/margin"] == initial.values[0][f"{agent}/margin"] == 0.0
+        assert recorder.values[0][f"{agent}/loss"] == initial.values[0][f"{agent}/loss"]
+    stopped = trainer(tmp_path)
+    stopped.fit(module(max_problems=8, start=start), data())
+    stopped.save_checkpoint(tmp_path / "part.ckpt")
+    with pytest.raises(UserError, match="the checkpoint was made otherwise: reference was saved"):
+        fit(tmp_path, ckpt_path=tmp_path / "part.ckpt", start=Start(reference={STOP: saved[STOP]}))
+
+
+def test_a_reference_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"start\.reference names 'reader'"):
+        module(start=Start(reference={"reader": "x"}))
+    with pytest.raises(UserError, match=r"start\.reference names no adapters"):
+        module(start=Start(reference={}))
+    with pytest.raises(UserError, match=r"start\.reference names 'stop', which has no adapter"):
+        module(start=Start(reference={STOP: "x"}), without_adapter=(STOP,))
+    with pytest.raises(UserError, match="x holds no adapter"):
+        module(start=Start(reference={STOP: "x"})).configure_model()
 
 
 def test_a_reference_without_adapters_and_adapters_of_nobody_are_refused(tmp_path: Path) -> None:

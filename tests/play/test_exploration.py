@@ -13,13 +13,21 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
-from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, WholeTrajectories, require_alternatives
+from flowdpo_pl.play.exploration import (
+    Exploration,
+    NodeAlternatives,
+    NodeGroups,
+    WholeTrajectories,
+    require_alternatives,
+)
 from flowdpo_pl.play.flow import Flow, Node
 from flowdpo_pl.play.flows.answer_stop import ANSWER, FINISHED, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt, PromptBook
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import Problem, RolloutTree, Tie, Trajectory
+from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Tie, Trajectory, Verdict
+from tests.conftest import World
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
+from tests.oracles import replayed_logprob
 
 PROMPTS = {
     ANSWER: AgentPrompt("solve {question}"),
@@ -80,6 +88,66 @@ def test_the_chosen_path_is_the_right_one() -> None:
             right = tree.main if tree.main.correct else tree.forks[0].branch
             assert right.correct and pair.chosen == right.moves[pair.node]
             assert pair.prefix == tree.main.moves[: pair.node]
+
+
+def test_pairs_of_a_node_are_all_its_right_and_wrong_moves() -> None:
+    def path(word: int, right: bool) -> Trajectory:
+        return Trajectory((Move(ANSWER, (word,), str(word)),), str(word), Verdict(right))
+
+    main, ends = path(1, right=False), [path(2, right=True), path(2, right=False), path(3, right=True)]
+    forks = tuple(Fork(0, main.moves[0], end.moves[0], end, main.verdict) for end in ends)
+    pairs = list(RolloutTree(Problem("p", "q", "g"), main, forks).pairs())
+    assert [(pair.chosen.text, pair.rejected.text) for pair in pairs] == [("2", "1"), ("3", "1"), ("3", "2")]
+
+
+def test_several_alternatives_begin_with_the_one_that_there_is(
+    make_world: Callable[..., World], problems: list[Problem]
+) -> None:
+    world = make_world()
+    one = world.rollouts().play(problems, NodeAlternatives()).trees
+    three = world.rollouts().play(problems, NodeAlternatives(each=3)).trees
+    for single, several in zip(one, three, strict=True):
+        assert several.main == single.main
+        assert all(fork in several.forks for fork in single.forks)
+        for fork in single.forks:
+            at_node = [other for other in several.forks if other.node == fork.node]
+            assert len(at_node) == (3 if fork.taken.option is None else 1)
+            for other in at_node:
+                assert not other.repeats
+                moves, node = other.branch.moves, other.node
+                replayed = replayed_logprob(several, moves, node, world.prompts, world.plain)
+                assert other.other.logprob == pytest.approx(float(replayed.detach()), abs=1e-4)
+
+
+def test_a_group_is_independent_draws_of_a_writer_and_every_word_of_a_chooser() -> None:
+    trees = grow(NodeGroups(draws=5))
+    assert [tree.main for tree in trees] == [tree.main for tree in grow(None)]
+    repeats = 0
+    for tree in trees:
+        assert not tree.nodes_without_alternative
+        for node, move in enumerate(tree.main.moves):
+            forks = [fork for fork in tree.forks if fork.node == node]
+            assert all(fork.branch.moves[:node] == tree.main.moves[:node] for fork in forks)
+            assert all(fork.branch.moves[node] == fork.other for fork in forks)
+            if move.agent == STOP:
+                assert [fork.other.option for fork in forks] == [1 - (move.option or 0)]
+            else:
+                assert len(forks) == 4
+                repeats += sum(fork.repeats for fork in forks)
+    written = sum(fork.taken.agent == ANSWER for tree in trees for fork in tree.forks)
+    assert abs(repeats / written - 0.5) < 0.1, "a coin each, the main chain's among them"
+    assert all(fork.tie() is Tie.NO_ALTERNATIVE for tree in trees for fork in tree.forks if fork.repeats)
+    assert all(pair.chosen.token_ids != pair.rejected.token_ids for pair in mine(trees).pairs)
+
+
+def test_fewer_groups_are_those_that_alternatives_would_have() -> None:
+    def nodes(exploration: Exploration) -> list[set[int]]:
+        return [{fork.node for fork in tree.forks} for tree in grow(exploration)]
+
+    assert nodes(NodeGroups(nodes=2)) == nodes(NodeAlternatives(alternatives=2))
+    assert nodes(NodeGroups(agents=(STOP,))) == nodes(NodeAlternatives(agents=(STOP,)))
+    with pytest.raises(UserError, match=r"model\.exploration leaves no node to explore"):
+        NodeGroups(depths=(0,), agents=(STOP,)).require_fits(AnswerStopFlow(1, 3))
 
 
 def test_equal_endings_and_equal_paths_teach_nothing() -> None:

@@ -12,18 +12,19 @@ from flowdpo_pl.play.engines.protocol import Chosen
 from flowdpo_pl.play.engines.writing import Floats
 
 
-def choice(logprobs: Floats, mass: float, key: int, temperature: float) -> Chosen:
-    """Draw one of k words, and another one from the rest.
+def choice(logprobs: Floats, mass: float, key: int, temperature: float, further: int = 0) -> Chosen:
+    """Draw one of k words, another one from the rest, and further ones from what is left each time.
 
     Args:
         logprobs: of the words, [k] float64, at temperature 1.
         mass: what the full softmax leaves to them.
         key: of the draws; the first is the choice's, the second its alternative's.
         temperature: of the draws; 0 takes the likeliest, and nothing else could be drawn.
+        further: words after the alternative; fewer where no more can be drawn.
     """
     if temperature == 0:
         return Chosen(int(logprobs.argmax()), 0.0, mass)
-    first, second = uniforms([key], 2)[0]
+    first, second, *later = uniforms([key], 2 + further)[0]
     option = _drawn(np.exp((logprobs - logprobs.max()) / temperature), first)  # the largest weight is 1
     tempered = logprobs / temperature
     rest = np.delete(np.arange(len(tempered)), option)
@@ -32,8 +33,17 @@ def choice(logprobs: Floats, mass: float, key: int, temperature: float) -> Chose
         return Chosen(option, 0.0, mass)
     weights = np.exp(tempered[rest] - tempered[rest].max())
     taken = _drawn(weights, second)
-    other_logprob = math.log(-math.expm1(logprob)) + math.log(weights[taken] / weights.sum())
-    return Chosen(option, logprob, mass, int(rest[taken]), other_logprob)
+    drawn, left = [taken], weights.copy()
+    for uniform in later:
+        left[drawn[-1]] = 0.0
+        if not left.any():
+            break
+        drawn.append(_drawn(left, uniform))
+    others = math.log(-math.expm1(logprob))
+    (other, other_logprob), *more = [
+        (int(rest[place]), others + math.log(weights[place] / weights.sum())) for place in drawn
+    ]
+    return Chosen(option, logprob, mass, other, other_logprob, tuple(more))
 
 
 def _drawn(weights: Floats, uniform: float) -> int:

@@ -126,7 +126,8 @@ class NativeEngine:
 
     def _write(self, agent: Agent, requests: list[WriteRequest], rows: list[Row]) -> list[Written]:
         keys = self._keys(requests)
-        return Writing(self._reader, self.head, self.sampling, requests, rows, keys).run()
+        writing = Writing(self._reader, self.head, self.sampling, requests, rows, keys)
+        return writing.run(self._partings(requests))
 
     def _choose(self, agent: Agent, requests: list[ChooseRequest], rows: list[Row]) -> list[Chosen]:
         with self.agents.decoding_as(agent):
@@ -141,8 +142,19 @@ class NativeEngine:
         chosen = []
         for index, key in enumerate(self._keys(requests)):
             require_numbers(requests[index], (*logprobs[index], mass[index]))
-            chosen.append(choice(logprobs[index], mass[index], key, self.sampling.temperature))
+            further = requests[index].further
+            chosen.append(choice(logprobs[index], mass[index], key, self.sampling.temperature, further))
         return chosen
+
+    def _partings(self, requests: Sequence[WriteRequest]) -> list[list[float]]:
+        """Of each request's further alternatives, the number that says where each leaves the move."""
+        return [
+            [
+                self.draws.uniform(r.problem_id, r.branch, r.turn, "further", number)
+                for number in range(r.further)
+            ]
+            for r in requests
+        ]
 
     def _keys(self, requests: Sequence[WriteRequest] | Sequence[ChooseRequest]) -> list[int]:
         return [self.draws.key(r.problem_id, r.branch, r.turn) for r in requests]

@@ -29,8 +29,24 @@ class WriteRequest:
     max_tokens: int
     forced: tuple[int, ...] = ()
     """First tokens of the move, already drawn (the start of an alternative)."""
+    avoid: int | None = None
+    """The token that may not follow `forced`: how a further alternative begins."""
     alternative: bool = False
     """Also draw the start of a different move from the same policy, without rejection."""
+    further: int = 0
+    """With an alternative: how many more of these, independent of it and of one another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How another move begins, whose rest is still to be drawn."""
+
+    token_ids: tuple[int, ...]
+    """That it begins with."""
+    avoid: int | None
+    """The token that may not follow; None where it has parted from the move already."""
+    logprob: float
+    """Under the sampled distribution, in nats: of these tokens, and that none to avoid follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,8 @@ class Written:
     """The start of the alternative, up to and with its first differing token; None if there is none."""
     other_logprob: float = float("nan")
     """Under the sampled distribution, in nats, of the tokens of `other`."""
+    further: tuple[Beginning, ...] = ()
+    """Of the further alternatives; none where `other` is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,8 @@ class ChooseRequest:
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
     options: tuple[int, ...]
+    further: int = 0
+    """How many more alternatives, each drawn from the options that are left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,8 @@ class Chosen:
     other: int | None = None
     """The alternative, drawn from the rest; None if nothing else could be drawn."""
     other_logprob: float = float("nan")
+    further: tuple[tuple[int, float], ...] = ()
+    """More of them with their log-probabilities, one after another from what is left."""
 
 
 def require_numbers(request: WriteRequest | ChooseRequest, numbers: Iterable[float]) -> None:

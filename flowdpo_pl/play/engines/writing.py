@@ -18,7 +18,7 @@ from torch import Tensor
 from flowdpo_pl.draws import uniforms
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.prefix_cache import Ids
-from flowdpo_pl.play.engines.protocol import WriteRequest, Written, require_numbers
+from flowdpo_pl.play.engines.protocol import Beginning, WriteRequest, Written, require_numbers
 from flowdpo_pl.play.engines.reader import Reader, Row
 from flowdpo_pl.play.engines.sampling import Drawn, Sampling, draw
 from flowdpo_pl.play.engines.workspace import Workspace
@@ -68,13 +68,17 @@ class Writing:
         self._lengths = torch.zeros(len(requests), dtype=torch.long, device=device)
         self._active = torch.arange(len(requests), device=device)
 
-    def run(self) -> list[Written]:
+    def run(self, partings: Sequence[Sequence[float]] = ()) -> list[Written]:
+        """The moves; `partings`: of each request's further alternatives, a number in (0, 1) that draws where
+        it leaves the move.
+        """
+        further = partings or [()] * len(self._requests)
         with self._reader.agents.decoding_as(self._requests[0].agent):
             self._decode()
         columns = [getattr(self._drawn, field.name).cpu().numpy() for field in fields(Drawn)]
         lengths = self._lengths.tolist()
         return [
-            self._written(row, *(column[row, : lengths[row]] for column in columns))
+            self._written(row, further[row], *(column[row, : lengths[row]] for column in columns))
             for row in range(len(self._requests))
         ]
 
@@ -86,6 +90,9 @@ class Writing:
             logits = self._head.merged(self._head.logits(hidden))
             if step == 0:  # no chunk begins with the end token
                 logits[:, end].masked_fill_(fresh, float("-inf"))
+                for row, request in enumerate(self._requests):
+                    if request.avoid is not None:
+                        logits[row, request.avoid] = float("-inf")
             drawn = draw(logits, self._uniforms[self._active, step], self._sampling)
             for field in fields(Drawn):
                 getattr(self._drawn, field.name)[self._active, step] = getattr(drawn, field.name)
@@ -130,6 +137,7 @@ class Writing:
     def _written(
         self,
         row: int,
+        partings: Sequence[float],
         tokens: Ids,
         logprobs: Floats,
         runners_up: Ids,
@@ -138,15 +146,21 @@ class Writing:
     ) -> Written:
         request = self._requests[row]
         require_numbers(request, logprobs)
-        other, other_logprob = None, math.nan
+        other, other_logprob, further = None, math.nan, []
         if request.alternative:
             split = alternative_split(logprobs, log_others, float(self._split_uniforms[row]))
             if split is not None:
                 other = (*tokens[:split].tolist(), int(runners_up[split]))
                 before = float(logprobs[:split].sum(dtype=np.float64))
                 other_logprob = before + float(runner_up_logprobs[split])
+                for uniform in partings:
+                    place = alternative_split(logprobs, log_others, uniform)
+                    assert place is not None
+                    shared = float(logprobs[:place].sum(dtype=np.float64)) + float(log_others[place])
+                    further.append(Beginning(tuple(tokens[:place].tolist()), int(tokens[place]), shared))
         moved = (*request.forced, *tokens.tolist())
-        return Written(moved, float(logprobs.sum(dtype=np.float64)), other, other_logprob)
+        logprob = float(logprobs.sum(dtype=np.float64))
+        return Written(moved, logprob, other, other_logprob, tuple(further))
 
 
 def alternative_split(logprobs: Floats, log_others: Floats, uniform: float) -> int | None:

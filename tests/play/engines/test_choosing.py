@@ -51,3 +51,18 @@ def test_what_can_not_be_drawn_is_no_alternative() -> None:
         two_left = [choice(np.log([0.0, 0.6, 0.4]), 1.0, key, 1.0) for key in range(200)]
     assert (sure.option, sure.other) == (1, None)
     assert {(one.option, one.other) for one in two_left} == {(1, 2), (2, 1)}
+
+
+def test_further_words_are_drawn_from_what_is_left_and_change_no_earlier_draw() -> None:
+    logprobs = np.log([0.5, 0.3, 0.15, 0.05])
+    thirds = np.zeros(4)
+    for key in range(4000):
+        one, more = choice(logprobs, 1.0, key, 1.0), choice(logprobs, 1.0, key, 1.0, further=5)
+        assert (one.option, one.other, one.other_logprob) == (more.option, more.other, more.other_logprob)
+        words = [more.option, more.other, *(option for option, _ in more.further)]
+        assert sorted(words, key=str) == [0, 1, 2, 3], "each word once, and no more than there are"
+        if words[:2] == [0, 1]:
+            thirds[words[2] or 0] += 1
+        for option, logprob in more.further:
+            assert logprob == pytest.approx(logprobs[option])
+    assert thirds[2] / thirds.sum() == pytest.approx(0.75, abs=0.05)

@@ -11,7 +11,14 @@ import numpy as np
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.choosing import choice
-from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written, require_numbers
+from flowdpo_pl.play.engines.protocol import (
+    Beginning,
+    ChooseRequest,
+    Chosen,
+    WriteRequest,
+    Written,
+    require_numbers,
+)
 from flowdpo_pl.play.engines.vllm.fleet import Job
 from flowdpo_pl.play.engines.vllm.params import Asks, Params
 from flowdpo_pl.play.engines.vllm.parting import parting
@@ -41,16 +48,21 @@ class VLLMEngine:
         open_ = [index for index, request in enumerate(requests) if not self._complete(request)]
         moves = dict(zip(open_, self._moves([requests[index] for index in open_]), strict=True))
         parted = {
-            index: place
+            (index, number): place
             for index, move in moves.items()
-            if (place := self._place(requests[index], move)) is not None
+            for number in range(1 + requests[index].further)
+            if (place := self._place(requests[index], move, number)) is not None
         }
-        others = self._others([(requests[index], moves[index], place) for index, place in parted.items()])
+        others = self._others(
+            [(requests[index], moves[index], place, number) for (index, number), place in parted.items()]
+        )
         starts = dict(zip(parted, others, strict=True))
         for index, move in moves.items():
             written = (*requests[index].forced, *move.token_ids)
-            other, logprob = starts.get(index, (None, math.nan))
-            results[index] = Written(written, math.fsum(move.logprobs), other, logprob)
+            other, logprob = starts.get((index, 0), (None, math.nan))
+            more = [starts[index, n + 1] for n in range(requests[index].further) if other is not None]
+            further = tuple(Beginning(tokens, None, nats) for tokens, nats in more)
+            results[index] = Written(written, math.fsum(move.logprobs), other, logprob, further)
         return results
 
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
@@ -71,7 +83,8 @@ class VLLMEngine:
             require_numbers(request, scores)
             mass = float(np.logaddexp.reduce(scores))
             key = self._key(request)
-            chosen.append(choice(scores - mass, math.exp(mass), key, self.asks.sampling.temperature))
+            temperature, further = self.asks.sampling.temperature, request.further
+            chosen.append(choice(scores - mass, math.exp(mass), key, temperature, further))
         return chosen
 
     def _complete(self, request: WriteRequest) -> bool:
@@ -138,8 +151,8 @@ class VLLMEngine:
     def _symbol(self, token: int) -> int:
         return self.asks.end_ids[0] if token in self.asks.end_ids else token
 
-    def _place(self, request: WriteRequest, move: Generated) -> int | None:
-        """Where the alternative parts from the move, or None without one."""
+    def _place(self, request: WriteRequest, move: Generated, number: int) -> int | None:
+        """Where the alternative of this number parts from the move, or None without one."""
         if not request.alternative or self.asks.sampling.temperature == 0:
             return None
         if self.asks.sampling.top_p < 1:
@@ -147,16 +160,17 @@ class VLLMEngine:
                 f"model.sampling.top_p is {self.asks.sampling.top_p}, under which vLLM can't draw another "
                 "token from the same distribution: set 1.0, or leave model.team.engine out."
             )
-        uniform = self.draws.uniform(request.problem_id, request.branch, request.turn, "parting")
+        which = _of(number)
+        uniform = self.draws.uniform(request.problem_id, request.branch, request.turn, "parting", *which)
         return parting(move.logprobs, uniform)
 
     def _others(
-        self, parted: Sequence[tuple[WriteRequest, Generated, int]]
+        self, parted: Sequence[tuple[WriteRequest, Generated, int, int]]
     ) -> list[tuple[tuple[int, ...], float]]:
         """The starts of the alternatives, up to and with the first token that differs, and their nats."""
         answers = self._played([self._another(*one) for one in parted])
         starts = []
-        for (request, move, place), answer in zip(parted, answers, strict=True):
+        for (request, move, place, _), answer in zip(parted, answers, strict=True):
             token = self._symbol(answer.token_ids[0])
             if token == move.token_ids[place]:
                 raise UserError(
@@ -172,10 +186,12 @@ class VLLMEngine:
         return starts
 
     def _another(
-        self, request: WriteRequest, move: Generated, place: int
+        self, request: WriteRequest, move: Generated, place: int, number: int
     ) -> tuple[WriteRequest, tuple[int, ...], Params]:
         before = (*request.forced, *move.token_ids[:place])
-        params = self.asks.another(move.token_ids[place], not before, self._seed(request, "another"))
+        params = self.asks.another(
+            move.token_ids[place], not before, self._seed(request, "another", *_of(number))
+        )
         return request, (*request.prefix, *before), params
 
     def _played(
@@ -197,6 +213,11 @@ class VLLMEngine:
     def _key(self, request: WriteRequest | ChooseRequest) -> int:
         return self.draws.key(request.problem_id, request.branch, request.turn)
 
-    def _seed(self, request: WriteRequest, *further: str) -> int:
+    def _seed(self, request: WriteRequest, *further: str | int) -> int:
         """Of a request: 63 bits, which is what torch's generators take."""
         return self.draws.key(request.problem_id, request.branch, request.turn, "server", *further) >> 1
+
+
+def _of(number: int) -> tuple[int, ...]:
+    """What names the draws of an alternative, from 0; the first one's are the move's own."""
+    return (number,) if number else ()

@@ -1,0 +1,275 @@
+"""Objectives compared: at equal generated tokens and at equal updates, each at its best learning rate.
+
+    python -m benchmarks.objectives [--output runs/objectives] [--seeds '[0,1,2]'] [--only '[sigmoid,…]']
+
+Two studies, so that a run that was stopped goes on where it was (docs/study.md):
+
+1. `search`: every objective at every learning rate, on a part of the training problems that nothing else
+   reads; the rate whose latest problems were right most often is chosen.
+2. `table`: every objective at that rate, once until it has generated `tokens` and once for `updates` batches,
+   each on seeds of its own; then its flow on held-out problems, sampled. `<output>/table/report/` has the
+   intervals.
+
+Prints a JSON line an objective and kind of equality: held-out accuracy by seed, lessons (pairs, or groups
+whose returns differ) of the whole run, problems, seconds of play and of learning a batch, and at the start
+the gradient's norm over its spread by agent (`noise_batches` batches, without any step).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from csv import DictReader
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import auto_cli
+
+from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
+
+SEARCHED, LEARNT = [0.8, 1.0], [0.0, 0.8]
+"""Parts of the training problems."""
+GROUPS = {"model.exploration": "flowdpo_pl.NodeGroups"}
+SINGLE = {"model.team.flow": "flowdpo_pl.SingleFlow", "model.team.flow.max_tokens": 72}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An objective, as overrides of a config."""
+
+    learning: Mapping[str, Any]
+    flow: Mapping[str, Any]
+
+
+def _loss(name: str, **arguments: Any) -> dict[str, Any]:
+    keys = {f"model.learning.loss.{key}": value for key, value in arguments.items()}
+    return {"model.learning.loss": f"flowdpo_pl.{name}", **keys}
+
+
+OBJECTIVES = {
+    "sigmoid": Compared(_loss("SigmoidLoss"), {}),
+    "ipo": Compared(_loss("IPOLoss"), {}),
+    "sigmoid, three alternatives": Compared(
+        {
+            **_loss("SigmoidLoss"),
+            "model.exploration": "flowdpo_pl.NodeAlternatives",
+            "model.exploration.each": 3,
+        },
+        {},
+    ),
+    "policy gradient": Compared({**_loss("PolicyGradient"), **GROUPS}, {}),
+    "clipped policy gradient": Compared({**_loss("ClippedPolicyGradient"), **GROUPS}, {}),
+    "grpo, single model": Compared(
+        {
+            **_loss("PolicyGradient", kl=0.01, advantage="flowdpo_pl.GroupNormalised"),
+            **GROUPS,
+            "model.exploration.draws": 8,
+        },
+        SINGLE,
+    ),
+}
+
+
+def objectives(
+    output: Path = Path("runs/objectives"),
+    seeds: list[int] = [0, 1, 2],  # noqa: B006 (never changed)
+    only: list[str] = [*OBJECTIVES],  # noqa: B006 (never changed)
+    lrs: list[float] = [1e-3, 3e-3, 1e-2],  # noqa: B006 (never changed)
+    config: str = "configs/quickstart.yaml",
+    evaluate: str = "configs/quickstart_study/evaluate.yaml",
+    batch_size: int = 32,
+    search_tokens: int = 150_000,
+    tokens: int = 400_000,
+    updates: int = 40,
+    held_out: int = 512,
+    noise_batches: int = 8,
+) -> None:
+    """Search, learn, test; see the module.
+
+    Args:
+        output: the folder of both studies.
+        seeds: of the table.
+        only: names of objectives.
+        lrs: learning rates that are tried.
+        config: what is learnt; its training problems are parted.
+        evaluate: how held-out problems are played.
+        batch_size: problems of an update.
+        search_tokens: generated in each run of the search.
+        tokens: generated in each run of equal tokens.
+        updates: batches of each run of equal updates.
+        held_out: problems of a test.
+        noise_batches: whose gradients are compared.
+    """
+    compared = {name: OBJECTIVES[name] for name in only}
+    stream = {"data.shuffle": False, "data.batch_size": batch_size}
+    searches = {
+        _stage(name, str(lr)): {
+            "verb": "fit",
+            "config": config,
+            "arguments": {
+                **one.flow, **one.learning, **stream, "data.train.part": SEARCHED, "model.learning.lr": lr,
+                "model.max_problems": None, "model.max_generated_tokens": search_tokens,
+            },
+        }
+        for name, one in compared.items() for lr in lrs
+    }  # fmt: skip
+    _study(output / "search", searches, [1000], {})
+    chosen = {name: max(lrs, key=lambda lr: _found(output, name, lr)) for name in compared}
+    stages: dict[str, Any] = {}
+    tables: dict[str, dict[str, str]] = {}
+    limits = {
+        "tokens": {"model.max_problems": None, "model.max_generated_tokens": tokens},
+        "updates": {"model.max_problems": batch_size * updates},
+    }
+    for kind, limit in limits.items():
+        tables[f"equal {kind}, held-out problems, sampled at temperature 1"] = {}
+        for name, one in compared.items():
+            learnt, tested = _stage(name, kind), _stage(name, kind, "test")
+            stages[learnt] = {
+                "verb": "fit",
+                "config": config,
+                "arguments": {
+                    **one.flow, **one.learning, **stream, **limit, "data.train.part": LEARNT,
+                    "model.learning.lr": chosen[name],
+                },
+            }  # fmt: skip
+            stages[tested] = {"verb": "test", "config": evaluate, "arguments": _test(one, learnt, held_out)}
+            place = f"{{{tested}}}/test/predictions.jsonl"
+            tables[f"equal {kind}, held-out problems, sampled at temperature 1"][f"{name}, {kind}"] = place
+    _study(output / "table", stages, seeds, {"tables": tables})
+    for name, one in compared.items():
+        noise = gradient_noise(config, {**one.flow, **one.learning, **stream}, batch_size, noise_batches)
+        for kind in limits:
+            print(json.dumps(_row(output, name, kind, seeds, chosen[name], noise)), flush=True)
+
+
+def _stage(*words: str) -> str:
+    return "_".join(words).replace(", ", "_").replace(" ", "_").replace(".", "_").replace("-", "_")
+
+
+def _test(one: Compared, learnt: str, held_out: int) -> dict[str, Any]:
+    flow = {
+        "model.team.flow": "flowdpo_pl.AnswerStopFlow",
+        "model.team.flow.chunk_tokens": 12,
+        "model.team.flow.max_chunks": 6,
+        "model.team.start.adapters.stop": f"{{{learnt}}}/adapters/last/stop",
+    }
+    return {
+        "model.sampling.temperature": 1.0,
+        "data.test.limit": held_out,
+        "model.team.start.adapters.answer": f"{{{learnt}}}/adapters/last/answer",
+        **(one.flow or flow),
+    }
+
+
+def _study(folder: Path, stages: Mapping[str, Any], seeds: Sequence[int], report: Mapping[str, Any]) -> None:
+    """Run what is not done yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"output": str(folder), "seeds": list(seeds), "stages": stages, "report": report or None}
+    (folder / "study.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    command = [sys.executable, "-m", "flowdpo_pl", "study", "--config", str(folder / "study.yaml")]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def _found(output: Path, name: str, lr: float) -> float:
+    """Share of right answers at the end of a search."""
+    summary = output / "search" / "seed1000" / _stage(name, str(lr)) / "summary.json"
+    return float(json.loads(summary.read_text(encoding="utf-8"))["window_accuracy"])
+
+
+def _row(
+    output: Path, name: str, kind: str, seeds: Sequence[int], lr: float, noise: Mapping[str, float]
+) -> dict[str, Any]:
+    """What the runs of an objective say."""
+    right, lessons, batches, seconds, problems, tokens = [], 0.0, 0, {"play": 0.0, "learn": 0.0}, [], []
+    for seed in seeds:
+        folder = output / "table" / f"seed{seed}"
+        tested = json.loads((folder / _stage(name, kind, "test") / "test" / "summary.json").read_text())
+        right.append(tested["accuracy"])
+        with (folder / _stage(name, kind) / "metrics.csv").open(encoding="utf-8") as file:
+            rows = list(DictReader(file))
+        batches += len(rows)
+        problems.append(float(rows[-1]["problems_seen"]))
+        tokens.append(sum(float(row["generated_tokens"]) for row in rows))
+        for row in rows:
+            agents = [key.partition("/")[0] for key in row if key.endswith("/updates_set_aside")]
+            for agent in agents:
+                lessons += float(row.get(f"{agent}/groups_taught") or row[f"{agent}/pairs"])
+            seconds["play"] += float(row["seconds/play"])
+            seconds["learn"] += float(row["seconds/score"]) + float(row["seconds/update"])
+    return {
+        "objective": name,
+        "equal": kind,
+        "lr": lr,
+        "held_out_accuracy": right,
+        "problems": problems,
+        "generated_tokens": tokens,
+        "lessons_a_batch": lessons / batches,
+        "seconds_a_batch": {what: value / batches for what, value in seconds.items()},
+        "norm_over_spread": dict(noise),
+    }
+
+
+class _Kept:
+    """An optimizer that makes no step and keeps the gradient."""
+
+    def __init__(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        self._parameters = parameters
+        self.gradients: list[torch.Tensor] = []
+
+    def step(self) -> None:
+        parts = [p.grad.flatten() for p in self._parameters if p.grad is not None]
+        self.gradients.append(torch.cat(parts).clone())
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
+
+
+def gradient_noise(config: str, settings: Mapping[str, Any], size: int, count: int) -> dict[str, float]:
+    """By agent, the norm of the mean gradient of `count` batches over the root mean square of what single
+    batches differ from it: above 1, a batch says more than chance.
+    """
+    module, batches = _played(config, settings, size, count)
+    noise = {}
+    for agent in module.learners:
+        learning = replace(module.learning[agent], max_grad_norm=0.0)
+        kept = _Kept(module.agents.parameters_of(agent))
+        for trees in batches:
+            mined = [one for one in learning.loss.mine(trees, 0.0) if one.agent == agent]
+            module.learner.backward = torch.Tensor.backward
+            module.learner.learn(agent, mined, learning, kept, 0, size)
+        if len(kept.gradients) > 1:
+            gradients = torch.stack(kept.gradients)
+            mean = gradients.mean(0)
+            spread = (gradients - mean).square().sum(1).sum() / (len(gradients) - 1)
+            noise[agent] = float(mean.norm() / spread.sqrt())
+    return noise
+
+
+def _played(
+    config: str, settings: Mapping[str, Any], size: int, count: int
+) -> tuple[FlowDPOModule, Iterator[Any]]:
+    from flowdpo_pl.cli import described
+
+    given = [
+        f"--{key}={json.dumps(value) if isinstance(value, list) else value}"
+        for key, value in settings.items()
+    ]
+    told = described(["fit", f"--config={config}", f"--data.train.part={LEARNT}", *given])
+    module = told.model
+    assert isinstance(module, FlowDPOModule)
+    told.datamodule.setup("fit")
+    module.configure_model()
+    stream = told.datamodule.streams["train"].batches()
+    plays = (module.rollouts.play(next(stream)[:size], module.exploration) for _ in range(count))
+    return module, iter([play.trees for play in plays])
+
+
+if __name__ == "__main__":
+    auto_cli(objectives)
