@@ -13,6 +13,11 @@ from flowdpo_pl.data.problem_source import ProblemSource as ProblemSource
 from flowdpo_pl.data.solutions import RenderedEquation as RenderedEquation
 from flowdpo_pl.data.solutions import Solution as Solution
 from flowdpo_pl.data.solutions import WorkedSolution as WorkedSolution
+from flowdpo_pl.learn.advantages import Advantage as Advantage
+from flowdpo_pl.learn.advantages import GroupNormalised as GroupNormalised
+from flowdpo_pl.learn.advantages import LeaveOneOut as LeaveOneOut
+from flowdpo_pl.learn.groups import MoveGroup as MoveGroup
+from flowdpo_pl.learn.learner import Learning as Learning
 from flowdpo_pl.learn.losses import HingeLoss as HingeLoss
 from flowdpo_pl.learn.losses import IPOLoss as IPOLoss
 from flowdpo_pl.learn.losses import LengthNormalisedLoss as LengthNormalisedLoss
@@ -20,7 +25,10 @@ from flowdpo_pl.learn.losses import PairScores as PairScores
 from flowdpo_pl.learn.losses import PreferenceLoss as PreferenceLoss
 from flowdpo_pl.learn.losses import SigmoidLoss as SigmoidLoss
 from flowdpo_pl.learn.losses import SigmoidNLLLoss as SigmoidNLLLoss
-from flowdpo_pl.learn.preference_learner import Learning as Learning
+from flowdpo_pl.learn.objective import MoveScores as MoveScores
+from flowdpo_pl.learn.objective import Objective as Objective
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient as ClippedPolicyGradient
+from flowdpo_pl.learn.policy_gradient import PolicyGradient as PolicyGradient
 from flowdpo_pl.learn.supervised_learner import SupervisedLearning as SupervisedLearning
 from flowdpo_pl.made_with import MadeWith as MadeWith
 from flowdpo_pl.model.base import BaseModel as BaseModel
@@ -38,10 +46,12 @@ from flowdpo_pl.modules.weights_and_biases import WeightsAndBiases as WeightsAnd
 from flowdpo_pl.play.engines.engine_settings import EngineSettings as EngineSettings
 from flowdpo_pl.play.engines.engine_settings import Native as Native
 from flowdpo_pl.play.engines.sampling import Sampling as Sampling
-from flowdpo_pl.play.engines.vllm.settings import VLLM as VLLM
 from flowdpo_pl.play.engines.vllm.settings import LocalVLLM as LocalVLLM
+from flowdpo_pl.play.engines.vllm.settings import VLLM as VLLM
 from flowdpo_pl.play.exploration import Exploration as Exploration
 from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
+from flowdpo_pl.play.exploration import NodeExploration as NodeExploration
+from flowdpo_pl.play.exploration import NodeGroups as NodeGroups
 from flowdpo_pl.play.exploration import WholeTrajectories as WholeTrajectories
 from flowdpo_pl.play.flow import Choose as Choose
 from flowdpo_pl.play.flow import Flow as Flow
