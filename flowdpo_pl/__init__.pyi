@@ -46,8 +46,8 @@ from flowdpo_pl.modules.weights_and_biases import WeightsAndBiases as WeightsAnd
 from flowdpo_pl.play.engines.engine_settings import EngineSettings as EngineSettings
 from flowdpo_pl.play.engines.engine_settings import Native as Native
 from flowdpo_pl.play.engines.sampling import Sampling as Sampling
-from flowdpo_pl.play.engines.vllm.settings import LocalVLLM as LocalVLLM
 from flowdpo_pl.play.engines.vllm.settings import VLLM as VLLM
+from flowdpo_pl.play.engines.vllm.settings import LocalVLLM as LocalVLLM
 from flowdpo_pl.play.exploration import Exploration as Exploration
 from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
 from flowdpo_pl.play.exploration import NodeExploration as NodeExploration
