@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from csv import DictReader
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -254,7 +254,7 @@ def gradient_noise(config: str, settings: Mapping[str, Any], size: int, count: i
 
 def _played(
     config: str, settings: Mapping[str, Any], size: int, count: int
-) -> tuple[FlowDPOModule, Iterator[Any]]:
+) -> tuple[FlowDPOModule, list[Any]]:
     from flowdpo_pl.cli import described
 
     given = [
@@ -268,7 +268,7 @@ def _played(
     module.configure_model()
     stream = told.datamodule.streams["train"].batches()
     plays = (module.rollouts.play(next(stream)[:size], module.exploration) for _ in range(count))
-    return module, iter([play.trees for play in plays])
+    return module, [play.trees for play in plays]
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ _HOMES = {
     "Native": "play.engines.engine_settings",
     "Node": "play.flow",
     "NodeAlternatives": "play.exploration",
+    "NodeExploration": "play.exploration",
     "NodeGroups": "play.exploration",
     "Objective": "learn.objective",
     "OneRewritePerSeed": "data.grouping",

@@ -13,6 +13,10 @@ from flowdpo_pl.data.problem_source import ProblemSource as ProblemSource
 from flowdpo_pl.data.solutions import RenderedEquation as RenderedEquation
 from flowdpo_pl.data.solutions import Solution as Solution
 from flowdpo_pl.data.solutions import WorkedSolution as WorkedSolution
+from flowdpo_pl.learn.advantages import Advantage as Advantage
+from flowdpo_pl.learn.advantages import GroupNormalised as GroupNormalised
+from flowdpo_pl.learn.advantages import LeaveOneOut as LeaveOneOut
+from flowdpo_pl.learn.groups import MoveGroup as MoveGroup
 from flowdpo_pl.learn.learner import Learning as Learning
 from flowdpo_pl.learn.losses import HingeLoss as HingeLoss
 from flowdpo_pl.learn.losses import IPOLoss as IPOLoss
@@ -21,6 +25,10 @@ from flowdpo_pl.learn.losses import PairScores as PairScores
 from flowdpo_pl.learn.losses import PreferenceLoss as PreferenceLoss
 from flowdpo_pl.learn.losses import SigmoidLoss as SigmoidLoss
 from flowdpo_pl.learn.losses import SigmoidNLLLoss as SigmoidNLLLoss
+from flowdpo_pl.learn.objective import MoveScores as MoveScores
+from flowdpo_pl.learn.objective import Objective as Objective
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient as ClippedPolicyGradient
+from flowdpo_pl.learn.policy_gradient import PolicyGradient as PolicyGradient
 from flowdpo_pl.learn.supervised_learner import SupervisedLearning as SupervisedLearning
 from flowdpo_pl.made_with import MadeWith as MadeWith
 from flowdpo_pl.model.base import BaseModel as BaseModel
@@ -30,6 +38,7 @@ from flowdpo_pl.modules.evaluation_module import EvaluationModule as EvaluationM
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule as FlowDPOModule
 from flowdpo_pl.modules.metrics_table import MetricsTable as MetricsTable
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule as PromptDataModule
+from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy as RayAdapterStrategy
 from flowdpo_pl.modules.sft_module import SFTModule as SFTModule
 from flowdpo_pl.modules.tensor_board import TensorBoard as TensorBoard
 from flowdpo_pl.modules.trace_data_module import TraceDataModule as TraceDataModule
@@ -42,6 +51,8 @@ from flowdpo_pl.play.engines.vllm.settings import VLLM as VLLM
 from flowdpo_pl.play.engines.vllm.settings import LocalVLLM as LocalVLLM
 from flowdpo_pl.play.exploration import Exploration as Exploration
 from flowdpo_pl.play.exploration import NodeAlternatives as NodeAlternatives
+from flowdpo_pl.play.exploration import NodeExploration as NodeExploration
+from flowdpo_pl.play.exploration import NodeGroups as NodeGroups
 from flowdpo_pl.play.exploration import WholeTrajectories as WholeTrajectories
 from flowdpo_pl.play.flow import Choose as Choose
 from flowdpo_pl.play.flow import Flow as Flow
@@ -73,14 +84,3 @@ from flowdpo_pl.verify.verifier import Verifier as Verifier
 
 __version__: str
 __all__: list[str]
-
-from flowdpo_pl.learn.advantages import Advantage as Advantage
-from flowdpo_pl.learn.advantages import GroupNormalised as GroupNormalised
-from flowdpo_pl.learn.advantages import LeaveOneOut as LeaveOneOut
-from flowdpo_pl.learn.groups import MoveGroup as MoveGroup
-from flowdpo_pl.learn.objective import MoveScores as MoveScores
-from flowdpo_pl.learn.objective import Objective as Objective
-from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient as ClippedPolicyGradient
-from flowdpo_pl.learn.policy_gradient import PolicyGradient as PolicyGradient
-from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy as RayAdapterStrategy
-from flowdpo_pl.play.exploration import NodeGroups as NodeGroups

@@ -1,4 +1,7 @@
-"""The policy gradient is, on average, the gradient of the expected return: counted out on a toy flow."""
+"""The policy gradient is, on average, the gradient of the expected return: counted out on a toy flow.
+
+Also tests `learn.advantages`, `learn.groups` and `learn.objective`.
+"""
 
 from __future__ import annotations
 
