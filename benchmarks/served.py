@@ -20,6 +20,7 @@ from statistics import median
 from threading import Lock, Timer
 from typing import Any, TypeAlias
 
+import httpx2
 import numpy as np
 from jsonargparse import auto_cli
 
@@ -41,13 +42,15 @@ Wave: TypeAlias = list[dict[str, Any]]
 _PROBLEMS = ROOT / "quickstart" / "problems" / "train.jsonl"
 
 
-def play(python: str, problems: int = 32, rounds: int = 5) -> None:
+def play(python: str, problems: int = 16, rounds: int = 12) -> None:
     """Seconds of a batch, and of a bare client's with its requests: the medians of the rounds' ratios.
+
+    Beside them the seconds of a core that this process itself took, by our engine and by the bare client.
 
     Args:
         python: an interpreter that has vllm.
-        problems: of a batch; every round has others, and the bare client a cache of its own.
-        rounds: the first one is thrown away.
+        problems: of a batch; every round has others.
+        rounds: each plays its batch once unmeasured, then by all three, in an order that turns.
     """
     run: FlowDPOModule = module(engine=LocalVLLM(python, timeout=1200.0))
     run.configure_model()
@@ -55,26 +58,31 @@ def play(python: str, problems: int = 32, rounds: int = 5) -> None:
     assert isinstance(opened, OpenVLLM)
     stream = _problems()
     measured: list[dict[str, float]] = []
-    for number in range(rounds + 1):
+    for number in range(rounds):
         batch = [next(stream) for _ in range(problems)]
         with _recorded() as waves:
-            ours = _seconds(partial(run.rollouts.play, batch, run.exploration))
+            run.rollouts.play(batch, run.exploration)
         assert opened.session._link is not None
         url = opened.session._link.fleet.places[0].server.url
         lots: list[Wave] = [[], []]  # moves and choices apart, as a run sends them
         for request in (request for wave in waves for request in wave):
             lots["logprob_token_ids" in request["sampling_params"]].append(request)
-        measured.append(
-            {
-                "engine": ours,
-                "waves": _seconds(partial(_bare, url, waves, f"waves{number}")),
-                "at_once": _seconds(partial(_bare, url, lots, f"once{number}")),
-                "requests": float(sum(map(len, waves))),
-            }
-        )
+        passes: dict[str, Callable[[], object]] = {
+            "engine": partial(run.rollouts.play, batch, run.exploration),
+            "waves": partial(_bare, url, waves),
+            "at_once": partial(_bare, url, lots),
+        }
+        names = [*passes][number % 3 :] + [*passes][: number % 3]
+        measured.append({"requests": float(sum(map(len, waves))), "waves_sent": float(len(waves))})
+        for name in names:
+            used = time.process_time()
+            with _salted(f"{name}{number}"):
+                measured[-1][name] = _seconds(passes[name])
+            measured[-1][f"{name}_cpu"] = time.process_time() - used
         print(json.dumps(measured[-1]), flush=True)
     opened.close()
-    report("served.play", problems=problems, **_ratios(measured[1:], "engine", ("waves", "at_once")))
+    own = {f"{name}_cpu": median(one[f"{name}_cpu"] for one in measured) for name in ("engine", "waves")}
+    report("served.play", problems=problems, **_ratios(measured, "engine", ("waves", "at_once")), **own)
 
 
 def servers(problems: int = 32, rounds: int = 5, speed: float = 4_000.0) -> None:
@@ -234,19 +242,41 @@ def _recorded() -> Iterator[list[Wave]]:
         Fleet.play = sends  # type: ignore[method-assign]
 
 
-def _bare(url: str, waves: Sequence[Wave], salt: str) -> None:
-    """Send these requests; nothing that was cached under another salt is used."""
-    import httpx2
+@contextmanager
+def _salted(salt: str) -> Iterator[None]:
+    """All requests meanwhile share what the server caches with each other and with no earlier one."""
+    sends = httpx2.Client.request
 
-    limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+    def salted(self: httpx2.Client, method: str, url: str, *, json: Any = None, **options: Any) -> Any:
+        if json is not None and "token_ids" in json:
+            json = {**json, "cache_salt": salt}
+        return sends(self, method, url, json=json, **options)
+
+    httpx2.Client.request = salted  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        httpx2.Client.request = sends  # type: ignore[method-assign]
+
+
+def _bare(url: str, waves: Sequence[Wave]) -> None:
+    """Send these requests, wave by wave, and read the answers' JSON."""
+    limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=3.0)
     with (
         httpx2.Client(base_url=url, limits=limits, timeout=600, trust_env=False) as client,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
+
+        def sent(body: dict[str, Any]) -> object:
+            try:
+                answer = client.request("POST", "/inference/v1/generate", json=body)
+            except httpx2.TransportError:  # a connection that the server has just closed
+                answer = client.request("POST", "/inference/v1/generate", json=body)
+            return answer.raise_for_status().json()
+
         for wave in waves:
-            bodies = [{**request, "cache_salt": salt} for request in wave]
-            for answer in pool.map(lambda body: client.post("/inference/v1/generate", json=body), bodies):
-                answer.raise_for_status()
+            for _ in pool.map(sent, wave):
+                pass
 
 
 def _problems() -> Iterator[Problem]:

@@ -6,10 +6,11 @@ is read anew at every step.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import tempfile
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,12 +22,14 @@ from torch import Tensor
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Place
 from flowdpo_pl.play.engines.vllm.guard import Guard, Weights
+from flowdpo_pl.play.engines.vllm.own_folder import own_folder
 from flowdpo_pl.play.engines.vllm.server import Server
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
     from flowdpo_pl.model.agents import Agents
 
+_LOG = logging.getLogger(__name__)
 _MEMORY = Path("/dev/shm")
 
 
@@ -44,40 +47,28 @@ class Version:
 class Adapters:
     """What the servers hold of these agents."""
 
-    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, folder: Path | None) -> None:
+    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, folder: Path) -> None:
         """
         Args:
             agents: whose they are.
             fleet: the servers.
             guard: sees that they play what they were given.
-            folder: where adapters are written for the servers to read; None: memory of this machine.
-
-        Raises:
-            UserError: nothing can be written there.
+            folder: of `written_for_servers`.
         """
         self._agents = agents
         self._fleet = fleet
         self._guard = guard
-        where = folder if folder is not None else (_MEMORY if os.access(_MEMORY, os.W_OK) else None)
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix="flowdpo-", dir=where)).absolute()
-        except OSError as error:
-            raise UserError(
-                f"model.team.engine.folder: adapters can't be written there ({error}): name another folder, "
-                "which the servers see too."
-            ) from error
-        self._folder.chmod(0o755)  # a server may run as somebody else
-        self._tag = self._folder.name.removeprefix("flowdpo-")
+        self._folder = folder
+        self._tag = folder.name.rsplit("-", 1)[1]
         self._number = 0
         self._versions: dict[Agent, Version] = {}
 
     def close(self) -> None:
-        """Take everything off the servers and the disk."""
+        """Take everything off the servers."""
         with suppress(UserError):  # no server is left that could be told
             for version in self._versions.values():
                 self._fleet.tell(partial(_forget, version.name))
         self._versions.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def name_of(self, agent: Agent) -> str | None:
         """What the agent is called on the servers; None: it has no adapter and is the base."""
@@ -97,9 +88,8 @@ class Adapters:
         self._guard.require_own(place.server, names)
         for canary in self._canaries:
             place.server.unload(canary.name)
-        for agent, version in self._versions.items():
-            place.server.load(version.name, version.folder)
-            self._guard.require_version(place.server, agent, version.name, version.weights, None)
+        for version in self._versions.values():
+            self._give(version, {}, place.server)
 
     def push(self) -> None:
         """Give every server the adapters that have changed since, and see that it plays them.
@@ -111,13 +101,29 @@ class Adapters:
             before = self._versions.get(agent)
             if before is None or not all(map(torch.equal, before.weights, self._agents.parameters_of(agent))):
                 self._versions[agent] = version = self._written(agent, agent)
-                self._fleet.tell(partial(self._give, agent, version, before.weights if before else None))
+                replaced = {f"the version before, {before.name}": before.weights} if before else {}
+                self._fleet.tell(partial(self._give, version, replaced))
                 if before is not None:
                     self._retire(before)
 
-    def _give(self, agent: Agent, version: Version, before: Weights, server: Server) -> None:
+    def confirm(self) -> None:
+        """See that every server still plays the base and these versions: one may have been started anew.
+
+        Raises:
+            UserError: one plays something else, or none is left.
+        """
+        known: dict[str | None, tuple[str, Weights]] = {None: ("the base", None)}
+        for agent, version in self._versions.items():
+            known[version.name] = f"agent '{agent}'", version.weights
+        for server, name, written in self._fleet.answers(self._guard.asked, [*known]):
+            others = dict(of for other, of in known.items() if other != name)
+            self._guard.require_weights(server, name or "of the base", written, known[name][1], others)
+
+    def _give(self, version: Version, replaced: Mapping[str, Weights], server: Server) -> None:
         server.load(version.name, version.folder)
-        self._guard.require_version(server, agent, version.name, version.weights, before)
+        written = self._guard.asked(server, version.name)
+        if self._guard.require_weights(server, version.name, written, version.weights, replaced):
+            _LOG.info("%s: %s is indistinguishable from what was before it", server.url, version.name)
 
     def _written(self, agent: Agent, called: str) -> Version:
         """The agent's adapter as it is now, on disk."""
@@ -145,6 +151,30 @@ class Adapters:
         self._fleet.tell(partial(_forget, version.name))
         if self._fleet.losses == version.losses:
             shutil.rmtree(version.folder.parent, ignore_errors=True)
+
+
+@contextmanager
+def written_for_servers(where: Path | None) -> Iterator[Path]:
+    """The folder of a session's adapters, which servers read.
+
+    Args:
+        where: the folder that it lies in; None: memory of this machine.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    if where is None and os.access(_MEMORY, os.W_OK):
+        where = _MEMORY
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(own_folder("adapters", where))
+        except OSError as error:
+            raise UserError(
+                f"model.team.engine.folder: adapters can't be written there ({error}): name another folder, "
+                "which the servers see too."
+            ) from error
+        folder.chmod(0o755)  # a server may run as somebody else
+        yield folder
 
 
 def _forget(name: str, server: Server) -> None:

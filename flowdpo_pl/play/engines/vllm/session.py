@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.engines.vllm.adapters import Adapters
+from flowdpo_pl.play.engines.vllm.adapters import Adapters, written_for_servers
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Job
 from flowdpo_pl.play.engines.vllm.guard import Guard
 from flowdpo_pl.play.engines.vllm.server import Generated, Server
@@ -47,8 +47,7 @@ class Session:
         self._servers = servers
         self._folder = folder
         self._link: _Link | None = None
-        self._current = False
-        """Whether the servers hold the agents as they are now."""
+        self._plays = False
 
     @property
     def context_limit(self) -> int:
@@ -65,29 +64,38 @@ class Session:
         return self._guard.noise
 
     def close(self) -> None:
-        link, self._link, self._current = self._link, None, False
+        link, self._link = self._link, None
         if link is not None:
             link.end()
 
-    def reset(self) -> None:
-        """The trees are done: the agents may learn before the next request."""
-        self._current = False
-        if self._link is not None:
-            self._link.fleet.forget()
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """While the servers hold the agents as they are now, and are seen to do so at its end.
+
+        Raises:
+            UserError: no server is there, or one plays something else.
+        """
+        link = self._linked()
+        link.fleet.join(link.adapters.admit)
+        link.adapters.push()
+        self._plays = True
+        try:
+            yield
+            link.adapters.confirm()
+        finally:
+            self._plays = False
+            link.fleet.forget()
 
     def play(self, jobs: Sequence[Job]) -> list[Generated]:
-        """What the agents of today write, in the order of the jobs.
+        """What the agents write, in the order of the jobs; within `playing`.
 
         Raises:
             UserError: a prompt leaves no room for its answer, a server refuses one, or none is left.
         """
         if not jobs:
             return []
+        assert self._plays, "the servers may hold other weights: play within `playing`"
         link = self._linked()
-        if not self._current:
-            link.fleet.join(link.adapters.admit)
-            link.adapters.push()
-            self._current = True
         for job in jobs:
             _require_room(job, link.fleet.context_limit)
         return link.fleet.play(jobs, link.adapters.name_of)
@@ -97,7 +105,8 @@ class Session:
             with ExitStack() as stack:
                 fleet = Fleet(stack.enter_context(self._servers()))
                 stack.callback(fleet.close)
-                adapters = Adapters(self._agents, fleet, self._guard, self._folder)
+                folder = stack.enter_context(written_for_servers(self._folder))
+                adapters = Adapters(self._agents, fleet, self._guard, folder)
                 stack.callback(adapters.close)
                 fleet.join(adapters.admit)
                 self._link = _Link(fleet, adapters, weakref.finalize(self, stack.pop_all().close))

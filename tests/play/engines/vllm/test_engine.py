@@ -70,7 +70,7 @@ def test_top_p_below_1_plays_but_has_no_alternatives(
     world: World, fake: FakeVLLM, engine: Callable[..., VLLMEngine]
 ) -> None:
     playing = engine(fake)
-    single = VLLMEngine(playing.session, type(playing.asks)(Sampling(top_p=0.8), (2,)), world.draws)
+    single = type(playing)(playing.session, type(playing.asks)(Sampling(top_p=0.8), (2,)), world.draws)
     assert single.write([WriteRequest(ANSWER, "p", "", 0, (7, 8, 9), 4)])
     with pytest.raises(UserError, match=r"model\.sampling\.top_p is 0\.8"):
         single.write([REQUEST])
@@ -119,7 +119,6 @@ def test_moves_are_the_same_again_on_the_same_server(
     once = playing.write([REQUEST])
     seeds = [body["sampling_params"].get("seed") for _, body in fake.asked if "sampling_params" in body]
     assert all(seed is None or 0 <= seed < 2**63 for seed in seeds)
-    playing.reset()
     assert playing.write([REQUEST]) == once
 
 
