@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,7 +23,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Place
 from flowdpo_pl.play.engines.vllm.guard import Guard, Weights
 from flowdpo_pl.play.engines.vllm.own_folder import own_folder
-from flowdpo_pl.play.engines.vllm.server import Server
+from flowdpo_pl.play.engines.vllm.server import Generated, Server
 from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Adapters:
         for canary in self._canaries:
             place.server.unload(canary.name)
         for version in self._versions.values():
-            self._give(version, {}, place.server)
+            _load(version, place.server)
+            self._require(place.server, version, self._guard.asked(place.server, version.name), None)
 
     def push(self) -> None:
         """Give every server the adapters that have changed since, and see that it plays them.
@@ -97,14 +98,21 @@ class Adapters:
         Raises:
             UserError: a server can't load one, plays something else, or none is left.
         """
+        replaced: dict[Agent, Version | None] = {}
         for agent in self._agents.names:
             before = self._versions.get(agent)
             if before is None or not all(map(torch.equal, before.weights, self._agents.parameters_of(agent))):
-                self._versions[agent] = version = self._written(agent, agent)
-                replaced = {f"the version before, {before.name}": before.weights} if before else {}
-                self._fleet.tell(partial(self._give, version, replaced))
-                if before is not None:
-                    self._retire(before)
+                self._versions[agent] = self._written(agent, agent)
+                replaced[agent] = before
+        fresh = {self._versions[agent].name: agent for agent in replaced}
+        for agent in replaced:
+            self._fleet.tell(partial(_load, self._versions[agent]))
+        for server, name, written in self._fleet.answers(self._guard.asked, [*fresh]) if fresh else ():
+            assert name is not None
+            self._require(server, self._versions[fresh[name]], written, replaced[fresh[name]])
+        for before in replaced.values():
+            if before is not None:
+                self._retire(before)
 
     def confirm(self) -> None:
         """See that every server still plays the base and these versions: one may have been started anew.
@@ -115,13 +123,12 @@ class Adapters:
         known: dict[str | None, tuple[str, Weights]] = {None: ("the base", None)}
         for agent, version in self._versions.items():
             known[version.name] = f"agent '{agent}'", version.weights
-        for server, name, written in self._fleet.answers(self._guard.asked, [*known]):
+        for server, name, written in self._fleet.answers(self._guard.asked_in_passing, [*known]):
             others = dict(of for other, of in known.items() if other != name)
             self._guard.require_weights(server, name or "of the base", written, known[name][1], others)
 
-    def _give(self, version: Version, replaced: Mapping[str, Weights], server: Server) -> None:
-        server.load(version.name, version.folder)
-        written = self._guard.asked(server, version.name)
+    def _require(self, server: Server, version: Version, written: Generated, before: Version | None) -> None:
+        replaced = {} if before is None else {f"the version before, {before.name}": before.weights}
         if self._guard.require_weights(server, version.name, written, version.weights, replaced):
             _LOG.info("%s: %s is indistinguishable from what was before it", server.url, version.name)
 
@@ -175,6 +182,10 @@ def written_for_servers(where: Path | None) -> Iterator[Path]:
             ) from error
         folder.chmod(0o755)  # a server may run as somebody else
         yield folder
+
+
+def _load(version: Version, server: Server) -> None:
+    server.load(version.name, version.folder)
 
 
 def _forget(name: str, server: Server) -> None:
