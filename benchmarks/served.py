@@ -2,13 +2,16 @@
 
 `play`: through our engine on a real server, and by a bare client that sends the very same requests, wave
 by wave and all at once, and does nothing else. `servers`: on two scripted servers of a fixed speed, and
-on one. `faults`: on two one of which dies, hangs or slows down at some moment. The last line is JSON.
+on one. `faults`: on two one of which dies, hangs or slows down at some moment. `kills`: the trainer of a whole
+run dies, again and again. `wrong`: the server of a run plays other weights from some batch on. The last line is
+JSON.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +27,7 @@ import httpx2
 import numpy as np
 from jsonargparse import auto_cli
 
+from benchmarks.killed_trainers import kills
 from benchmarks.repeat import report
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.sampling import Sampling
@@ -37,8 +41,10 @@ from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem
 from tests.fake_vllm import FakeVLLM, Floats, serving
 from tests.runs import ROOT, module
+from tests.wrong_server import KINDS, run_that_goes_wrong, toy
 
 Wave: TypeAlias = list[dict[str, Any]]
+_BLOCK = 16
 _PROBLEMS = ROOT / "quickstart" / "problems" / "train.jsonl"
 
 
@@ -85,15 +91,18 @@ def play(python: str, problems: int = 16, rounds: int = 12) -> None:
     report("served.play", problems=problems, **_ratios(measured, "engine", ("waves", "at_once")), **own)
 
 
-def servers(problems: int = 32, rounds: int = 5, speed: float = 4_000.0) -> None:
-    """Two scripted servers, which take a fixed time for each token read or written, against one."""
+def servers(problems: int = 32, rounds: int = 3, speed: float = 1_000.0) -> None:
+    """Two scripted servers, which take a fixed time for each token read or written, against one.
+
+    They sleep meanwhile, so at this speed neither they nor the client want for a core.
+    """
     measured = []
     with _Scripted(speed) as scripted:
         stream = _problems()
         for _ in range(rounds):
-            batch = [next(stream) for _ in range(problems)]
-            one = _seconds(partial(scripted.play, batch, 1))
-            measured.append({"one": one, "two": _seconds(partial(scripted.play, batch, 2))})
+            batch, counts = [next(stream) for _ in range(problems)], [("one", 1), ("two", 2)]
+            seconds = {name: _seconds(partial(scripted.play, batch, number)) for name, number in counts}
+            measured.append(seconds)
             print(json.dumps(measured[-1]), flush=True)
     report("served.servers", problems=problems, **_ratios(measured, "two", ("one",)))
 
@@ -131,6 +140,21 @@ def faults(problems: int = 16, times: int = 10, speed: float = 4_000.0, timeout:
     report("served.faults", problems=problems, sound_seconds=sound, timeout=timeout, **results)
 
 
+def wrong(after: int = 512, batch: int = 32) -> None:
+    """A server that plays other weights under the right names after so many problems, in five ways."""
+    seen = {}
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            ended = run_that_goes_wrong(kind, Path(folder), after, batch, **toy())
+        seen[kind.__name__] = {
+            "told": ended.told,
+            "problems": ended.problems,
+            "learnt_nothing": ended.learnt_nothing,
+        }
+        print(json.dumps({kind.__name__: seen[kind.__name__]}), flush=True)
+    report("served.wrong", after=after, **seen)
+
+
 def _die(fake: FakeVLLM) -> None:
     fake.dead = True
 
@@ -149,15 +173,26 @@ _FAULTS: dict[str, Callable[[FakeVLLM], None]] = {"dies": _die, "hangs": _hang, 
 
 @dataclass
 class _Steady(FakeVLLM):
-    """So many tokens a second, read or written, of all requests together."""
+    """So many tokens a second, read or written, of all requests together; a prefix is read once."""
 
     speed: float = 1.0
     turn: Lock = field(default_factory=Lock)
+    known: set[tuple[str, int]] = field(default_factory=set)
+    """Whole blocks of prompts that were read, by who read them."""
 
     def _generate(self, body: dict[str, Any]) -> tuple[int, Any]:
+        status, answer = super()._generate(body)
+        written = answer["choices"][0]["token_ids"] if status == 200 else ()
         with self.turn:
-            time.sleep((len(body["token_ids"]) + body["sampling_params"]["max_tokens"]) / self.speed)
-        return super()._generate(body)
+            time.sleep((self._unread(body["model"], body["token_ids"]) + len(written)) / self.speed)
+        return status, answer
+
+    def _unread(self, model: str, token_ids: Sequence[int]) -> int:
+        ends = range(_BLOCK, len(token_ids), _BLOCK)
+        blocks = [(model, hash(tuple(token_ids[:end]))) for end in ends]
+        cached = sum(block in self.known for block in blocks)
+        self.known.update(blocks)
+        return len(token_ids) - cached * _BLOCK
 
 
 class _Scripted:
@@ -185,8 +220,10 @@ class _Scripted:
         self._stack.close()
 
     def play(self, problems: Sequence[Problem], count: int) -> object:
-        """The trees of these problems on so many servers."""
+        """The trees of these problems on so many servers, which have read nothing yet."""
         players, run = self._run.players, self._run
+        for fake in self.fakes:
+            fake.known.clear()
         fleet = Fleet([Server(url, self._timeout) for url in self._urls[:count]])
         fleet.join(lambda place: None)
 
@@ -194,8 +231,9 @@ class _Scripted:
             def play(self, jobs: Sequence[Job]) -> list[Generated]:
                 return fleet.play(jobs, lambda agent: None)
 
-            def reset(self) -> None:
-                fleet.forget()
+            @contextmanager
+            def playing(self) -> Iterator[None]:
+                yield
 
         asks = Asks(Sampling(), players.head.end_ids)
         engine = VLLMEngine(Session(), asks, run.draws)  # type: ignore[arg-type]
@@ -299,4 +337,4 @@ def _ratios(measured: Sequence[Mapping[str, float]], ours: str, others: Sequence
 
 
 if __name__ == "__main__":
-    auto_cli([play, servers, faults], as_positional=False)
+    auto_cli([play, servers, faults, kills, wrong], as_positional=False)
