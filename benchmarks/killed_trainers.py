@@ -6,6 +6,7 @@ The run starts its server itself, as `LocalVLLM` does; a scripted one with the r
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import random
@@ -175,8 +176,17 @@ def _run(folder: Path, batch: int, problems: int) -> _Run:
 
 
 def _folders() -> Sequence[Path]:
-    """Of adapters of this machine's runs."""
-    return list(Path("/dev/shm").glob("flowdpo-adapters-*"))
+    """Of adapters, that no process holds."""
+    return [lock.parent for lock in Path("/dev/shm").glob("flowdpo-adapters-*/lock") if _free(lock)]
+
+
+def _free(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 def _lives(pid: int) -> bool:

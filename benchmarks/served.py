@@ -1,10 +1,10 @@
 """A batch played on vLLM servers, beside what is possible there.
 
 `play`: through our engine on a real server, and by a bare client that sends the very same requests, wave
-by wave and all at once, and does nothing else. `servers`: on two scripted servers of a fixed speed, and
-on one. `faults`: on two one of which dies, hangs or slows down at some moment. `kills`: the trainer of a whole
-run dies, again and again. `wrong`: the server of a run plays other weights from some batch on. The last line is
-JSON.
+by wave and all at once, and does nothing else. `servers`: on two scripted servers of a fixed speed, and on
+one. `faults`: on two one of which dies, hangs or slows down at some moment. `kills`: the trainer of a whole
+run dies, again and again. `wrong`: the server of a run plays other weights from some batch on. The last line
+is JSON.
 """
 
 from __future__ import annotations

@@ -1,30 +1,23 @@
-"""The agents' adapters on the servers: a new name for each version, pushed when weights have changed.
-
-A name is never used twice: vLLM's prefix cache goes by it, and an adapter that is loaded in place of another
-is read anew at every step.
-"""
+"""The agents' adapters, written to disk and loaded onto the servers when weights have changed."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Place
 from flowdpo_pl.play.engines.vllm.guard import Guard, Weights
 from flowdpo_pl.play.engines.vllm.own_folder import own_folder
 from flowdpo_pl.play.engines.vllm.server import Generated, Server
-from flowdpo_pl.types import Agent
+from flowdpo_pl.play.engines.vllm.versions import Version, Versions
 
 if TYPE_CHECKING:
     from flowdpo_pl.model.agents import Agents
@@ -34,34 +27,22 @@ _MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
-class Version:
-    """An agent's adapter as it was when it was pushed."""
+class _Kept:
+    """A version on disk."""
 
-    name: str
     folder: Path
-    weights: tuple[Tensor, ...]
     losses: int
-    """Of servers, until it was pushed."""
+    """Of servers, until it was written."""
 
 
-class Adapters:
-    """What the servers hold of these agents."""
+class Adapters(Versions):
+    """What this process gives to the servers."""
 
-    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, folder: Path) -> None:
-        """
-        Args:
-            agents: whose they are.
-            fleet: the servers.
-            guard: sees that they play what they were given.
-            folder: of `written_for_servers`.
-        """
-        self._agents = agents
-        self._fleet = fleet
-        self._guard = guard
+    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, tag: str, folder: Path) -> None:
+        """`folder`: of `written_for_servers`; the others as for `Versions`."""
+        super().__init__(agents, fleet, guard, tag)
         self._folder = folder
-        self._tag = folder.name.rsplit("-", 1)[1]
-        self._number = 0
-        self._versions: dict[Agent, Version] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def close(self) -> None:
         """Take everything off the servers."""
@@ -70,85 +51,50 @@ class Adapters:
                 self._fleet.tell(partial(_forget, version.name))
         self._versions.clear()
 
-    def name_of(self, agent: Agent) -> str | None:
-        """What the agent is called on the servers; None: it has no adapter and is the base."""
-        return self._versions[agent].name if agent in self._versions else None
-
     def admit(self, place: Place) -> None:
-        """Have a server that has just come tell adapters apart, and load what all others hold.
-
-        Raises:
-            ServerLost: it gives no answer.
-            UserError: it can't load one, or plays something else than the trainer would.
-        """
         names: dict[str, Weights] = {place.base: None}
-        for canary in self._canaries:
-            place.server.load(canary.name, canary.folder)
-            names[canary.name] = canary.weights
+        for name, (kept, weights) in self._canaries.items():
+            place.server.load(name, kept)
+            names[name] = weights
         self._guard.require_own(place.server, names)
-        for canary in self._canaries:
-            place.server.unload(canary.name)
+        for name in self._canaries:
+            place.server.unload(name)
         for version in self._versions.values():
-            _load(version, place.server)
-            self._require(place.server, version, self._guard.asked(place.server, version.name), None)
+            self._load(version, place.server)
+            self._require(version, place.server, self._guard.asked(place.server, version.name))
 
-    def push(self) -> None:
-        """Give every server the adapters that have changed since, and see that it plays them.
+    def _give(self, fresh: Sequence[Version]) -> None:
+        for version in fresh:
+            folder = self._folder / version.name
+            self._agents.save(folder, [version.agent])
+            self._kept[version.name] = _Kept(folder / version.agent, self._fleet.losses)
+            self._fleet.tell(partial(self._load, version))
+        names = {version.name: version for version in fresh}
+        for server, name, written in self._fleet.answers(self._guard.asked, [*names]):
+            self._require(names[name], server, written)
+        for version in fresh:
+            if version.before is not None:
+                self._retire(version.before)
 
-        Raises:
-            UserError: a server can't load one, plays something else, or none is left.
-        """
-        replaced: dict[Agent, Version | None] = {}
-        for agent in self._agents.names:
-            before = self._versions.get(agent)
-            if before is None or not all(map(torch.equal, before.weights, self._agents.parameters_of(agent))):
-                self._versions[agent] = self._written(agent, agent)
-                replaced[agent] = before
-        fresh = {self._versions[agent].name: agent for agent in replaced}
-        for agent in replaced:
-            self._fleet.tell(partial(_load, self._versions[agent]))
-        for server, name, written in self._fleet.answers(self._guard.asked, [*fresh]) if fresh else ():
-            assert name is not None
-            self._require(server, self._versions[fresh[name]], written, replaced[fresh[name]])
-        for before in replaced.values():
-            if before is not None:
-                self._retire(before)
+    def _load(self, version: Version, server: Server) -> None:
+        server.load(version.name, self._kept[version.name].folder)
 
-    def confirm(self) -> None:
-        """See that every server still plays the base and these versions: one may have been started anew.
-
-        Raises:
-            UserError: one plays something else, or none is left.
-        """
-        known: dict[str | None, tuple[str, Weights]] = {None: ("the base", None)}
-        for agent, version in self._versions.items():
-            known[version.name] = f"agent '{agent}'", version.weights
-        for server, name, written in self._fleet.answers(self._guard.asked_in_passing, [*known]):
-            others = dict(of for other, of in known.items() if other != name)
-            self._guard.require_weights(server, name or "of the base", written, known[name][1], others)
-
-    def _require(self, server: Server, version: Version, written: Generated, before: Version | None) -> None:
+    def _require(self, version: Version, server: Server, written: Generated) -> None:
+        before = version.before
         replaced = {} if before is None else {f"the version before, {before.name}": before.weights}
         if self._guard.require_weights(server, version.name, written, version.weights, replaced):
             _LOG.info("%s: %s is indistinguishable from what was before it", server.url, version.name)
 
-    def _written(self, agent: Agent, called: str) -> Version:
-        """The agent's adapter as it is now, on disk."""
-        self._number += 1
-        name = f"{called}-{self._number:06d}-{self._tag}"  # another run may use the same server
-        kept = self._folder / name
-        self._agents.save(kept, [agent])
-        weights = tuple(p.detach().clone() for p in self._agents.parameters_of(agent))
-        return Version(name, kept / agent, weights, self._fleet.losses)
-
     @cached_property
-    def _canaries(self) -> list[Version]:
-        """Strong random adapters, which no young one can be taken for."""
-        agent, versions = self._agents.names[0], []
+    def _canaries(self) -> dict[str, tuple[Path, Weights]]:
+        """Strong random adapters, which no young one can be taken for, by name."""
+        agent, canaries = self._agents.names[0], {}
         for number in (1, 2):
-            with self._agents.lent(agent, self._guard.strong(number)):
-                versions.append(self._written(agent, f"canary{number}"))
-        return versions
+            name, weights = f"canary{number}-{self._tag}", self._guard.strong(number)
+            with self._agents.lent(agent, weights):
+                self._agents.save(self._folder / name, [agent])
+            canaries[name] = self._folder / name / agent, weights
+        return canaries
 
     def _retire(self, version: Version) -> None:
         """Forget its name, and its folder unless a server that was lost may still have a request for it.
@@ -156,8 +102,9 @@ class Adapters:
         vLLM ends if it has to read an adapter again whose folder is gone.
         """
         self._fleet.tell(partial(_forget, version.name))
-        if self._fleet.losses == version.losses:
-            shutil.rmtree(version.folder.parent, ignore_errors=True)
+        kept = self._kept.pop(version.name)
+        if self._fleet.losses == kept.losses:
+            shutil.rmtree(kept.folder.parent, ignore_errors=True)
 
 
 @contextmanager
@@ -182,10 +129,6 @@ def written_for_servers(where: Path | None) -> Iterator[Path]:
             ) from error
         folder.chmod(0o755)  # a server may run as somebody else
         yield folder
-
-
-def _load(version: Version, server: Server) -> None:
-    server.load(version.name, version.folder)
 
 
 def _forget(name: str, server: Server) -> None:

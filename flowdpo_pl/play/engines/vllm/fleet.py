@@ -132,21 +132,19 @@ class Fleet:
         self._require_any()
 
     def answers(
-        self, ask: Callable[[Server, str], Generated], names: Sequence[str | None]
-    ) -> list[tuple[Server, str | None, Generated]]:
+        self, ask: Callable[[Server, str], Generated], names: Sequence[str]
+    ) -> list[tuple[Server, str, Generated]]:
         """What every server that is there says to each name; all are asked together.
 
         Args:
             ask: asks a server of a name.
-            names: of adapters; None: the base.
+            names: of adapters.
 
         Raises:
             UserError: no server is left.
         """
         asked = [
-            (place, name, self._pool.submit(ask, place.server, name or place.base))
-            for place in self.live
-            for name in names
+            (place, name, self._pool.submit(ask, place.server, name)) for place in self.live for name in names
         ]
         told = []
         for place, name, future in asked:
