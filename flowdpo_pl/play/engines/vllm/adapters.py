@@ -88,7 +88,8 @@ class Adapters(Versions):
     @cached_property
     def _canaries(self) -> dict[str, tuple[Path, Weights]]:
         """Strong random adapters, which no young one can be taken for, by name."""
-        agent, canaries = self._agents.names[0], {}
+        agent = self._agents.names[0]
+        canaries: dict[str, tuple[Path, Weights]] = {}
         for number in (1, 2):
             name, weights = f"canary{number}-{self._tag}", self._guard.strong(number)
             with self._agents.lent(agent, weights):
