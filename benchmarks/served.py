@@ -1,14 +1,17 @@
 """A batch played on vLLM servers, beside what is possible there.
 
 `play`: through our engine on a real server, and by a bare client that sends the very same requests, wave
-by wave and all at once, and does nothing else. `servers`: on two scripted servers of a fixed speed, and
-on one. `faults`: on two one of which dies, hangs or slows down at some moment. The last line is JSON.
+by wave and all at once, and does nothing else. `servers`: on two scripted servers of a fixed speed, and on
+one. `faults`: on two one of which dies, hangs or slows down at some moment. `kills`: the trainer of a whole
+run dies, again and again. `wrong`: the server of a run plays other weights from some batch on. The last line
+is JSON.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +23,11 @@ from statistics import median
 from threading import Lock, Timer
 from typing import Any, TypeAlias
 
+import httpx2
 import numpy as np
 from jsonargparse import auto_cli
 
+from benchmarks.killed_trainers import kills
 from benchmarks.repeat import report
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.sampling import Sampling
@@ -36,18 +41,22 @@ from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem
 from tests.fake_vllm import FakeVLLM, Floats, serving
 from tests.runs import ROOT, module
+from tests.wrong_server import KINDS, run_that_goes_wrong, toy
 
 Wave: TypeAlias = list[dict[str, Any]]
+_BLOCK = 16
 _PROBLEMS = ROOT / "quickstart" / "problems" / "train.jsonl"
 
 
-def play(python: str, problems: int = 32, rounds: int = 5) -> None:
+def play(python: str, problems: int = 16, rounds: int = 12) -> None:
     """Seconds of a batch, and of a bare client's with its requests: the medians of the rounds' ratios.
+
+    Beside them the seconds of a core that this process itself took, by our engine and by the bare client.
 
     Args:
         python: an interpreter that has vllm.
-        problems: of a batch; every round has others, and the bare client a cache of its own.
-        rounds: the first one is thrown away.
+        problems: of a batch; every round has others.
+        rounds: each plays its batch once unmeasured, then by all three, in an order that turns.
     """
     run: FlowDPOModule = module(engine=LocalVLLM(python, timeout=1200.0))
     run.configure_model()
@@ -55,37 +64,45 @@ def play(python: str, problems: int = 32, rounds: int = 5) -> None:
     assert isinstance(opened, OpenVLLM)
     stream = _problems()
     measured: list[dict[str, float]] = []
-    for number in range(rounds + 1):
+    for number in range(rounds):
         batch = [next(stream) for _ in range(problems)]
         with _recorded() as waves:
-            ours = _seconds(partial(run.rollouts.play, batch, run.exploration))
+            run.rollouts.play(batch, run.exploration)
         assert opened.session._link is not None
         url = opened.session._link.fleet.places[0].server.url
         lots: list[Wave] = [[], []]  # moves and choices apart, as a run sends them
         for request in (request for wave in waves for request in wave):
             lots["logprob_token_ids" in request["sampling_params"]].append(request)
-        measured.append(
-            {
-                "engine": ours,
-                "waves": _seconds(partial(_bare, url, waves, f"waves{number}")),
-                "at_once": _seconds(partial(_bare, url, lots, f"once{number}")),
-                "requests": float(sum(map(len, waves))),
-            }
-        )
+        passes: dict[str, Callable[[], object]] = {
+            "engine": partial(run.rollouts.play, batch, run.exploration),
+            "waves": partial(_bare, url, waves),
+            "at_once": partial(_bare, url, lots),
+        }
+        names = [*passes][number % 3 :] + [*passes][: number % 3]
+        measured.append({"requests": float(sum(map(len, waves))), "waves_sent": float(len(waves))})
+        for name in names:
+            used = time.process_time()
+            with _salted(f"{name}{number}"):
+                measured[-1][name] = _seconds(passes[name])
+            measured[-1][f"{name}_cpu"] = time.process_time() - used
         print(json.dumps(measured[-1]), flush=True)
     opened.close()
-    report("served.play", problems=problems, **_ratios(measured[1:], "engine", ("waves", "at_once")))
+    own = {f"{name}_cpu": median(one[f"{name}_cpu"] for one in measured) for name in ("engine", "waves")}
+    report("served.play", problems=problems, **_ratios(measured, "engine", ("waves", "at_once")), **own)
 
 
-def servers(problems: int = 32, rounds: int = 5, speed: float = 4_000.0) -> None:
-    """Two scripted servers, which take a fixed time for each token read or written, against one."""
+def servers(problems: int = 32, rounds: int = 3, speed: float = 1_000.0) -> None:
+    """Two scripted servers, which take a fixed time for each token read or written, against one.
+
+    They sleep meanwhile, so at this speed neither they nor the client want for a core.
+    """
     measured = []
     with _Scripted(speed) as scripted:
         stream = _problems()
         for _ in range(rounds):
-            batch = [next(stream) for _ in range(problems)]
-            one = _seconds(partial(scripted.play, batch, 1))
-            measured.append({"one": one, "two": _seconds(partial(scripted.play, batch, 2))})
+            batch, counts = [next(stream) for _ in range(problems)], [("one", 1), ("two", 2)]
+            seconds = {name: _seconds(partial(scripted.play, batch, number)) for name, number in counts}
+            measured.append(seconds)
             print(json.dumps(measured[-1]), flush=True)
     report("served.servers", problems=problems, **_ratios(measured, "two", ("one",)))
 
@@ -123,6 +140,21 @@ def faults(problems: int = 16, times: int = 10, speed: float = 4_000.0, timeout:
     report("served.faults", problems=problems, sound_seconds=sound, timeout=timeout, **results)
 
 
+def wrong(after: int = 512, batch: int = 32) -> None:
+    """A server that plays other weights under the right names after so many problems, in five ways."""
+    seen = {}
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            ended = run_that_goes_wrong(kind, Path(folder), after, batch, **toy())
+        seen[kind.__name__] = {
+            "told": ended.told,
+            "problems": ended.problems,
+            "learnt_nothing": ended.learnt_nothing,
+        }
+        print(json.dumps({kind.__name__: seen[kind.__name__]}), flush=True)
+    report("served.wrong", after=after, **seen)
+
+
 def _die(fake: FakeVLLM) -> None:
     fake.dead = True
 
@@ -141,15 +173,26 @@ _FAULTS: dict[str, Callable[[FakeVLLM], None]] = {"dies": _die, "hangs": _hang, 
 
 @dataclass
 class _Steady(FakeVLLM):
-    """So many tokens a second, read or written, of all requests together."""
+    """So many tokens a second, read or written, of all requests together; a prefix is read once."""
 
     speed: float = 1.0
     turn: Lock = field(default_factory=Lock)
+    known: set[tuple[str, int]] = field(default_factory=set)
+    """Whole blocks of prompts that were read, by who read them."""
 
     def _generate(self, body: dict[str, Any]) -> tuple[int, Any]:
+        status, answer = super()._generate(body)
+        written = answer["choices"][0]["token_ids"] if status == 200 else ()
         with self.turn:
-            time.sleep((len(body["token_ids"]) + body["sampling_params"]["max_tokens"]) / self.speed)
-        return super()._generate(body)
+            time.sleep((self._unread(body["model"], body["token_ids"]) + len(written)) / self.speed)
+        return status, answer
+
+    def _unread(self, model: str, token_ids: Sequence[int]) -> int:
+        ends = range(_BLOCK, len(token_ids), _BLOCK)
+        blocks = [(model, hash(tuple(token_ids[:end]))) for end in ends]
+        cached = sum(block in self.known for block in blocks)
+        self.known.update(blocks)
+        return len(token_ids) - cached * _BLOCK
 
 
 class _Scripted:
@@ -177,8 +220,10 @@ class _Scripted:
         self._stack.close()
 
     def play(self, problems: Sequence[Problem], count: int) -> object:
-        """The trees of these problems on so many servers."""
+        """The trees of these problems on so many servers, which have read nothing yet."""
         players, run = self._run.players, self._run
+        for fake in self.fakes:
+            fake.known.clear()
         fleet = Fleet([Server(url, self._timeout) for url in self._urls[:count]])
         fleet.join(lambda place: None)
 
@@ -186,8 +231,9 @@ class _Scripted:
             def play(self, jobs: Sequence[Job]) -> list[Generated]:
                 return fleet.play(jobs, lambda agent: None)
 
-            def reset(self) -> None:
-                fleet.forget()
+            @contextmanager
+            def playing(self) -> Iterator[None]:
+                yield
 
         asks = Asks(Sampling(), players.head.end_ids)
         engine = VLLMEngine(Session(), asks, run.draws)  # type: ignore[arg-type]
@@ -234,19 +280,41 @@ def _recorded() -> Iterator[list[Wave]]:
         Fleet.play = sends  # type: ignore[method-assign]
 
 
-def _bare(url: str, waves: Sequence[Wave], salt: str) -> None:
-    """Send these requests; nothing that was cached under another salt is used."""
-    import httpx2
+@contextmanager
+def _salted(salt: str) -> Iterator[None]:
+    """All requests meanwhile share what the server caches with each other and with no earlier one."""
+    sends = httpx2.Client.request
 
-    limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+    def salted(self: httpx2.Client, method: str, url: str, *, json: Any = None, **options: Any) -> Any:
+        if json is not None and "token_ids" in json:
+            json = {**json, "cache_salt": salt}
+        return sends(self, method, url, json=json, **options)
+
+    httpx2.Client.request = salted  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        httpx2.Client.request = sends  # type: ignore[method-assign]
+
+
+def _bare(url: str, waves: Sequence[Wave]) -> None:
+    """Send these requests, wave by wave, and read the answers' JSON."""
+    limits = httpx2.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=3.0)
     with (
         httpx2.Client(base_url=url, limits=limits, timeout=600, trust_env=False) as client,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
+
+        def sent(body: dict[str, Any]) -> object:
+            try:
+                answer = client.request("POST", "/inference/v1/generate", json=body)
+            except httpx2.TransportError:  # a connection that the server has just closed
+                answer = client.request("POST", "/inference/v1/generate", json=body)
+            return answer.raise_for_status().json()
+
         for wave in waves:
-            bodies = [{**request, "cache_salt": salt} for request in wave]
-            for answer in pool.map(lambda body: client.post("/inference/v1/generate", json=body), bodies):
-                answer.raise_for_status()
+            for _ in pool.map(sent, wave):
+                pass
 
 
 def _problems() -> Iterator[Problem]:
@@ -269,4 +337,4 @@ def _ratios(measured: Sequence[Mapping[str, float]], ours: str, others: Sequence
 
 
 if __name__ == "__main__":
-    auto_cli([play, servers, faults], as_positional=False)
+    auto_cli([play, servers, faults, kills, wrong], as_positional=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,15 @@ def gathered(values: list[T]) -> list[list[T]]:
     everyone: list[list[T]] = [[] for _ in range(ranks())]
     torch.distributed.all_gather_object(everyone, values)
     return everyone
+
+
+def of_first(make: Callable[[], T]) -> T:
+    """What rank 0 makes, a plain value, on every rank."""
+    if ranks() == 1:
+        return make()
+    made: list[T | None] = [make() if rank() == 0 else None]
+    torch.distributed.broadcast_object_list(made, src=0)
+    return cast(T, made[0])
 
 
 def interleaved(ranks: Sequence[Sequence[T]]) -> list[T]:

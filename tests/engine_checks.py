@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.engines.choosing import choice
-from flowdpo_pl.play.engines.protocol import ChooseRequest, Engine, WriteRequest
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, Engine, WriteRequest, Written
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.types import Agent
 
@@ -70,9 +70,22 @@ class Stage:
         return ChooseRequest(self.agents[agent], problem, prefix=prefix, options=self.words, **asked)
 
 
+def all_moves(engine: Engine, requests: Sequence[WriteRequest]) -> list[Written]:
+    """All of one batch."""
+    with engine.playing():
+        return engine.write(requests)
+
+
+def all_choices(engine: Engine, requests: Sequence[ChooseRequest]) -> list[Chosen]:
+    """All of one batch."""
+    with engine.playing():
+        return engine.choose(requests)
+
+
 def check_empty_batches(stage: Stage) -> None:
     engine = stage.engine(Sampling())
-    assert engine.write([]) == [] and engine.choose([]) == []
+    with engine.playing():
+        assert engine.write([]) == [] and engine.choose([]) == []
 
 
 def check_greedy_moves_in_order(stage: Stage) -> None:
@@ -84,13 +97,12 @@ def check_greedy_moves_in_order(stage: Stage) -> None:
     ]
     engine = stage.engine(Sampling(temperature=0))
     for asked in (requests, requests[::-1]):
-        for request, written in zip(asked, engine.write(asked), strict=True):
+        for request, written in zip(asked, all_moves(engine, asked), strict=True):
             move: list[int] = []
             while len(move) < request.max_tokens and move[-1:] != [stage.end_ids[0]]:
                 move.append(int(stage.law(request.agent, request.prefix, move, 1.0).argmax()))
             assert written.token_ids == tuple(move)
             assert written.logprob == 0 and written.other is None
-        engine.reset()
 
 
 def check_ends_limits_and_logprobs(stage: Stage, sampling: Sampling = Sampling()) -> None:
@@ -104,7 +116,7 @@ def check_ends_limits_and_logprobs(stage: Stage, sampling: Sampling = Sampling()
     ]
     first, *others = stage.end_ids
     ended = 0
-    for request, written in zip(requests, stage.engine(sampling).write(requests), strict=True):
+    for request, written in zip(requests, all_moves(stage.engine(sampling), requests), strict=True):
         move = written.token_ids
         assert first not in move[:-1] and not set(others) & set(move)
         assert move[0] != first
@@ -128,7 +140,7 @@ def check_forced_starts(stage: Stage) -> None:
         stage.write(1, forced=start, max_tokens=len(start)),
         stage.write(1),
     ]
-    going_on, ended, full, free = stage.engine(Sampling()).write(requests)
+    going_on, ended, full, free = all_moves(stage.engine(Sampling()), requests)
     assert going_on.token_ids[: len(start)] == start and len(going_on.token_ids) > len(start)
     law = [
         np.log(stage.law(requests[0].agent, requests[0].prefix, going_on.token_ids[:place], 1.0)[token])
@@ -165,18 +177,19 @@ def check_law_of_alternatives(stage: Stage, temperature: float, draws: int) -> N
         stage.write(problem_id=f"draw {n}", max_tokens=2, alternative=True, further=2) for n in range(draws)
     ]
     engine = stage.engine(Sampling(temperature=temperature))
-    results = engine.write(requests)
+    results = all_moves(engine, requests)
     assert all(one.other is not None and one.other != one.token_ids[: len(one.other)] for one in results)
     require_as_likely([one.token_ids for one in results], moves)
     require_as_likely([one.other or () for one in results], starts)
     third = [one.further[1] for one in results]
-    going_on = engine.write(
+    going_on = all_moves(
+        engine,
         [
             stage.write(
                 problem_id=f"draw {n}", branch="0.3", max_tokens=2, forced=one.token_ids, avoid=one.avoid
             )
             for n, one in enumerate(third)
-        ]
+        ],
     )
     lengths = [len(one.token_ids) + (one.avoid is not None) for one in third]
     begun = [one.token_ids[:length] for one, length in zip(going_on, lengths, strict=True)]
@@ -188,7 +201,7 @@ def check_law_of_choices(stage: Stage, temperature: float = 1.0) -> None:
     """Option, alternative, log-probabilities and mass are those of the plain softmax, draw by draw."""
     engine = stage.engine(Sampling(temperature=temperature))
     requests = [stage.choose(index, problem_id=f"p{n}") for n in range(8) for index in range(2)]
-    for request, chosen in zip(requests, engine.choose(requests), strict=True):
+    for request, chosen in zip(requests, all_choices(engine, requests), strict=True):
         logits = stage.logits(request.agent, (*request.prefix, *request.suffix))[-1].astype(np.float64)
         scores = logits[list(request.options)]
         mass = np.logaddexp.reduce(scores) - np.logaddexp.reduce(logits)
@@ -204,11 +217,10 @@ def check_a_draw_is_its_place_s_own(stage: Stage) -> None:
     """Neither the order nor the company of a request changes its move."""
     requests = [stage.write(index, alternative=True) for index in range(len(stage.prefixes))]
     engine = stage.engine(Sampling())
-    together = engine.write(requests)
-    engine.reset()
-    assert engine.write(requests[::-1]) == pytest.approx(together[::-1])
-    engine.reset()
-    alone = [one for request in requests for one in engine.write([request])]
+    together = all_moves(engine, requests)
+    assert all_moves(engine, requests[::-1]) == pytest.approx(together[::-1])
+    with engine.playing():
+        alone = [one for request in requests for one in engine.write([request])]
     assert [(one.token_ids, one.other) for one in alone] == [(one.token_ids, one.other) for one in together]
 
 

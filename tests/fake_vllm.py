@@ -191,8 +191,8 @@ class PeftLogits:
 
 
 @contextmanager
-def serving(fake: FakeVLLM) -> Iterator[str]:
-    """Its address, while it runs."""
+def serving(fake: FakeVLLM, port: int = 0) -> Iterator[str]:
+    """Its address, while it runs; port 0: any."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -220,7 +220,7 @@ def serving(fake: FakeVLLM) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = Listener(("127.0.0.1", 0), Handler)
+    server = Listener(("127.0.0.1", port), Handler)
     thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

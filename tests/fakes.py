@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
@@ -66,7 +67,7 @@ class ScriptedEngine:
     ) -> None:
         self._write, self._choose = write, choose
         self.batches: list[list[WriteRequest | ChooseRequest]] = []
-        self.resets = 0
+        self.plays = 0
 
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
         self.batches.append(list(requests))
@@ -76,8 +77,10 @@ class ScriptedEngine:
         self.batches.append(list(requests))
         return [_chosen(self._choose(request), len(request.options)) for request in requests]
 
-    def reset(self) -> None:
-        self.resets += 1
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        yield
+        self.plays += 1
 
 
 class LastWordJudge:

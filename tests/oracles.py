@@ -6,6 +6,7 @@ They use transformers' own attention and PEFT's own forward, one sequence at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,8 @@ class PlainEngine:
     def __init__(self, agents: PlainAgents, end_ids: Sequence[int], draws: Draws) -> None:
         self.agents, self.end_ids, self.draws = agents, tuple(end_ids), draws
 
-    def reset(self) -> None:
-        pass
+    def playing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @torch.no_grad()
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:

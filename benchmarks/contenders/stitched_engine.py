@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -43,8 +44,9 @@ class StitchedEngine:
         self.rows = rows
         self.generated_tokens = 0
 
-    def reset(self) -> None:
+    def playing(self) -> AbstractContextManager[None]:
         """Nothing is kept between calls."""
+        return nullcontext()
 
     @torch.inference_mode()
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:

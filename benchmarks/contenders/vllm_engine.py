@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,9 @@ class VllmEngine:
         self._end_ids = list(end_ids)
         self.generated_tokens = 0
 
-    def reset(self) -> None:
+    def playing(self) -> AbstractContextManager[None]:
         """The prefix cache may stay: the weights do not change in a benchmark."""
+        return nullcontext()
 
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
         """All moves and, as further requests of the same batch, all alternatives."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from flowdpo_pl.distributed import summed
+from flowdpo_pl.distributed import gathered, summed
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.adapter_update import AdapterUpdate
 from flowdpo_pl.learn.packing import PackedTree, pack
@@ -57,7 +57,7 @@ class Rescoring:
         tolerance = self._players.opened.tolerance
         if tolerance is None:
             return {}
-        (noise,) = summed([tolerance.noise], self._players.agents.device)
+        noise = max(noise for own in gathered([tolerance.noise]) for noise in own)
         ties = mine(trees[:_TIED_TREES], margin=-1.0)
         packed = {
             agent: pack(pairs.of(agent) or ties.of(agent), self._players.prompts)

@@ -82,10 +82,8 @@ class Rollouts:
         """One tree for each problem, in order; without `exploration` only the main chains."""
         start = time.perf_counter()
         growth = _Growth(self, problems, exploration or Exploration())
-        try:
+        with self.engine.playing():
             growth.run()
-        finally:
-            self.engine.reset()
         trees = tuple(growth.tree(main) for main in growth.mains)
         masses = growth.masses
         return Play(

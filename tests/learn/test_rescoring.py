@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Lock
 
 import pytest
 import torch
@@ -21,19 +21,16 @@ from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.pairs import Mined, mine
 from flowdpo_pl.learn.rescoring import Rescoring
-from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.engine_settings import Tolerance
 from flowdpo_pl.play.engines.native import NativeEngine, OpenNative
 from flowdpo_pl.play.engines.sampling import Sampling
-from flowdpo_pl.play.engines.vllm.guard import Guard
-from flowdpo_pl.play.engines.vllm.settings import VLLM
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.play.rollouts import Rollouts
 from flowdpo_pl.types import Problem
+from tests import wrong_server as wrong
 from tests.conftest import CoinJudge, World
-from tests.fake_vllm import FakeVLLM, PeftLogits, serving
-from tests.runs import MODEL, Recorder, data, module, trainer, weights
+from tests.fake_vllm import PeftLogits
 
 FAST = Learning(lr=5e-2, loss=SigmoidLoss(beta=1.0))
 """Two updates that can be seen."""
@@ -117,65 +114,20 @@ def test_a_gap_is_warned_of_or_ends_the_run(
     assert "gap_warns is 0.01" in caplog.text
 
 
-Instead = Callable[[FakeVLLM, dict[str, Path]], None]
-
-
-def the_base(fake: FakeVLLM, now: dict[str, Path]) -> None:
-    fake.serves = {now[ANSWER].parent.name: None}
-
-
-def the_other(fake: FakeVLLM, now: dict[str, Path]) -> None:
-    fake.serves = {now[STOP].parent.name: now[ANSWER]}
-
-
-def other_weights(fake: FakeVLLM, now: dict[str, Path]) -> None:
-    served, first = fake.logits, Path(fake.adapters[next(iter(fake.adapters))])
-    strong = first.parent.parent / "strong" / ANSWER
-    fake.logits = lambda folder, ids: served(strong if folder == now[ANSWER] else folder, ids)
-
-
 @pytest.mark.parametrize(
-    ("instead", "told"),
+    ("kind", "told"),
     [
-        (the_base, f"agent '{ANSWER}' differ .*from those of the base without an adapter"),
-        (the_other, f"agent '{STOP}' differ .*from those of agent '{ANSWER}'"),
-        (other_weights, f"agent '{ANSWER}' differ .*nothing is learnt"),
+        (wrong.the_base, f"agent '{ANSWER}' differ .*from those of the base without an adapter"),
+        (wrong.the_other_agent, f"agent '{STOP}' differ .*from those of agent '{ANSWER}'"),
+        (wrong.other_weights, f"agent '{ANSWER}' differ .*nothing is learnt"),
     ],
 )
-def test_a_server_that_goes_wrong_between_updates_is_named_and_nothing_is_learnt(
-    instead: Instead, told: str, tmp_path: Path
+def test_a_server_that_is_wrong_but_to_the_guard_is_named_and_nothing_is_learnt(
+    kind: Callable[..., tuple[PeftLogits, Path | None]], told: str, tmp_path: Path
 ) -> None:
-    """After two batches, while the third is played: names, versions and the guard's canaries were right."""
-    fake, recorder = FakeVLLM(PeftLogits(MODEL)), Recorder()
-    learnt: list[dict[str, torch.Tensor]] = []
-    once = Lock()
-    folder = tmp_path / "adapters"
-    folder.mkdir()
-    with serving(fake) as url:
-        run: FlowDPOModule = module(engine=VLLM([url], folder=str(folder)), learning=FAST, max_problems=12)
-        answer = fake.answer
-
-        def later(path: str, body: dict[str, object]) -> tuple[int, object]:
-            playing = isinstance(body.get("model"), str) and "seed" in body["sampling_params"]  # type: ignore[operator]
-            canary = playing and body["sampling_params"]["seed"] == 1  # type: ignore[index]
-            if len(recorder.values) == 2 and playing and not canary and once.acquire(blocking=False):
-                learnt.append(weights(run))
-                now = {name.split("-")[0]: kept for name, kept in fake.adapters.items()}
-                prepared(run, next(iter(now.values())).parent.parent)
-                instead(fake, now)
-            return answer(path, body)
-
-        fake.answer = later  # type: ignore[method-assign]
-        with pytest.raises(UserError, match=told):
-            trainer(tmp_path, recorder).fit(run, data(batch_size=4, chunk_size=4))
-    assert run.at_boundary and run.problems_seen == 8 and len(recorder.values) == 2
-    assert all(recorder.values[0][f"{agent}/engine_gap"] < 1e-3 for agent in (ANSWER, STOP))
-    for name, value in weights(run).items():
-        torch.testing.assert_close(value, learnt[0][name], rtol=0, atol=0)
-
-
-def prepared(run: FlowDPOModule, folder: Path) -> None:
-    """Strong weights beside the adapters."""
-    agents = run.players.agents
-    with agents.lent(ANSWER, Guard(agents, run.players.head).strong(1)):
-        agents.save(folder / "strong", [ANSWER])
+    """From the third batch on, where the guard's own requests get the right weights, as of two engines behind
+    one address."""
+    ended = wrong.run_that_goes_wrong(kind, tmp_path, canaries_too=False, **wrong.toy())
+    assert re.search(told, ended.told), ended.told
+    assert ended.problems == 8 and len(ended.values) == 2 and ended.learnt_nothing
+    assert all(ended.values[0][f"{agent}/engine_gap"] < 1e-3 for agent in (ANSWER, STOP))

@@ -57,7 +57,7 @@ def test_main_chain_follows_the_rules() -> None:
     tree = grow(script.engine, script.tokenizer, AnswerStopFlow(2, 4), None)
     assert [move.text for move in tree.main.moves] == ["1 2", "No", "3 4", "No", "5 6", "Yes"]
     assert tree.main.answer == "1 2 3 4 5 6" and tree.main.correct
-    assert tree.forks == () and script.engine.resets == 1
+    assert tree.forks == () and script.engine.plays == 1
 
 
 def test_no_stop_node_after_the_last_chunk() -> None:

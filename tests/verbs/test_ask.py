@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flowdpo_pl.__main__ import main as run_program
 from flowdpo_pl.cli import main
@@ -82,6 +83,22 @@ def test_the_moves_are_shown_and_nothing_is_written_to_the_run(
     ]
     assert shown[1 + len(moves)].startswith("reads as ")
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_run_whose_servers_are_gone_is_asked_on_another_engine(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(finished_run, QUESTION, greedy=True, json=True)
+    run = copied(finished_run, tmp_path)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    nobody = {"class_path": "flowdpo_pl.VLLM", "init_args": {"servers": ["http://127.0.0.1:9"]}}
+    settings["model"]["init_args"]["team"]["engine"] = nobody
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(UserError, match=r"no vLLM server plays: .*`ask --engine`"):
+        ask(run, QUESTION, greedy=True, json=True)
+    ask(run, QUESTION, greedy=True, json=True, engine="flowdpo_pl.Native")
+    own, native = answers(capsys)
+    assert own == native
 
 
 def test_another_seed_and_another_base_may_be_given(

@@ -7,6 +7,7 @@ a move.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -46,7 +47,16 @@ class NativeEngine:
         self.token_budget = token_budget
         self._reader = Reader(agents)
 
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """Each agent's prefixes are read once."""
+        try:
+            yield
+        finally:
+            self.reset()
+
     def reset(self) -> None:
+        """Forget every cached prefix."""
         self._reader.forget()
 
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,6 +116,12 @@ class Engine(Protocol):
 
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]: ...
 
-    def reset(self) -> None:
-        """Forget every cached prefix: the trees are done or the weights have changed."""
+    def playing(self) -> AbstractContextManager[None]:
+        """While one batch of trees grows: by the agents as they are when it begins.
+
+        Nothing that is cached meanwhile is used after it.
+
+        Raises:
+            UserError: what was played is not theirs.
+        """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,8 +29,8 @@ class SwappedEngine:
     def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
         return self._moved(requests, self.engine.choose(requests))
 
-    def reset(self) -> None:
-        self.engine.reset()
+    def playing(self) -> AbstractContextManager[None]:
+        return self.engine.playing()
 
     def _moved(self, requests: Sequence[WriteRequest | ChooseRequest], results: list[Result]) -> list[Result]:
         moved = list(results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,5 +40,5 @@ class ToldEngine:
                 self.tell(Move(request.agent, (token,), word, chosen.option, chosen.logprob))
         return results
 
-    def reset(self) -> None:
-        self.engine.reset()
+    def playing(self) -> AbstractContextManager[None]:
+        return self.engine.playing()

@@ -1,141 +1,101 @@
-"""The agents' adapters on the servers: a new name for each version, pushed when weights have changed.
-
-A name is never used twice: vLLM's prefix cache goes by it, and an adapter that is loaded in place of another
-is read anew at every step.
-"""
+"""The agents' adapters, written to disk and loaded onto the servers when weights have changed."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import tempfile
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Place
 from flowdpo_pl.play.engines.vllm.guard import Guard, Weights
-from flowdpo_pl.play.engines.vllm.server import Server
-from flowdpo_pl.types import Agent
+from flowdpo_pl.play.engines.vllm.own_folder import own_folder
+from flowdpo_pl.play.engines.vllm.server import Generated, Server
+from flowdpo_pl.play.engines.vllm.versions import Version, Versions
 
 if TYPE_CHECKING:
     from flowdpo_pl.model.agents import Agents
 
+_LOG = logging.getLogger(__name__)
 _MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
-class Version:
-    """An agent's adapter as it was when it was pushed."""
+class _Kept:
+    """A version on disk."""
 
-    name: str
     folder: Path
-    weights: tuple[Tensor, ...]
     losses: int
-    """Of servers, until it was pushed."""
+    """Of servers, until it was written."""
 
 
-class Adapters:
-    """What the servers hold of these agents."""
+class Adapters(Versions):
+    """What this process gives to the servers."""
 
-    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, folder: Path | None) -> None:
-        """
-        Args:
-            agents: whose they are.
-            fleet: the servers.
-            guard: sees that they play what they were given.
-            folder: where adapters are written for the servers to read; None: memory of this machine.
-
-        Raises:
-            UserError: nothing can be written there.
-        """
-        self._agents = agents
-        self._fleet = fleet
-        self._guard = guard
-        where = folder if folder is not None else (_MEMORY if os.access(_MEMORY, os.W_OK) else None)
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix="flowdpo-", dir=where)).absolute()
-        except OSError as error:
-            raise UserError(
-                f"model.team.engine.folder: adapters can't be written there ({error}): name another folder, "
-                "which the servers see too."
-            ) from error
-        self._folder.chmod(0o755)  # a server may run as somebody else
-        self._tag = self._folder.name.removeprefix("flowdpo-")
-        self._number = 0
-        self._versions: dict[Agent, Version] = {}
+    def __init__(self, agents: Agents, fleet: Fleet, guard: Guard, tag: str, folder: Path) -> None:
+        """`folder`: of `written_for_servers`; the others as for `Versions`."""
+        super().__init__(agents, fleet, guard, tag)
+        self._folder = folder
+        self._kept: dict[str, _Kept] = {}
 
     def close(self) -> None:
-        """Take everything off the servers and the disk."""
+        """Take everything off the servers."""
         with suppress(UserError):  # no server is left that could be told
             for version in self._versions.values():
                 self._fleet.tell(partial(_forget, version.name))
         self._versions.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def name_of(self, agent: Agent) -> str | None:
-        """What the agent is called on the servers; None: it has no adapter and is the base."""
-        return self._versions[agent].name if agent in self._versions else None
 
     def admit(self, place: Place) -> None:
-        """Have a server that has just come tell adapters apart, and load what all others hold.
-
-        Raises:
-            ServerLost: it gives no answer.
-            UserError: it can't load one, or plays something else than the trainer would.
-        """
         names: dict[str, Weights] = {place.base: None}
-        for canary in self._canaries:
-            place.server.load(canary.name, canary.folder)
-            names[canary.name] = canary.weights
+        for name, (kept, weights) in self._canaries.items():
+            place.server.load(name, kept)
+            names[name] = weights
         self._guard.require_own(place.server, names)
-        for canary in self._canaries:
-            place.server.unload(canary.name)
-        for agent, version in self._versions.items():
-            place.server.load(version.name, version.folder)
-            self._guard.require_version(place.server, agent, version.name, version.weights, None)
+        for name in self._canaries:
+            place.server.unload(name)
+        for version in self._versions.values():
+            self._load(version, place.server)
+            self._require(version, place.server, self._guard.asked(place.server, version.name))
 
-    def push(self) -> None:
-        """Give every server the adapters that have changed since, and see that it plays them.
+    def _give(self, fresh: Sequence[Version]) -> None:
+        for version in fresh:
+            folder = self._folder / version.name
+            self._agents.save(folder, [version.agent])
+            self._kept[version.name] = _Kept(folder / version.agent, self._fleet.losses)
+            self._fleet.tell(partial(self._load, version))
+        names = {version.name: version for version in fresh}
+        for server, name, written in self._fleet.answers(self._guard.asked, [*names]):
+            self._require(names[name], server, written)
+        for version in fresh:
+            if version.before is not None:
+                self._retire(version.before)
 
-        Raises:
-            UserError: a server can't load one, plays something else, or none is left.
-        """
-        for agent in self._agents.names:
-            before = self._versions.get(agent)
-            if before is None or not all(map(torch.equal, before.weights, self._agents.parameters_of(agent))):
-                self._versions[agent] = version = self._written(agent, agent)
-                self._fleet.tell(partial(self._give, agent, version, before.weights if before else None))
-                if before is not None:
-                    self._retire(before)
+    def _load(self, version: Version, server: Server) -> None:
+        server.load(version.name, self._kept[version.name].folder)
 
-    def _give(self, agent: Agent, version: Version, before: Weights, server: Server) -> None:
-        server.load(version.name, version.folder)
-        self._guard.require_version(server, agent, version.name, version.weights, before)
-
-    def _written(self, agent: Agent, called: str) -> Version:
-        """The agent's adapter as it is now, on disk."""
-        self._number += 1
-        name = f"{called}-{self._number:06d}-{self._tag}"  # another run may use the same server
-        kept = self._folder / name
-        self._agents.save(kept, [agent])
-        weights = tuple(p.detach().clone() for p in self._agents.parameters_of(agent))
-        return Version(name, kept / agent, weights, self._fleet.losses)
+    def _require(self, version: Version, server: Server, written: Generated) -> None:
+        before = version.before
+        replaced = {} if before is None else {f"the version before, {before.name}": before.weights}
+        if self._guard.require_weights(server, version.name, written, version.weights, replaced):
+            _LOG.info("%s: %s is indistinguishable from what was before it", server.url, version.name)
 
     @cached_property
-    def _canaries(self) -> list[Version]:
-        """Strong random adapters, which no young one can be taken for."""
-        agent, versions = self._agents.names[0], []
+    def _canaries(self) -> dict[str, tuple[Path, Weights]]:
+        """Strong random adapters, which no young one can be taken for, by name."""
+        agent = self._agents.names[0]
+        canaries: dict[str, tuple[Path, Weights]] = {}
         for number in (1, 2):
-            with self._agents.lent(agent, self._guard.strong(number)):
-                versions.append(self._written(agent, f"canary{number}"))
-        return versions
+            name, weights = f"canary{number}-{self._tag}", self._guard.strong(number)
+            with self._agents.lent(agent, weights):
+                self._agents.save(self._folder / name, [agent])
+            canaries[name] = self._folder / name / agent, weights
+        return canaries
 
     def _retire(self, version: Version) -> None:
         """Forget its name, and its folder unless a server that was lost may still have a request for it.
@@ -143,8 +103,33 @@ class Adapters:
         vLLM ends if it has to read an adapter again whose folder is gone.
         """
         self._fleet.tell(partial(_forget, version.name))
-        if self._fleet.losses == version.losses:
-            shutil.rmtree(version.folder.parent, ignore_errors=True)
+        kept = self._kept.pop(version.name)
+        if self._fleet.losses == kept.losses:
+            shutil.rmtree(kept.folder.parent, ignore_errors=True)
+
+
+@contextmanager
+def written_for_servers(where: Path | None) -> Iterator[Path]:
+    """The folder of a session's adapters, which servers read.
+
+    Args:
+        where: the folder that it lies in; None: memory of this machine.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    if where is None and os.access(_MEMORY, os.W_OK):
+        where = _MEMORY
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(own_folder("adapters", where))
+        except OSError as error:
+            raise UserError(
+                f"model.team.engine.folder: adapters can't be written there ({error}): name another folder, "
+                "which the servers see too."
+            ) from error
+        folder.chmod(0o755)  # a server may run as somebody else
+        yield folder
 
 
 def _forget(name: str, server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,9 +35,9 @@ class VLLMEngine:
     asks: Asks
     draws: Draws
 
-    def reset(self) -> None:
+    def playing(self) -> AbstractContextManager[None]:
         """Adapters come with new names, so nothing that the servers cached can be taken for theirs."""
-        self.session.reset()
+        return self.session.playing()
 
     def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
         """Moves for the requests; see `protocol.WriteRequest`.

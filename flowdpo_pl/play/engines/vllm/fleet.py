@@ -131,6 +131,30 @@ class Fleet:
                 self._lose(place, lost)
         self._require_any()
 
+    def answers(
+        self, ask: Callable[[Server, str], Generated], names: Sequence[str]
+    ) -> list[tuple[Server, str, Generated]]:
+        """What every server that is there says to each name; all are asked together.
+
+        Args:
+            ask: asks a server of a name.
+            names: of adapters.
+
+        Raises:
+            UserError: no server is left.
+        """
+        asked = [
+            (place, name, self._pool.submit(ask, place.server, name)) for place in self.live for name in names
+        ]
+        told = []
+        for place, name, future in asked:
+            try:
+                told.append((place.server, name, future.result()))
+            except ServerLost as lost:
+                self._lose(place, lost)
+        self._require_any()
+        return told
+
     def play(self, jobs: Sequence[Job], name_of: Callable[[Agent], str | None]) -> list[Generated]:
         """What is written for the jobs, in their order.
 

@@ -2,12 +2,12 @@
 
 At the start three are told apart: the base and two strong random adapters, whose place no young adapter of an
 agent could take (at B = 0 they are one function). The canary's temperature is not 1, so log-probabilities
-before temperature are noticed as well.
+before temperature are noticed as well. Each version of an agent is looked at when it comes, and with the base
+after every batch of trees.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,16 +19,14 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.attention import TreeView
 from flowdpo_pl.play.engines.vllm.params import canary
 from flowdpo_pl.play.engines.vllm.server import Generated, Server
-from flowdpo_pl.types import Agent
 
 if TYPE_CHECKING:
     from flowdpo_pl.model.agents import Agents
     from flowdpo_pl.model.output_head import OutputHead
 
-_LOG = logging.getLogger(__name__)
 _NOBODY = ""
 """No agent's name: who has no adapter decodes as the base."""
-_PROMPT, _WRITTEN = 8, 24
+_PROMPT, _WRITTEN, _IN_PASSING = 8, 24, 8
 _TEMPERATURE = 1.7
 _AGREES = 0.1
 """Nats a token on average; bfloat16 was seen to differ by 0.04 between vLLM and transformers."""
@@ -74,7 +72,7 @@ class Guard:
             UserError: it plays something else; says what, where that is known.
         """
         for name, weights in names.items():
-            written = self._asked(server, name)
+            written = self.asked(server, name)
             gaps = {other: _gap(written, self._scores(written, own)) for other, own in names.items()}
             nearest = min(gaps, key=lambda other: gaps[other])
             if gaps[nearest] <= _AGREES and nearest == name:
@@ -96,35 +94,54 @@ class Guard:
                     "--generation-config vllm."
                 )
 
-    def require_version(self, server: Server, agent: Agent, name: str, now: Weights, before: Weights) -> None:
-        """Refuse a server that does not play a version's weights under its name.
-
-        Args:
-            server: asked.
-            agent: whose version it is.
-            name: of the version.
-            now: its weights.
-            before: weights of the version before.
+    def asked(self, server: Server, name: str, tokens: int = _WRITTEN) -> Generated:
+        """What the server writes on the canary's prompt as `name`.
 
         Raises:
             ServerLost: it gives no answer.
-            UserError: it plays other weights.
         """
-        written = self._asked(server, name)
-        own = self._scores(written, now)
-        old = self._scores(written, before)
-        gap = _gap(written, own)
-        told = float((own - old).abs().mean()) > _TIMES_NOISE * self.noise
-        if not told:
-            _LOG.info("%s: %s is indistinguishable from what was before it", server.url, name)
-        if gap > max(_AGREES, _TIMES_NOISE * self.noise) or (told and gap > _gap(written, old)):
-            raise UserError(
-                f"{server.url} plays other weights under the name {name} than agent '{agent}' has "
-                f"({gap:.2f} nats a token), so nothing is learnt from it: start it anew and resume the run."
-            )
+        return server.generate(name, self._prompt, canary(tokens, _TEMPERATURE))
 
-    def _asked(self, server: Server, name: str) -> Generated:
-        return server.generate(name, self._prompt, canary(_WRITTEN, _TEMPERATURE))
+    def asked_in_passing(self, server: Server, name: str) -> Generated:
+        """Less of it: every token is a step that nothing else shares."""
+        return self.asked(server, name, _IN_PASSING)
+
+    def require_weights(
+        self, server: Server, name: str, written: Generated, weights: Weights, others: Mapping[str, Weights]
+    ) -> list[str]:
+        """Refuse a server that does not play these weights under their name.
+
+        Args:
+            server: which.
+            name: that it was asked by.
+            written: what it wrote.
+            weights: that it ought to have.
+            others: weights that may have taken their place, by what these are called.
+
+        Returns:
+            Those of the others that can't be told from the weights by what was written.
+
+        Raises:
+            UserError: it plays others, or who knows what.
+        """
+        own = self._scores(written, weights)
+        gap, allowed = _gap(written, own), max(_AGREES, _TIMES_NOISE * self.noise)
+        like, gaps = [], {}
+        for other, theirs in others.items():
+            scores = self._scores(written, theirs)
+            if float((own - scores).abs().mean()) <= _TIMES_NOISE * self.noise:
+                like.append(other)
+            else:
+                gaps[other] = _gap(written, scores)
+        nearest = min(gaps, key=lambda other: gaps[other], default="")
+        known = bool(nearest) and gaps[nearest] < min(gap, allowed)
+        if known or gap > allowed:
+            instead = f", those of {nearest}" if known else f" ({gap:.2f} nats a token)"
+            raise UserError(
+                f"{server.url} plays other weights under the name {name} than the trainer has{instead}, so "
+                "nothing is learnt from it: start it anew and resume the run."
+            )
+        return like
 
     def _scores(self, written: Generated, weights: Weights, temperature: float = _TEMPERATURE) -> Tensor:
         """Log-probabilities [T] of what was written, by these weights here, on the CPU."""

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.play.engines.vllm.own_folder import own_folder
 from flowdpo_pl.play.engines.vllm.server import Server, ServerLost
 from flowdpo_pl.play.engines.vllm.watching import watched
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes for --max-lora-rank; smaller adapters load too."""
+_READ_AT_ONCE = 2048
+"""Tokens of a step, where they are fewer than a context has; vLLM's own default on a CPU."""
 _SECONDS_TO_END = 10
 
 
@@ -59,9 +61,21 @@ class Command:
             *("--max-loras", str(adapters), "--max-cpu-loras", str(2 * adapters)),
             *("--enable-scale-out", "--generation-config", "vllm"),
             *("--logprobs-mode", "processed_logprobs"),
-            *(("--block-size", "32") if self.on_cpu else ()),  # its grain of cached prefixes, 128 else
+            *(self._on_cpu() if self.on_cpu else ()),
             *self.further,
         ]
+
+    def _on_cpu(self) -> tuple[str, ...]:
+        """The grain of cached prefixes, 128 else; and whole prompts alone.
+
+        A request with a seed whose prompt is read in two steps ends vLLM 0.32 on a CPU.
+        """
+        whole = (
+            "--no-enable-chunked-prefill",
+            "--max-num-batched-tokens",
+            str(max(self.context, _READ_AT_ONCE)),
+        )
+        return ("--block-size", "32", *whole)
 
     def environment(self) -> dict[str, str]:
         own = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
@@ -81,8 +95,8 @@ def started(command: Command, timeout: float) -> Iterator[list[Server]]:
         UserError: it ends at once, or does not answer in `timeout` seconds; shows the end of what it says.
     """
     port = _free_port()
-    with tempfile.TemporaryDirectory(prefix="flowdpo-vllm-") as folder:
-        told = Path(folder) / "server.log"
+    with own_folder("vllm") as folder:
+        told = folder / "server.log"
         process = _process(command.words(port), command.environment(), told)
         try:
             server = Server(f"http://127.0.0.1:{port}", timeout)

@@ -90,6 +90,15 @@ class Server:
         except (KeyError, TypeError, StopIteration):
             raise UserError(f"{self.url} is no vLLM server: its /v1/models names no base.") from None
 
+    def adapters(self) -> set[str]:
+        """The names of all that are loaded.
+
+        Raises:
+            ServerLost: it gives no answer.
+        """
+        models = self._asked("GET", "/v1/models")["data"]
+        return {model["id"] for model in models if model.get("parent") is not None}
+
     def generate(self, model: str, token_ids: Sequence[int], params: Mapping[str, Any]) -> Generated:
         """What `model` writes after a prompt.
 

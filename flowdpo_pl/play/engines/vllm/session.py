@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from flowdpo_pl.distributed import of_first, rank
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.play.engines.vllm.adapters import Adapters
+from flowdpo_pl.play.engines.vllm.adapters import Adapters, written_for_servers
+from flowdpo_pl.play.engines.vllm.awaited import Awaited
 from flowdpo_pl.play.engines.vllm.fleet import Fleet, Job
 from flowdpo_pl.play.engines.vllm.guard import Guard
 from flowdpo_pl.play.engines.vllm.server import Generated, Server
+from flowdpo_pl.play.engines.vllm.versions import Versions
 
 if TYPE_CHECKING:
     from flowdpo_pl.model.agents import Agents
@@ -26,7 +30,7 @@ Servers: TypeAlias = Callable[[], AbstractContextManager[list[Server]]]
 @dataclass(frozen=True)
 class _Link:
     fleet: Fleet
-    adapters: Adapters
+    versions: Versions
     end: Callable[[], object]
     """Takes down what was put up; also called when the process ends."""
 
@@ -47,8 +51,7 @@ class Session:
         self._servers = servers
         self._folder = folder
         self._link: _Link | None = None
-        self._current = False
-        """Whether the servers hold the agents as they are now."""
+        self._plays = False
 
     @property
     def context_limit(self) -> int:
@@ -65,43 +68,69 @@ class Session:
         return self._guard.noise
 
     def close(self) -> None:
-        link, self._link, self._current = self._link, None, False
+        link, self._link = self._link, None
         if link is not None:
             link.end()
 
-    def reset(self) -> None:
-        """The trees are done: the agents may learn before the next request."""
-        self._current = False
-        if self._link is not None:
-            self._link.fleet.forget()
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """While the servers hold the agents as they are now, and are seen to do so at its end.
+
+        Raises:
+            UserError: no server is there, or one plays something else.
+        """
+        link = self._linked()
+        link.fleet.join(link.versions.admit)
+        link.versions.push()
+        self._plays = True
+        try:
+            yield
+            link.versions.confirm()
+        finally:
+            self._plays = False
+            link.fleet.forget()
 
     def play(self, jobs: Sequence[Job]) -> list[Generated]:
-        """What the agents of today write, in the order of the jobs.
+        """What the agents write, in the order of the jobs; within `playing`.
 
         Raises:
             UserError: a prompt leaves no room for its answer, a server refuses one, or none is left.
         """
         if not jobs:
             return []
+        assert self._plays, "the servers may hold other weights: play within `playing`"
         link = self._linked()
-        if not self._current:
-            link.fleet.join(link.adapters.admit)
-            link.adapters.push()
-            self._current = True
         for job in jobs:
             _require_room(job, link.fleet.context_limit)
-        return link.fleet.play(jobs, link.adapters.name_of)
+        adapted = [link.versions.name_of(job.agent) is not None for job in jobs]
+        answers: dict[int, Generated] = {}
+        for kind in (
+            True,
+            False,
+        ):  # vLLM 0.32 on a CPU gives a base's row the adapter of another in its batch
+            places = [place for place, own in enumerate(adapted) if own == kind]
+            played = link.fleet.play([jobs[place] for place in places], link.versions.name_of)
+            answers |= dict(zip(places, played, strict=True))
+        return [answers[place] for place in range(len(jobs))]
 
     def _linked(self) -> _Link:
         if self._link is None:
             with ExitStack() as stack:
                 fleet = Fleet(stack.enter_context(self._servers()))
                 stack.callback(fleet.close)
-                adapters = Adapters(self._agents, fleet, self._guard, self._folder)
-                stack.callback(adapters.close)
-                fleet.join(adapters.admit)
-                self._link = _Link(fleet, adapters, weakref.finalize(self, stack.pop_all().close))
+                versions = self._versions(fleet, stack)
+                stack.callback(versions.close)
+                fleet.join(versions.admit)
+                self._link = _Link(fleet, versions, weakref.finalize(self, stack.pop_all().close))
         return self._link
+
+    def _versions(self, fleet: Fleet, stack: ExitStack) -> Versions:
+        """Rank 0 gives its own to the servers; the others, whose weights are equal, use these."""
+        tag = of_first(lambda: secrets.token_hex(4))
+        if rank():
+            return Awaited(self._agents, fleet, self._guard, tag)
+        folder = stack.enter_context(written_for_servers(self._folder))
+        return Adapters(self._agents, fleet, self._guard, tag, folder)
 
 
 def _require_room(job: Job, limit: int) -> None:

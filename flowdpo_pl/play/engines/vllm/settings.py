@@ -75,6 +75,13 @@ class LocalVLLM(EngineSettings):
     def open(self, agents: Agents, head: OutputHead, decode_tokens: int) -> OpenEngine:
         import torch
 
+        from flowdpo_pl.distributed import ranks
+
+        if ranks() > 1:
+            raise UserError(
+                f"model.team.engine LocalVLLM starts a server for one process, and {ranks()} would start as "
+                "many: start servers yourself, and name them all with flowdpo_pl.VLLM (docs/scale.md)."
+            )
         from flowdpo_pl.play.engines.vllm.local import Command, started
         from flowdpo_pl.play.engines.vllm.opened import OpenVLLM
         from flowdpo_pl.play.engines.vllm.session import Session

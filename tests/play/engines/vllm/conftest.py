@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
 
+from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.vllm.engine import VLLMEngine
 from flowdpo_pl.play.engines.vllm.opened import OpenVLLM
@@ -46,9 +47,22 @@ def opened(world: World) -> Iterator[Callable[..., OpenVLLM]]:
         yield on
 
 
+class Batches(VLLMEngine):
+    """Every call is a batch of its own."""
+
+    def write(self, requests: Sequence[WriteRequest]) -> list[Written]:
+        with self.playing():
+            return super().write(requests)
+
+    def choose(self, requests: Sequence[ChooseRequest]) -> list[Chosen]:
+        with self.playing():
+            return super().choose(requests)
+
+
 @pytest.fixture
-def engine(opened: Callable[..., OpenVLLM], world: World) -> Callable[..., VLLMEngine]:
-    def on(*fakes: FakeVLLM, sampling: Sampling = Sampling(), **options: float) -> VLLMEngine:
-        return opened(*fakes, **options).engine(world.draws, sampling)
+def engine(opened: Callable[..., OpenVLLM], world: World) -> Callable[..., Batches]:
+    def on(*fakes: FakeVLLM, sampling: Sampling = Sampling(), **options: float) -> Batches:
+        one = opened(*fakes, **options).engine(world.draws, sampling)
+        return Batches(one.session, one.asks, one.draws)
 
     return on

@@ -70,7 +70,7 @@ def test_top_p_below_1_plays_but_has_no_alternatives(
     world: World, fake: FakeVLLM, engine: Callable[..., VLLMEngine]
 ) -> None:
     playing = engine(fake)
-    single = VLLMEngine(playing.session, type(playing.asks)(Sampling(top_p=0.8), (2,)), world.draws)
+    single = type(playing)(playing.session, type(playing.asks)(Sampling(top_p=0.8), (2,)), world.draws)
     assert single.write([WriteRequest(ANSWER, "p", "", 0, (7, 8, 9), 4)])
     with pytest.raises(UserError, match=r"model\.sampling\.top_p is 0\.8"):
         single.write([REQUEST])
@@ -112,6 +112,39 @@ def _own_alone(self: object, token: int, logprobs: object) -> dict[str, object]:
     return {"token_id": token, "logprob": value, "top_logprobs": [{"token_id": token, "logprob": value}]}
 
 
+def test_agents_without_an_adapter_play_apart_from_those_with_one(
+    make_world: Callable[..., World],
+) -> None:
+    """On a CPU vLLM gives the base's rows of a batch the last adapter of that batch."""
+    world, together = make_world(adapted=[ANSWER]), set()
+    fake, playing = FakeVLLM(PeftLogits(world.folder)), []
+    answer = fake.answer
+
+    def watched(path: str, body: dict[str, object]) -> tuple[int, object]:
+        if not path.endswith("generate"):
+            return answer(path, body)
+        is_base = body["model"] == "base"
+        playing.append(is_base)
+        together.add(frozenset(playing))
+        try:
+            return answer(path, body)
+        finally:
+            playing.remove(is_base)
+
+    fake.answer = watched  # type: ignore[method-assign]
+    fake.seconds = 0.05
+    requests = [
+        WriteRequest(agent, f"p{n}", "", 0, (7, 8, 9), 2) for n in range(3) for agent in (ANSWER, STOP)
+    ]
+    with serving(fake) as url:
+        opened = VLLM([url]).open(world.agents, world.head, decode_tokens=1)
+        engine = opened.engine(world.draws, Sampling())
+        with engine.playing():
+            assert len(engine.write(requests)) == len(requests)
+        opened.close()
+    assert together == {frozenset({True}), frozenset({False})}
+
+
 def test_moves_are_the_same_again_on_the_same_server(
     fake: FakeVLLM, engine: Callable[..., VLLMEngine]
 ) -> None:
@@ -119,7 +152,6 @@ def test_moves_are_the_same_again_on_the_same_server(
     once = playing.write([REQUEST])
     seeds = [body["sampling_params"].get("seed") for _, body in fake.asked if "sampling_params" in body]
     assert all(seed is None or 0 <= seed < 2**63 for seed in seeds)
-    playing.reset()
     assert playing.write([REQUEST]) == once
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flowdpo_pl.play.engines.protocol import WriteRequest
 from flowdpo_pl.play.engines.vllm.engine import VLLMEngine
 from flowdpo_pl.play.engines.vllm.guard import Guard
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
+from tests import wrong_server as wrong
 from tests.conftest import World
 from tests.fake_vllm import FakeVLLM, Floats, PeftLogits
 from tests.models import write_model
@@ -106,7 +108,6 @@ def test_weights_that_are_swapped_later_under_the_right_names_are_found(
     with torch.no_grad():
         for parameter in world.agents.parameters_of(ANSWER):
             parameter += 0.1
-    playing.reset()
     with pytest.raises(UserError, match=f"plays other weights under the name {ANSWER}-0"):
         playing.write([REQUEST])
 
@@ -118,7 +119,6 @@ def test_a_step_too_small_to_be_seen_is_said_to_be(
     playing.write([REQUEST])
     with torch.no_grad():
         world.agents.parameters_of(ANSWER)[0].add_(1e-7)
-    playing.reset()
     with caplog.at_level(logging.INFO, logger="flowdpo_pl"):
         playing.write([REQUEST])
     assert "indistinguishable" in caplog.text
@@ -130,3 +130,20 @@ def test_the_guard_changes_no_weight_and_no_mode(world: World) -> None:
     with world.agents.lent(ANSWER, guard.strong(1)):
         assert all(map(torch.equal, world.agents.parameters_of(ANSWER), guard.strong(1)))
     assert all(map(torch.equal, world.agents.parameters_of(ANSWER), before))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (wrong.swapped, f"under the name {ANSWER}-.* those of agent '{STOP}',"),
+        (wrong.other_weights, rf"under the name {ANSWER}-.* \(.* nats a token\)"),
+        (wrong.another_base, rf"under the name {ANSWER}-.* \(.* nats a token\)"),
+    ],
+)
+def test_a_server_that_goes_wrong_between_two_updates_is_named_and_nothing_is_learnt(
+    kind: Callable[..., tuple[PeftLogits, Path | None]], told: str, tmp_path: Path
+) -> None:
+    """In the middle of a run. `python -m benchmarks.served wrong` does the same after 512 problems."""
+    ended = wrong.run_that_goes_wrong(kind, tmp_path, **wrong.toy())
+    assert re.search(f"plays other weights {told}.*nothing is learnt from it", ended.told), ended.told
+    assert ended.problems == 8 and ended.learnt_nothing

@@ -47,7 +47,16 @@ def test_a_rank_beyond_vllm_s_is_refused() -> None:
 def test_a_user_s_arguments_come_last_and_a_gpu_gets_no_block_size() -> None:
     words = replace(COMMAND, on_cpu=False, further=("--dtype", "half")).words(8000)
     assert words[-2:] == ["--dtype", "half"] and "--block-size" not in words
+    assert "--no-enable-chunked-prefill" not in words
     assert "VLLM_CPU_KVCACHE_SPACE" not in replace(COMMAND, on_cpu=False).environment()
+
+
+@pytest.mark.parametrize(("context", "read"), [(512, "2048"), (4096, "4096")])
+def test_a_cpu_reads_prompts_whole(context: int, read: str) -> None:
+    """A prompt that is read in two steps ends vLLM there, if its request has a seed."""
+    words = replace(COMMAND, context=context).words(8000)
+    assert "--no-enable-chunked-prefill" in words
+    assert words[words.index("--max-num-batched-tokens") + 1] == read
 
 
 def test_it_ends_with_the_block(tmp_path: Path) -> None:
