@@ -32,7 +32,9 @@ def test_reads_plain_numbers(text: str, value: str) -> None:
 LONG = "1" + "23456789" * 1250
 
 
-@pytest.mark.parametrize("mark", ["{}", "The answer is {}.", "#### {}", r"\boxed{{{}}}", "so it is less. **Answer:** {}"])
+@pytest.mark.parametrize(
+    "mark", ["{}", "The answer is {}.", "#### {}", r"\boxed{{{}}}", "so it is less. **Answer:** {}"]
+)
 def test_a_number_of_ten_thousand_digits_is_compared_digit_by_digit(mark: str) -> None:
     gold = read_answer(LONG)
     assert quick_verdict(read_answer(mark.format(LONG)), gold) is True
