@@ -30,7 +30,6 @@ from benchmarks.memory_slope import MemorySlope, children, resident_bytes_of
 from flowdpo_pl.data.gold import Automatic
 from flowdpo_pl.types import Verdict
 from flowdpo_pl.verify.answers import quick_verdict, read_answer
-from flowdpo_pl.verify.markers import extract_marked
 from flowdpo_pl.verify.math_verifier import MathVerifier
 from flowdpo_pl.verify.readable import is_readable
 from tests.hostile_answers import CANARY, HostileAnswer, hostile_answers
@@ -58,7 +57,7 @@ def read(answers: Sequence[HostileAnswer]) -> tuple[Measured, list[str]]:
             found = read_answer(answer.text)
             certain = quick_verdict(found, read_answer(answer.gold))
             longest = max(longest, time.perf_counter() - started)
-            is_readable(found), extract_marked(answer.text), automatic(answer.text)
+            is_readable(found), automatic(answer.text)
         except Exception as error:
             findings.append(f"{error!r} of {short(answer)}")
             continue

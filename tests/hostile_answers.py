@@ -154,7 +154,7 @@ def _scripts(rng: random.Random, _: Sequence[Trace]) -> HostileAnswer:
 
 def _nested(rng: random.Random, _: Sequence[Trace]) -> HostileAnswer:
     """One opening after the other, closed or not, alone or before an answer."""
-    depth = rng.choice((10, 100, 1000, 10_000, 50_000))
+    (depth,) = rng.choices((10, 100, 1000, 10_000, 50_000), (8, 8, 8, 2, 1))
     opener = rng.choice(OPENERS)
     closer = rng.choice(("", {"(": ")", "[": "]", "{": "}"}.get(opener[-1], opener)))
     text = opener * depth + "7" + closer * depth
@@ -177,7 +177,8 @@ def _power(rng: random.Random, _: Sequence[Trace]) -> HostileAnswer:
 def _long(rng: random.Random, _: Sequence[Trace]) -> HostileAnswer:
     """A unit a model may repeat for ever, up to a megabyte of it."""
     unit = "".join(rng.choice(UNITS) for _ in range(rng.choice((1, 1, 2, 3))))
-    text = unit * (rng.choice((10_000, 100_000, 1_000_000)) // len(unit))
+    (size,) = rng.choices((1000, 10_000, 100_000, 1_000_000), (8, 8, 3, 2))
+    text = unit * (size // len(unit))
     if "think" in unit.lower() or "channel" in unit or rng.random() < 0.5:
         return HostileAnswer("long", text, "7")
     gold = _number(rng)
