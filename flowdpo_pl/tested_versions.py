@@ -9,7 +9,7 @@ NEWEST_TESTED = {
     "datasets": 5,
     "gguf": 0,
     "httpx2": 2,
-    "huggingface-hub": 1,
+    "huggingface-hub": 2,
     "jinja2": 3,
     "jsonargparse": 4,
     "lightning": 2,

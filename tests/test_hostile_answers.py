@@ -1,4 +1,4 @@
-"""A sample of `python -m benchmarks.hostile`, which drives 30,000 answers through the same (docs/reliability.md)."""
+"""A sample of `python -m benchmarks.hostile`, which drives 30,000 answers through the same."""
 
 from __future__ import annotations
 
