@@ -7,7 +7,7 @@ READY_OLDEST := .venv-oldest/.ready
 READY_VLLM := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 word_problems test test-oldest test-vllm gpu check docs docs-serve bench
+.PHONY: help setup quickstart smollm2 word_problems test test-oldest test-newest test-vllm gpu check docs docs-serve bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ test: $(READY) ## run the tests
 
 test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, in .venv-oldest
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)
+
+test-newest: .venv-newest ## run the tests on the newest versions that there are today, in .venv-newest
+	.venv-newest/bin/pip install --quiet --upgrade --upgrade-strategy eager --editable '.[test]'
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -n $(WORKERS)
 
 test-vllm: $(READY) $(if $(VLLM_PYTHON),,$(READY_VLLM)) ## run the tests on a vLLM server, in .venv-vllm or by VLLM_PYTHON=
 	VLLM_PYTHON=$(or $(VLLM_PYTHON),.venv-vllm/bin/python) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/vllm tests/play/engines/test_conformance.py tests/play/engines/vllm
@@ -72,6 +76,9 @@ $(READY_OLDEST): pyproject.toml constraints/oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest
 	.venv-oldest/bin/pip install --quiet --constraint constraints/oldest.txt --editable '.[test]'
 	touch $@
+
+.venv-newest:
+	$(PYTHON) -m venv $@
 
 # The splits of MU-NLPC/Calc-mawps (MIT) share no problem with each other.
 word_problems/train.jsonl: | $(READY)

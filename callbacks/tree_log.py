@@ -10,6 +10,7 @@ from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
 from flowdpo_pl.results.fork_rows import write_forks
+from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.results.tree_io import tree_to_dict
 
 
@@ -35,8 +36,7 @@ class TreeLog(PlayCallback):
 
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         lines = (
-            json.dumps({"problems_seen": module.problems_seen, **tree_to_dict(tree)}, ensure_ascii=False)
-            for tree in module.trees
+            json_text({"problems_seen": module.problems_seen, **tree_to_dict(tree)}) for tree in module.trees
         )
         append_lines(self._file, lines)
 

@@ -19,6 +19,7 @@ from flowdpo_pl.command_line.told_callbacks import told_callbacks
 from flowdpo_pl.command_line.typed_text import MARK
 from flowdpo_pl.command_line.verbs import overview, verb_named
 from flowdpo_pl.errors import Interrupted, UserError, one_sentence
+from flowdpo_pl.tested_versions import untested_versions
 from flowdpo_pl.visible import visible
 
 
@@ -61,6 +62,8 @@ def _run(words: list[str]) -> None:
     if page := page_asked_for(verb, words[1:]):
         print(page, flush=True)
         return
+    if "LOCAL_RANK" not in os.environ and (told := untested_versions()):
+        print(f"flowdpo_pl: {told}", file=sys.stderr)
     arguments = with_plain_flags(verb, with_run(verb, words[1:], tell="LOCAL_RANK" not in os.environ))
     arguments = with_key_of_position(verb, arguments)
     require_right(verb, arguments)

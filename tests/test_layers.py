@@ -16,7 +16,17 @@ import pytest
 import flowdpo_pl
 
 ROOT = Path(__file__).parents[1]
-FACE = ("types", "errors", "draws", "distributed", "yaml_keys", "quiet", "visible", "made_with")
+FACE = (
+    "types",
+    "errors",
+    "draws",
+    "distributed",
+    "yaml_keys",
+    "quiet",
+    "visible",
+    "made_with",
+    "tested_versions",
+)
 """Files directly in `flowdpo_pl` that every folder may import."""
 ORDER = (
     "model",

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.coin import coin
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import SigmoidLoss
-from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.play.engines.vllm.guard import Guard
 from flowdpo_pl.play.engines.vllm.settings import VLLM

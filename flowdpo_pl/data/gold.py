@@ -15,7 +15,7 @@ from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.boxes import last_box
 from flowdpo_pl.verify.markers import after_last, find_marked, last_hashes
 from flowdpo_pl.verify.readable import is_readable
-from flowdpo_pl.verify.reasoning import without_reasoning
+from flowdpo_pl.verify.reasoning import final_part
 
 _GROUPED_NUMBER = re.compile(r"[-+]?\$?\d{1,3}(,\d{3})+(\.\d+)?")
 
@@ -56,14 +56,14 @@ class AfterMark(GoldExtractor):
         self.mark = mark
 
     def __call__(self, text: str) -> str | None:
-        return _ungrouped(after_last(self.mark, without_reasoning(text)))
+        return _ungrouped(after_last(self.mark, final_part(text)))
 
 
 class HashMarked(GoldExtractor):
     """GSM8K's convention: the last line is `#### N`. A heading (`#### Step 1`) is no answer."""
 
     def __call__(self, text: str) -> str | None:
-        return _ungrouped(last_hashes(without_reasoning(text)))
+        return _ungrouped(last_hashes(final_part(text)))
 
 
 class Boxed(GoldExtractor):
@@ -73,7 +73,7 @@ class Boxed(GoldExtractor):
     """
 
     def __call__(self, text: str) -> str | None:
-        box = last_box(without_reasoning(text))
+        box = last_box(final_part(text))
         return box.joined if box else None
 
 
@@ -87,7 +87,7 @@ class Automatic(GoldExtractor):
     """
 
     def __call__(self, text: str) -> str | None:
-        text = without_reasoning(text).strip()
+        text = final_part(text).strip()
         if marked := find_marked(text):
             return _ungrouped(marked.whole or marked.text)
         return text if text and "\n" not in text and is_readable(read_answer(text)) else None

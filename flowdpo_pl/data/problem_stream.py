@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from flowdpo_pl.data.grouping import KeepTogether
 from flowdpo_pl.data.indexed_rows import IndexedRows, Row
@@ -25,6 +26,7 @@ from flowdpo_pl.data.problem_source import (
     read_problem,
 )
 from flowdpo_pl.data.questions import question_key
+from flowdpo_pl.data.seen import Seen
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.types import Problem
@@ -32,6 +34,8 @@ from flowdpo_pl.verify.readable import is_readable_gold
 
 DUPLICATE = "same question as an earlier row"
 CONTRADICTION = "same question as an earlier row with another gold answer"
+_GOLDS = 4096
+"""Gold answers of which it is remembered whether they can be read."""
 
 
 class ProblemStream:
@@ -80,13 +84,13 @@ class ProblemStream:
         self._report = report
         self._told = ""
         self._held_out = held_out
-        self._reads = readable
+        self._is_readable = lru_cache(_GOLDS)(readable)  # parsing may take milliseconds
+        """Whether the verifier could compare an answer with a gold answer."""
         self._rows = source.open()
         self._rows_read = 0
         self._given = 0
         self._outside = 0  # rows of other parts in this pass
         self._dropped_before = 0  # rows without a problem, as far as is known before a pass
-        self._readable: dict[str, bool] = {}  # by gold answer: parsing takes milliseconds
         self._check_columns()
         self._places: dict[str, float] = {}
         if source.part is not None:
@@ -168,8 +172,7 @@ class ProblemStream:
                 yield row, read_problem(row, self.source)
 
     def _problems(self, seed: int | None) -> Iterator[Problem]:
-        golds: dict[str, str] = {}  # by question
-        ids: set[str] = set()
+        questions, ids = Seen(), Seen()
         for chunk in self._rows.chunks(self.chunk_size, seed):
             skipped_before = self.skipped.total()
             for row in chunk:
@@ -181,12 +184,11 @@ class ProblemStream:
                     self._outside += 1
                 elif questions_of(problem) & self._held_out:
                     raise self._tested_on([problem.id])
-                elif (question := question_key(problem.question)) in golds:
-                    if problem.gold == golds[question]:
-                        self.skipped[DUPLICATE] += 1
-                    else:
-                        self._refuse_or_count(row, CONTRADICTION, problem.gold)
-                elif problem.id in ids:
+                elif same := questions.told(question := question_key(problem.question), problem.gold):
+                    self.skipped[DUPLICATE] += 1
+                elif same is False:
+                    self._refuse_or_count(row, CONTRADICTION, problem.gold)
+                elif self.source.id_field and ids.told(problem.id) is not None:
                     self._refuse_or_count(row, "id of an earlier row")
                 elif not self._is_readable(problem.gold):
                     self._refuse_or_count(row, UNREADABLE_GOLD, problem.gold)
@@ -194,8 +196,9 @@ class ProblemStream:
                     self._refuse_or_count(row, reason)
                 else:
                     self._given += 1
-                    golds[question] = problem.gold
-                    ids.add(problem.id)
+                    questions.add(question, problem.gold)
+                    if self.source.id_field:
+                        ids.add(problem.id)
                     yield problem
             if self.skipped.total() > skipped_before and self._tally() != self._told:
                 self._told = self._tally()  # a later pass says the same
@@ -213,12 +216,6 @@ class ProblemStream:
         """What stands where no answer is, such as `nan`; None if nothing does or the reason is another."""
         value = row.values.get(self.source.answer_field)
         return None if value is None or reason not in (NO_ANSWER, UNREADABLE_GOLD) else str(value)
-
-    def _is_readable(self, gold: str) -> bool:
-        """Whether the verifier could compare an answer with it."""
-        if gold not in self._readable:
-            self._readable[gold] = self._reads(gold)
-        return self._readable[gold]
 
     def _check_columns(self) -> None:
         first_chunk = next(self._rows.chunks(self.chunk_size, None), [])

@@ -19,6 +19,7 @@ from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
 from flowdpo_pl.measure.chooser_questions import chooser_questions, partial_answer
 from flowdpo_pl.measure.judging import FirstChunk, Judgement, judging_counts, judging_rates
 from flowdpo_pl.play.main_chains import MainChains
+from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.results.predictions import (
     Prediction,
     accuracies,
@@ -162,12 +163,12 @@ def prediction(tree: RolloutTree, sample: int, chains: MainChains) -> Prediction
 
 def unfinished_header(made_by: dict[str, Any]) -> str:
     """The first line of an unfinished test, without its line break."""
-    return json.dumps({"made_by": made_by}, ensure_ascii=False)
+    return json_text({"made_by": made_by})
 
 
 def unfinished_line(samples: Sequence[Prediction]) -> str:
     """One problem's line, without its line break."""
-    return json.dumps([asdict(sample) for sample in samples], ensure_ascii=False)
+    return json_text([asdict(sample) for sample in samples])
 
 
 def read_unfinished(path: Path, made_by: dict[str, Any]) -> dict[str, list[Prediction]]:

@@ -25,7 +25,16 @@ def write_parquet_rows(rows: Iterable[Mapping[str, Any]], schema: pyarrow.Schema
 
     with parquet.ParquetWriter(path, schema) as writer:
         for some in _portions(rows):
-            writer.write_table(Table.from_pylist([dict(row) for row in some], schema=schema))
+            writer.write_table(Table.from_pylist([_storable(row) for row in some], schema=schema))
+
+
+def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """With half characters, which UTF-8 does not have, as their escapes."""
+    return {name: _whole(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], ...]]:

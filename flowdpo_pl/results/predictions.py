@@ -18,6 +18,7 @@ from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_questions import ChooserQuestion
 from flowdpo_pl.measure.intervals import wilson
+from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.types import BY_CORRECTNESS
 from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.readable import is_readable
@@ -69,7 +70,7 @@ def prediction_of(values: dict[str, Any]) -> Prediction:
 
 def to_line(prediction: Prediction) -> str:
     """The prediction as a line of a JSONL file, newline included."""
-    return json.dumps(asdict(prediction), ensure_ascii=False) + "\n"
+    return json_text(asdict(prediction)) + "\n"
 
 
 def read_predictions(path: Path | str) -> list[Prediction]:

@@ -7,13 +7,13 @@ and written, end tokens included: text that is tokenised anew may fall into othe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.play.prompts import PromptBook
+from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.results.parquet_rows import write_parquet_rows
 from flowdpo_pl.types import PreferencePair
 
@@ -77,7 +77,7 @@ def write_rows(rows: Iterable[PreferenceRow], path: Path, ends: str) -> None:
     """
     if ends.lower() == ".jsonl":
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+            file.writelines(json_text(asdict(row)) + "\n" for row in rows)
         return
     import pyarrow
 

@@ -14,6 +14,7 @@ from typing import Any
 from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.types import BY_CORRECTNESS
 
 
@@ -81,7 +82,7 @@ def require_trace_file(path: Path) -> Path:
 
 def to_line(trace: Trace) -> str:
     """The trace as a line of a JSONL file, newline included."""
-    return json.dumps(asdict(trace), ensure_ascii=False) + "\n"
+    return json_text(asdict(trace)) + "\n"
 
 
 def write_parquet(traces: Sequence[Trace], path: Path) -> None:

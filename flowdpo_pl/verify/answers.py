@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 
 from flowdpo_pl.verify.boxes import is_broken_off
 from flowdpo_pl.verify.choices import read_choice
 from flowdpo_pl.verify.doubts import is_doubtful, is_doubtful_end, is_unclear, without_denial
-from flowdpo_pl.verify.markers import LONGEST_ANSWER, find_marked, trim
-from flowdpo_pl.verify.reasoning import without_reasoning
+from flowdpo_pl.verify.markers import LONGEST_ANSWER, MOST_DIGITS, find_marked, trim
+from flowdpo_pl.verify.reasoning import final_part
 from flowdpo_pl.verify.spelling import plain_spelling
 from flowdpo_pl.verify.values import read_value
 
@@ -45,7 +46,7 @@ class Answer:
 _DECIMALS_EQUAL = Fraction(1, 100_000)
 """math-verify rounds to 6 decimals; unequal numbers closer than this (below 1, relatively) are left to it."""
 
-_PLAIN_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
+_PLAIN_NUMBER = re.compile(rf"-?\d{{1,{MOST_DIGITS}}}(?:\.\d{{1,{MOST_DIGITS}}})?")
 _FRACTION = re.compile(r"[-+]?\d+/\d+")
 _LATEX_FRACTION = re.compile(r"[-+]?\\[dtc]?frac\s*(?:\{[-+]?\d+\}\s*\{\d+\}|\d\s?\d)")
 _COMMA_PAIR = re.compile(r"-?\d+,\d+")
@@ -65,7 +66,7 @@ _FORMULA = re.compile(
 
 def read_answer(text: str) -> Answer:
     """What there is to judge in `text`: its marked answer, else all of it."""
-    text = without_reasoning(text).strip()
+    text = final_part(text).strip()
     marked = find_marked(text)
     if marked is None:
         broken = is_broken_off(text)
@@ -103,7 +104,7 @@ def _read_bare(raw: str, marked: bool) -> Answer:
     """`raw` as an answer with nothing around it."""
     raw = trim(raw)
     if _PLAIN_NUMBER.fullmatch(raw):
-        return Answer(raw, Fraction(raw), (raw,))
+        return Answer(raw, Fraction(Decimal(raw)), (raw,))  # an int of a text may have 4,300 digits only
     if not any(map(str.isalnum, raw)):
         return Answer(raw, None, ())
     if len(raw) > LONGEST_ANSWER:

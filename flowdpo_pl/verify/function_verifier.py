@@ -98,5 +98,5 @@ def _program(function: str, arguments: dict[str, Any]) -> WorkerProgram:
         ("-m", "flowdpo_pl.verify.function_worker", function, told),
         f"check that {function} needs no more than memory_gb to be imported",
         # An empty entry is the working directory.
-        tuple(dict.fromkeys(place or os.getcwd() for place in sys.path)),
+        path=tuple(dict.fromkeys(place or os.getcwd() for place in sys.path)),
     )

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from flowdpo_pl.verify.boxes import last_box
-from flowdpo_pl.verify.reasoning import without_reasoning
+from flowdpo_pl.verify.reasoning import final_part
 
 LONGEST_ANSWER = 500
-"""Characters; what is longer is no answer but babble."""
+"""Characters; what is longer is no answer but babble, or a number."""
+MOST_DIGITS = 20_000
+"""Of such a number."""
 
 
 class Strength(IntEnum):
@@ -72,6 +74,8 @@ _DENIED = re.compile(
     r"(?:\b(?:not|never|false|wrong|incorrect|doubt|unlikely)|n't)\s(?:(?!\bbut\b|\bsure\b|\bonly\b)[^.!?\n,;:])*\Z",
     re.IGNORECASE,
 )
+_BEGINNING = re.compile(rf"[^\n]{{0,{LONGEST_ANSWER}}}(?:(?<=\d)\d{{0,{MOST_DIGITS}}})?")
+"""Of a line; no number is cut."""
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*]|\Z)")
 _TITLE = re.compile(
     r"(?<![A-Za-z])(?:dr|mr|mrs|ms|prof|st|mt|gen|capt|sgt|col|sen|rep|gov|rev)\.\Z", re.IGNORECASE
@@ -89,9 +93,10 @@ def extract_marked(text: str) -> str | None:
     r"""The answer behind an explicit marker, or None: never a guess from the last number.
 
     Markers: `\boxed{...}`, `#### N`, '(final) answer is ...', 'Answer: ...', a last line 'A: ...'. What
-    stands between `<think>` and `</think>`, or after a `<think>` that is never closed, holds no answer.
+    stands between `<think>` and `</think>`, or after a `<think>` that is never closed, holds no answer; nor
+    does what stands before the last 100,000 characters.
     """
-    marked = find_marked(without_reasoning(text))
+    marked = find_marked(final_part(text))
     return marked.text if marked else None
 
 
@@ -152,7 +157,7 @@ def _clause(text: str, start: int) -> str:
     """From `start` to the end of the formula, the sentence or the line that begins there."""
     if formula := _DELIMITED.match(text, start):
         return next(group for group in formula.groups() if group).strip()
-    line = text[start : start + LONGEST_ANSWER].partition("\n")[0]
+    line = _BEGINNING.match(text, start)[0]  # type: ignore[index]  # it matches anything
     for end in _SENTENCE_END.finditer(line):
         if not _goes_on(line, end.end()):
             return trim(line[: end.start()])

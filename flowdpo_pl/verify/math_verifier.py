@@ -22,7 +22,7 @@ _BATCH = object()
 _ANY_GOLD = "0"
 """What is read in an answer does not depend on the right one."""
 MATH_WORKER = WorkerProgram(
-    (worker.__file__,), "check that math-verify is installed and that memory_gb is enough"
+    (worker.__file__,), "check that math-verify is installed and that memory_gb is enough", worker.CLOCK
 )
 
 
@@ -33,7 +33,8 @@ class MathVerifier(Verifier):
 
     Args:
         workers: Worker processes (each some 60 MB).
-        timeout: Seconds that one answer may take; then its worker is killed and the error is `timeout`.
+        timeout: Seconds of the processor's time that one answer may take (ten times as many on the clock);
+            then its worker ends and the error is `timeout`. So no verdict hangs on how busy the machine is.
         memory_gb: Address space of a worker in GiB, so that `9**9**9**9` can't take the machine's.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -35,6 +36,9 @@ class WorkerProgram:
     """Of the interpreter's command line; the pipe's descriptor, seconds and gigabytes are put behind them."""
     mend: str
     """What to look at where it does not start."""
+    clock: float = 1.0
+    """Seconds on the clock for each that an answer may take: more than one where the worker counts those of
+    the processor, and ends by SIGPROF when they are over."""
     path: tuple[str, ...] = ()
     """Where its modules are looked for, beside the interpreter's own places."""
 
@@ -67,12 +71,14 @@ class WorkerProcess:
         pipe = self._running()
         try:
             pipe.send_bytes(json.dumps(question).encode())
-            if not pipe.poll(self._limits.seconds):
+            if not pipe.poll(self._limits.seconds * self._program.clock):
                 self.kill()
                 return Verdict(False, error="timeout")
             reply = json.loads(pipe.recv_bytes())
         except (EOFError, ConnectionError):
-            return Verdict(False, error=f"the worker died (exit status {self.kill()})")
+            status = self.kill()
+            over = status == -signal.SIGPROF
+            return Verdict(False, error="timeout" if over else f"the worker died (exit status {status})")
         return Verdict(**reply)
 
     def kill(self) -> int | None:

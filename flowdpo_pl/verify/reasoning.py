@@ -1,4 +1,4 @@
-"""Cuts a reasoning model's thoughts out of its text: what it thinks is no answer."""
+"""Cuts what holds no answer out of a model's text: a reasoning model's thoughts, and what is endless."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _TAG = re.compile(
     r"|<unused9(?:4|(?P<unused>5))>",
     re.IGNORECASE,
 )
+LONGEST_TEXT = 100_000
+"""Characters, some 25,000 tokens, of which the last hold the answer: reading a megabyte takes seconds."""
 _CLOSES = ("close", "bracket_close", "kimi_close", "end", "bar", "over", "unused")
 
 
@@ -31,3 +33,8 @@ def without_reasoning(text: str) -> str:
             kept.clear()
         opened, position = not closing, tag.end()
     return text if position == 0 else "".join(kept) + ("" if opened else text[position:])
+
+
+def final_part(text: str) -> str:
+    """Where an answer is looked for: the end of `text`, without thoughts."""
+    return without_reasoning(text)[-LONGEST_TEXT:]

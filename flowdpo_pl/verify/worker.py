@@ -25,6 +25,8 @@ NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 MORE = re.compile(
     r"\\(?!circ|degree|deg\b|pi\b|p?mod|bmod|q?quad|right|left|approx|[dtc]?frac|%|\$)[A-Za-z]+|\(\s*\d"
 )
+CLOCK = 10.0
+"""Seconds on the clock for each of the processor's: a busy machine must change no verdict."""
 GRACE_SECONDS = 1.0
 """A worker outlives its parent's patience by this much at most, even if the parent is gone."""
 
@@ -96,20 +98,31 @@ def limit_memory(gigabytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def serve(pipe: Connection, timeout: float, judge: Callable[[Any], dict[str, Any]]) -> None:
-    """Answers questions until the other end of the pipe is closed; `judge` gives a verdict's fields."""
+def serve(
+    pipe: Connection, clock: float, judge: Callable[[Any], dict[str, Any]], processor: float = 0.0
+) -> None:
+    """Answers questions until the other end of the pipe is closed.
+
+    Args:
+        pipe: to the parent.
+        clock: seconds after which the parent ends this process.
+        judge: gives a verdict's fields.
+        processor: seconds of the processor's time that one answer may take; 0: any.
+    """
     pipe.send_bytes(READY)
     while True:
         try:
             question = json.loads(pipe.recv_bytes())
         except EOFError:
             return
-        # The default action of this alarm ends the process: a stuck worker whose parent died goes too.
-        signal.setitimer(signal.ITIMER_REAL, timeout + GRACE_SECONDS)
+        # The default action of these alarms ends the process: a stuck worker whose parent died goes too.
+        signal.setitimer(signal.ITIMER_REAL, clock + GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, processor)
         try:
             reply = judge(question)
         except Exception as failure:  # reported as the verdict's error and counted, never taken for "wrong"
             reply = {"correct": False, "extracted": None, "error": describe(failure)}
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         pipe.send_bytes(json.dumps(reply).encode())
 
@@ -121,7 +134,8 @@ def main(file_descriptor: str, seconds: str, memory_gb: str) -> None:
     limit_memory(float(memory_gb))
     import math_verify  # noqa: F401  (before READY: its cost is no answer's time)
 
-    serve(Connection(int(file_descriptor)), float(seconds), judge)
+    processor = float(seconds)
+    serve(Connection(int(file_descriptor)), CLOCK * processor, judge, processor)
 
 
 if __name__ == "__main__":

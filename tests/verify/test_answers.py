@@ -29,7 +29,26 @@ def test_reads_plain_numbers(text: str, value: str) -> None:
     assert read_answer(text).value == Fraction(value)
 
 
-@pytest.mark.parametrize("text", ["", ".", "-", "$", "10%", "1,22", "0,111", "x", "--3", "1e999", "9" * 500])
+LONG = "1" + "23456789" * 1250
+
+
+@pytest.mark.parametrize(
+    "mark", ["{}", "The answer is {}.", "#### {}", r"\boxed{{{}}}", "so it is less. **Answer:** {}"]
+)
+def test_a_number_of_ten_thousand_digits_is_compared_digit_by_digit(mark: str) -> None:
+    gold = read_answer(LONG)
+    assert quick_verdict(read_answer(mark.format(LONG)), gold) is True
+    assert quick_verdict(read_answer(mark.format(LONG[:-1] + "8")), gold) is False
+    assert quick_verdict(read_answer(mark.format(LONG)), read_answer("1")) is False
+
+
+def test_of_a_text_without_end_the_end_is_read() -> None:
+    endless = "The answer is 4, or $1$ {" * 40_000
+    assert read_answer(endless + "\n\nThe answer is 5.").value == 5
+    assert read_answer("#### 5\n" + endless).value != 5
+
+
+@pytest.mark.parametrize("text", ["", ".", "-", "$", "10%", "1,22", "0,111", "x", "--3", "1e999"])
 def test_leaves_everything_else_to_math_verify(text: str) -> None:
     assert read_answer(text).value is None
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.verify.markers import extract_marked
+from flowdpo_pl.verify.reasoning import LONGEST_TEXT
 from flowdpo_pl.verify.values import read_value
 
 FACTS = Path(__file__).parents[3] / "shared" / "data" / "verifier_cases" / "facts_extraction.jsonl"
@@ -76,7 +77,7 @@ def test_the_strongest_marker_wins_then_the_last(text: str, answer: str) -> None
         (r"\boxed{", None),
         (r"\boxed{1} ", "1"),
         ("{", None),
-        ("#### 1 ", ("#### 1 " * 50_000)[5:-1]),  # the rest of its line
+        ("#### 1 ", ("#### 1 " * 50_000)[-LONGEST_TEXT + 10 : -1]),  # the rest of its line
         ("A: 1\n", "1"),
         (" ", None),
     ],

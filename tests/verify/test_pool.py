@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -104,3 +106,12 @@ def test_closing_ends_every_future_and_thread_and_may_be_repeated() -> None:
     assert set(threading.enumerate()) == before
     assert judges.submit(TWO_QUARTERS).result() == RIGHT
     judges.close()
+
+
+def test_a_busy_machine_makes_no_answer_late() -> None:
+    worker = WorkerProcess(MATH_WORKER, WorkerLimits(seconds=1.0, memory_gb=1.0))
+    worker.judge(THIRD)
+    os.kill(pid(worker), signal.SIGSTOP)  # as one that gets no processor
+    threading.Timer(1.5, os.kill, (pid(worker), signal.SIGCONT)).start()
+    assert worker.judge(TWO_QUARTERS) == RIGHT
+    worker.kill()
