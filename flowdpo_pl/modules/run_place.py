@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_logger import RUNS
+from flowdpo_pl.results.checkpoint_files import is_whole, newest_whole
 from flowdpo_pl.results.run_folder import Overwrite
 
 METRICS_TABLE = "flowdpo_pl.MetricsTable"
@@ -126,8 +127,8 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path:
         raise UserError(f"--ckpt_path {given} does not exist: give a checkpoint that a run has written.")
     if path.suffix == ".safetensors":
         raise UserError(f"--ckpt_path {given} is an adapter, no checkpoint: {_FOR_ADAPTERS}.")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"--ckpt_path {given} is truncated or no checkpoint: use an earlier one.")
+    if not is_whole(path):
+        raise UserError(f"--ckpt_path {given} is truncated, spoilt or no checkpoint: use an earlier one.")
     return path
 
 
@@ -136,18 +137,36 @@ _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders s
 
 def _of_this_run(word: str, run: Path, starts: bool) -> Path:
     path = run / "checkpoints" / f"{word}.ckpt"
-    if not path.is_file():
+    found = _newest(path) if word == "last" else path if path.is_file() else None
+    if found is None:
         raise UserError(
             f"--ckpt_path={word}: {path} does not exist; give the file of the run that you mean, such as "
             f"{RUNS}/NAME/checkpoints/{word}.ckpt{', or leave it out to start' if starts else ''}."
         )
-    return path
+    if not is_whole(found):
+        raise UserError(
+            f"--ckpt_path={word}: {found} is truncated or spoilt, and no other is whole: start anew."
+        )
+    return found
+
+
+def _newest(last: Path) -> Path | None:
+    """`last.ckpt`, or the newest one before it, which is said, where that is missing or spoilt."""
+    found = newest_whole(last.parent)
+    if found is None:
+        return last if last.is_file() else None
+    if found != last:
+        what = "is truncated or spoilt" if last.is_file() else "is not there"
+        rank_zero_warn(f"{last} {what}: {found.name}, the newest whole checkpoint, is taken.")
+    return found
 
 
 def _in_folder(folder: Path) -> Path:
     for path in (folder / "checkpoints" / "last.ckpt", folder / "last.ckpt"):
-        if path.is_file():
-            return path
+        if (found := _newest(path)) is not None:
+            if not is_whole(found):
+                raise UserError(f"{found} is truncated or spoilt, and no other is whole: give another run.")
+            return found
     if any(next(folder.glob(f"{below}adapter_config.json"), None) for below in ("", "*/", "*/*/")):
         raise UserError(f"--ckpt_path {folder} is a folder of adapters, no checkpoint: {_FOR_ADAPTERS}.")
     raise UserError(f"--ckpt_path {folder} is a folder without checkpoints: give a file, or a run's folder.")
@@ -162,7 +181,7 @@ def require_newest(checkpoint: str | None, run: Path, overwrite: Overwrite) -> b
     if checkpoint is None or Path(checkpoint).resolve().parent != (run / "checkpoints").resolve():
         return False
     last = run / "checkpoints" / "last.ckpt"
-    if overwrite is not True and last.is_file() and not last.samefile(checkpoint):
+    if overwrite is not True and is_whole(last) and not last.samefile(checkpoint):
         batches = [_batches(Path(checkpoint)), _batches(last)]
         if batches[0] < batches[1]:
             raise UserError(

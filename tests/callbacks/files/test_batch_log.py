@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.files.batch_log import append_lines, cut_to, cut_torn_line, take_up
+from callbacks.files.batch_log import cut_to, cut_torn_line, take_up
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import append_lines
 from tests.callbacks.playing import trainer
 
 WHOLE = "4 four\n8 é\n12 twelve\n"
