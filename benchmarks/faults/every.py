@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from benchmarks.faults.shim import Fault, Operation, operations
 from benchmarks.faults.trial import Bench, Trial, tried
 from benchmarks.faults.verbs import Verb
-from benchmarks.faults.warm import operations_of
+from benchmarks.faults.warm import beside
 
 
 def every_operation(
@@ -29,27 +28,19 @@ def every_operation(
         workers: trials at a time.
         work: folder for all of it; what went wrong stays there.
     """
-    benches = [Bench(verb) for _ in range(workers)]
-    whole = benches[0].undisturbed(work / "whole")
-    done = operations(operations_of(work / "whole"))
+    bench = Bench(verb)
+    whole = bench.undisturbed(work / "whole")
+    done = operations(beside(work / "whole", "operations"))
     points = [(fault, op) for fault in faults for op in done if op.takes(fault)][first::every]
-    free: SimpleQueue[Bench] = SimpleQueue()
-    for bench in benches:
-        free.put(bench)
 
     def point(pair: tuple[Fault, Operation]) -> Trial:
         fault, op = pair
-        bench = free.get()
         told = f"{op.number} {op.call} {Path(op.path).relative_to(work / 'whole')}"
-        try:
-            return tried(bench, work / f"{fault.name.lower()}_{op.number}", whole, fault, op.number, told)
-        finally:
-            free.put(bench)
+        return tried(bench, work / f"{fault.name.lower()}_{op.number}", whole, fault, op.number, told)
 
     with ThreadPoolExecutor(workers) as pool:
         trials = list(shown(pool.map(point, points), len(points), verb.name))
-    for bench in benches:
-        bench.close()
+    bench.close()
     return {
         "operations": len(done),
         "calls": dict(Counter(op.call for op in done)),

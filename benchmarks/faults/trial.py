@@ -1,4 +1,4 @@
-"""One fault: a command that meets it, the command that goes on, and whether the result is the undisturbed one."""
+"""One fault: a command that meets it, the command that goes on, and whether the result is the right one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.faults.same import broken, contents, differences
 from benchmarks.faults.shim import Fault
 from benchmarks.faults.verbs import Verb
-from benchmarks.faults.warm import Ended, Ready, Started, output_of, temporary_of
+from benchmarks.faults.warm import Ended, Ready, Started, beside
 
 ERRORS = (Fault.NO_SPACE, Fault.NO_PERMISSION)
 _SENTENCE = re.compile(r"^flowdpo_pl: .*(/|\.)", re.MULTILINE)
@@ -66,7 +66,7 @@ def finished_wrong(bench: Bench, folder: Path, whole: Mapping[str, Any]) -> list
     wrong += [f"{again.orphans} processes are left"] if again.orphans else []
     if not wrong:
         wrong += differences(whole, contents(folder))
-    left = [path.name for path in temporary_of(folder).iterdir()]
+    left = [path.name for path in beside(folder, "tmp").iterdir()]
     return wrong + [f"temporary file {name} is left" for name in left]
 
 
@@ -85,10 +85,17 @@ def tried(bench: Bench, folder: Path, whole: Mapping[str, Any], fault: Fault, at
         finished_wrong(bench, folder, whole) if ended.status else differences(whole, contents(folder))
     )
     if not trial.wrong:
-        for place in (folder, temporary_of(folder)):
-            shutil.rmtree(place)
-        output_of(folder).unlink()
+        forget(folder)
     return trial
+
+
+def forget(folder: Path) -> None:
+    """Remove a folder and what was kept of its commands."""
+    for place in (folder, *folder.parent.glob(f"{folder.name}.*")):
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
 
 
 def _judge_words(trial: Trial, ended: Ended) -> None:

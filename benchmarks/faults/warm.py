@@ -69,21 +69,17 @@ class Ready:
             self._ours.close()
             _command(words, theirs)
         theirs.close()
-        self._lines = self._ours.makefile("r")
 
     def start(self, folder: Path, fault: Fault = Fault.NONE, at: int = 0) -> Started:
         """Begin it in `folder`; its output and its operations go into files beside that."""
-        folder.mkdir(parents=True, exist_ok=True)
+        for file in (beside(folder, "pid"), beside(folder, "ended")):
+            file.unlink(missing_ok=True)
         job = {"folder": str(folder), "fault": int(fault), "at": at}
         self._ours.sendall((json.dumps(job) + "\n").encode())
-        return Started(int(self._lines.readline()), folder, self)
+        return Started(folder)
 
     def run(self, folder: Path, fault: Fault = Fault.NONE, at: int = 0) -> Ended:
         return self.start(folder, fault, at).ended()
-
-    def answer(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._lines.readline())
-        return found
 
     def close(self) -> None:
         self._ours.close()
@@ -94,28 +90,26 @@ class Ready:
 class Started:
     """A command under way."""
 
-    pid: int
     folder: Path
-    of: Ready
+
+    @property
+    def pid(self) -> int:
+        return int(_awaited(beside(self.folder, "pid")))
 
     def ended(self) -> Ended:
-        found = self.of.answer()
-        return Ended(**found, output=output_of(self.folder).read_text(errors="replace"))
+        found = json.loads(_awaited(beside(self.folder, "ended")))
+        return Ended(**found, output=beside(self.folder, "output").read_text(errors="replace"))
 
 
-def output_of(folder: Path) -> Path:
-    """What a command in this folder has said."""
-    return folder.with_name(f"{folder.name}.output")
+def beside(folder: Path, what: str) -> Path:
+    """What is kept of a command in this folder: `output`, `operations`, `tmp` (its temporary files), …"""
+    return folder.with_name(f"{folder.name}.{what}")
 
 
-def operations_of(folder: Path) -> Path:
-    """What a command in this folder did to its files."""
-    return folder.with_name(f"{folder.name}.operations")
-
-
-def temporary_of(folder: Path) -> Path:
-    """Where temporary files of a command in this folder go."""
-    return folder.with_name(f"{folder.name}.tmp")
+def _awaited(file: Path) -> str:
+    while not file.exists():
+        time.sleep(0.02)
+    return file.read_text()
 
 
 def _command(words: Sequence[str], jobs: socket.socket) -> None:
@@ -168,35 +162,50 @@ def _load_once(cli: Any, verb: str) -> None:
 
 
 def _serve(jobs: socket.socket) -> None:
-    """Answers jobs; returns in each job's child."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Answers jobs, each by a process that minds one; returns in the command's own."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who minds is not waited for
     for line in jobs.makefile("r"):
         job = json.loads(line)
-        started = time.monotonic()
-        child = os.fork()
-        if not child:
+        if not os.fork():
             jobs.close()
-            _begin(Path(job["folder"]), Fault(job["fault"]), job["at"])
-            return
-        jobs.sendall(f"{child}\n".encode())
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        seconds = time.monotonic() - started
-        ended = {"status": status, "orphans": _orphans(), "seconds": round(seconds, 2)}
-        jobs.sendall((json.dumps(ended) + "\n").encode())
+            if _minded(Path(job["folder"])):
+                _begin(Path(job["folder"]), Fault(job["fault"]), job["at"])
+                return
     os._exit(0)
+
+
+def _minded(folder: Path) -> bool:
+    """True in a child of its own; how that ends, and what it leaves behind, is written beside the folder."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        return True
+    _write(beside(folder, "pid"), str(child))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    seconds = round(time.monotonic() - started, 2)
+    _write(beside(folder, "ended"), json.dumps({"status": status, "orphans": _orphans(), "seconds": seconds}))
+    os._exit(0)
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(text)
+    partial.rename(file)
 
 
 def _begin(folder: Path, fault: Fault, at: int) -> None:
     os.setsid()
     os.chdir(folder)
-    output = os.open(output_of(folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    output = os.open(beside(folder, "output"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    temporary_of(folder).mkdir(exist_ok=True)
-    tempfile.tempdir = os.environ["TMPDIR"] = str(temporary_of(folder))
-    arm(folder, operations_of(folder), fault, at)
+    beside(folder, "tmp").mkdir(exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(beside(folder, "tmp"))
+    arm(folder, beside(folder, "operations"), fault, at)
 
 
 def _orphans() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -119,20 +120,36 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path:
     if word in _OTHER_WORDS:
         raise UserError(f"--ckpt_path={given} asks for {_OTHER_WORDS[word]}: give last, best or a file.")
     if given in ("last", "best"):
-        return _of_this_run(given, run, starts)
+        return _plain(_of_this_run(given, run, starts))
     path = Path(given).expanduser()
     if path.is_dir():
-        return _in_folder(path)
+        return _plain(_in_folder(path))
     if not path.is_file():
         raise UserError(f"--ckpt_path {given} does not exist: give a checkpoint that a run has written.")
     if path.suffix == ".safetensors":
         raise UserError(f"--ckpt_path {given} is an adapter, no checkpoint: {_FOR_ADAPTERS}.")
     if not is_whole(path):
         raise UserError(f"--ckpt_path {given} is truncated, spoilt or no checkpoint: use an earlier one.")
-    return path
+    return _plain(path)
 
 
 _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders such as adapters/last/AGENT"
+
+
+def _plain(path: Path) -> Path:
+    """The checkpoint, which holds numbers, texts and tensors alone: others could run code while being read.
+
+    Raises:
+        UserError: it holds more, or is an archive of another kind.
+    """
+    try:
+        torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(
+            f"{path} holds other things than numbers, texts and tensors, which could run code and are not "
+            "loaded: give a checkpoint that a run here has written."
+        ) from error
+    return path
 
 
 def _of_this_run(word: str, run: Path, starts: bool) -> Path:
