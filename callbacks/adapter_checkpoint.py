@@ -139,9 +139,9 @@ class AdapterCheckpoint(PacedCheckpoint):
         seen = self._module.problems_seen
         if seen == 0 or self._saved[-1:] == [seen]:
             return
-        copies = ["last"]
+        copies = ["last"]  # the last of all: where it is, everything before it is there
         if self._improves(seen):
-            copies.append("best")
+            copies.insert(0, "best")
             self.best_model_path = str(self.checkpoints / "best.ckpt")
         numbers = [*(number for number in self._saved if number < seen), seen]
         kept = numbers if self.keep_last is None else numbers[-self.keep_last :]
@@ -153,10 +153,10 @@ class AdapterCheckpoint(PacedCheckpoint):
                 self._module.save_adapters(folder)
         write_checkpoint(trainer, checkpoint)  # behind all that belongs to it
         if trainer.is_global_zero:
-            for copy in copies:
-                self._copy(checkpoint, adapters, copy)
             for number in set(numbers) - set(kept):
                 self._remove(_numbered(number))
+            for copy in copies:
+                self._copy(checkpoint, adapters, copy)
 
     def _take(self, module: LightningModule, checkpoint: Path, name: str) -> None:
         """Copies a checkpoint and writes its adapters, which may lie nowhere else."""

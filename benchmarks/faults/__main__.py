@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults every --verbs [fit] --every 4`: a line of JSON a verb (docs/reliability.md)."""
+"""`python -m benchmarks.faults every --verbs [fit] --every 4`: a line of JSON a verb; docs/faults.md."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import auto_cli
 
 from benchmarks.faults.every import every_operation
+from benchmarks.faults.moments import moments
 from benchmarks.faults.shim import Fault, compiler, with_shim
-from benchmarks.faults.verbs import VERBS
+from benchmarks.faults.spoilt import full_disks, killed_workers, spoilt_files
+from benchmarks.faults.verbs import VERBS, Verb
 from benchmarks.faults.warm import warm_up
 from benchmarks.repeat import report
 
@@ -39,21 +43,69 @@ def every(
         workers: trials at a time.
         keep: a folder for what went wrong; null: it is removed.
     """
+    chosen = [Fault[fault] for fault in faults]
+    facts = {"every": every, "first": first}
+    _each(
+        "every", verbs, keep, facts, lambda verb, at: every_operation(verb, chosen, every, first, workers, at)
+    )
+
+
+def at_random(
+    verbs: list[str] = list(VERBS),  # noqa: B006
+    times: int = 12,
+    seed: int = 0,
+    workers: int = 2,
+    keep: Path | None = None,
+) -> None:
+    """End commands at random moments by SIGKILL, SIGTERM and Ctrl-C in turn.
+
+    Args:
+        verbs: which commands.
+        times: how often each.
+        seed: of the moments.
+        workers: trials at a time.
+        keep: a folder for what went wrong; null: it is removed.
+    """
+    _each("at_random", verbs, keep, {"seed": seed}, lambda verb, at: moments(verb, times, seed, workers, at))
+
+
+def spoilt(keep: Path | None = None) -> None:
+    """Truncate or change the newest checkpoint, remove adapters, fill the disk, kill verifiers' workers.
+
+    Args:
+        keep: a folder for what went wrong; null: it is removed.
+    """
+    _each("spoilt", ["fit", "sft"], keep, {}, spoilt_files)
+    _each("full", ["fit"], keep, {}, full_disks)
+    _each("workers", ["judged"], keep, {}, killed_workers)
+
+
+def _each(
+    part: str,
+    verbs: list[str],
+    keep: Path | None,
+    facts: dict[str, Any],
+    try_out: Callable[[Verb, Path], dict[str, Any]],
+) -> None:
+    """Try a verb after the other, a line of JSON each.
+
+    Raises:
+        SystemExit: something is wrong.
+    """
     work = keep or Path(tempfile.mkdtemp(prefix="faults-"))
     warm_up()
     wrong = 0
     for name in verbs:
         started = time.monotonic()
-        (work / name).mkdir(parents=True)
-        found = every_operation(
-            VERBS[name](), [Fault[fault] for fault in faults], every, first, workers, work / name
-        )
+        (work / part / name).mkdir(parents=True)
+        found = try_out(VERBS[name](work / part / name), work / part / name)
         wrong += len(found["wrong"])
         seconds = round(time.monotonic() - started)
-        report("faults", part="every", verb=name, every=every, first=first, **found, seconds=seconds)
+        report("faults", part=part, verb=name, **facts, **found, seconds=seconds)
     if keep is None:
         shutil.rmtree(work)
-    sys.exit(bool(wrong))
+    if wrong:
+        sys.exit(1)
 
 
 def main() -> None:
@@ -64,7 +116,7 @@ def main() -> None:
             environment = with_shim(Path(folder)) | {"FLOWDPO_FAULTS": "1", "OMP_NUM_THREADS": "1"}
             command = [sys.executable, "-m", "benchmarks.faults", *sys.argv[1:]]
             sys.exit(os.spawnve(os.P_WAIT, sys.executable, command, environment))
-    auto_cli([every], as_positional=False)
+    auto_cli([every, at_random, spoilt], as_positional=False)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { COUNT, KILL_BEFORE, KILL_AFTER, TEAR, POWER_CUT, NO_SPACE, NO_PERMISSION };
+enum { COUNT, KILL_BEFORE, KILL_AFTER, TEAR, POWER_CUT, NO_SPACE, NO_PERMISSION, CLOCK };
 enum { OPEN, WRITE, SYNC, MOVE, REMOVE, MAKE, CUT, MARK }; /* kinds of operations */
 
 #define DESCRIPTORS 4096
@@ -337,4 +338,13 @@ int fchmodat(int at, const char *path, mode_t mode, int flags) {
 int chmod(const char *path, mode_t mode) { return fchmodat(AT_FDCWD, path, mode, 0); }
 int utimensat(int at, const char *path, const struct timespec times[2], int flags) {
   MARKING("utime", at, path, syscall(SYS_utimensat, at, path, times, flags))
+}
+
+/* From the target on the clock jumps back and forth by a day, at every look. */
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  static long looks;
+  int done = syscall(SYS_clock_gettime, clock, now);
+  if (armed() && action == CLOCK && number >= target && clock == CLOCK_REALTIME)
+    now->tv_sec += ++looks % 2 ? -86400 : 86400;
+  return done;
 }

@@ -29,6 +29,8 @@ class Fault(IntEnum):
     """From here on nothing can be opened to be made, written or flushed."""
     NO_PERMISSION = 6
     """From here on nothing can be opened, made, renamed or removed."""
+    CLOCK = 7
+    """From here on the clock jumps by a day, back and forth."""
 
 
 WRITES = ("write", "pwrite", "writev", "sendfile", "copy_file_range")
@@ -50,6 +52,8 @@ class Operation:
         """Whether this fault can happen here and is another one than at the operation before."""
         if fault == Fault.NONE or not self.made:
             return False
+        if fault == Fault.CLOCK:
+            return self.number == 1
         if fault == Fault.NO_SPACE:
             return self.call in _NEED_SPACE
         if fault == Fault.NO_PERMISSION:

@@ -37,7 +37,11 @@ class Bench:
         self._ready = {words: Ready(words) for words in verb.commands}
 
     def begin(self, folder: Path, fault: Fault = Fault.NONE, at: int = 0) -> Started:
+        """In a new folder."""
         self.verb.prepare(folder)
+        return self.start(folder, fault, at)
+
+    def start(self, folder: Path, fault: Fault = Fault.NONE, at: int = 0) -> Started:
         return self._ready[self.verb.commands[0]].start(folder, fault, at)
 
     def go_on(self, folder: Path) -> Ended:
@@ -70,6 +74,11 @@ def finished_wrong(bench: Bench, folder: Path, whole: Mapping[str, Any]) -> list
     return wrong + [f"temporary file {name} is left" for name in left]
 
 
+def after(bench: Bench, folder: Path, whole: Mapping[str, Any], ended: Ended) -> list[str]:
+    """What is wrong with the result of a command that has ended somehow, once it has gone on."""
+    return finished_wrong(bench, folder, whole) if ended.status else differences(whole, contents(folder))
+
+
 def tried(bench: Bench, folder: Path, whole: Mapping[str, Any], fault: Fault, at: int, told: str) -> Trial:
     """Meet a fault at one operation."""
     trial = Trial(f"{fault.name} at {told}")
@@ -78,12 +87,12 @@ def tried(bench: Bench, folder: Path, whole: Mapping[str, Any], fault: Fault, at
         trial.wrong.append(f"{ended.orphans} processes are left")
     if fault in ERRORS:
         _judge_words(trial, ended)
+    elif fault == Fault.CLOCK:
+        trial.wrong += [f"it ends with {ended.status}"] if ended.status else []
     elif ended.status != -9:
         trial.wrong.append(f"it was not reached (status {ended.status})")
     trial.wrong += [f"not whole: {name}" for name in broken(folder)]
-    trial.wrong += (
-        finished_wrong(bench, folder, whole) if ended.status else differences(whole, contents(folder))
-    )
+    trial.wrong += after(bench, folder, whole, ended)
     if not trial.wrong:
         forget(folder)
     return trial

@@ -38,6 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def warm_up() -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # "" would be the folder of each command
     for name in HEAVY:
         import_module(name)
 
@@ -82,8 +83,9 @@ class Ready:
         return self.start(folder, fault, at).ended()
 
     def close(self) -> None:
-        self._ours.close()
+        os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
+        self._ours.close()
 
 
 @dataclass(frozen=True)

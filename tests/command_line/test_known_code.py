@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from flowdpo_pl.__main__ import main as run_program
+from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.command_line.known_code import TRUST
 from tests.finished_runs import SOURCE, copied
 from tests.runs import ROOT
@@ -54,7 +56,10 @@ def told(monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
         lambda model: model["team"].update(flow={"class_path": "stranger.Flow"}),
         lambda model: model.update(verifier="stranger.judge"),
         lambda model: model.update(
-            verifier={"class_path": "flowdpo_pl.FunctionVerifier", "init_args": {"function": "stranger.judge"}}
+            verifier={
+                "class_path": "flowdpo_pl.FunctionVerifier",
+                "init_args": {"function": "stranger.judge"},
+            }
         ),
     ],
 )
@@ -115,3 +120,13 @@ def test_a_base_with_code_of_its_own_is_not_taken_unasked(
     run = strange(lambda model: model["team"]["base"].update(trust_remote_code=True, path="their/base"))
     for words in (("ask", str(run), "Who?"), ("pairs", str(run), "--base=quickstart/model")):
         assert f"{TRUST}=their/base" in told(monkeypatch, *words)
+
+
+def test_a_checkpoint_names_no_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning would take its hyper-parameters as the model's class and arguments."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(FlowCLI, "_run_subcommand", lambda *_: None)
+    hostile = tmp_path / "last.ckpt"
+    torch.save({"hyper_parameters": {"_class_path": "stranger.Module", "depth": 1}}, hostile)
+    run = main(["fit", "--config=configs/quickstart.yaml", f"--ckpt_path={hostile}"])
+    assert run.config["fit"].model.class_path == "flowdpo_pl.FlowDPOModule"

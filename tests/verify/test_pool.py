@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -48,6 +50,16 @@ def test_a_kill_from_another_thread_is_an_error_of_the_answer() -> None:
     worker.judge(THIRD)
     threading.Timer(0.5, worker.kill).start()
     assert worker.judge(ENDLESS) == Verdict(False, error="the worker died (exit status -9)")
+    worker.kill()
+
+
+def test_an_answer_whose_worker_somebody_else_has_killed_is_judged_by_another() -> None:
+    worker = WorkerProcess(MATH_WORKER, WorkerLimits(seconds=60.0, memory_gb=1.0))
+    worker.judge(THIRD)
+    first = pid(worker)
+    os.kill(first, signal.SIGSTOP)  # it does not answer before it is killed
+    threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
+    assert worker.judge(TWO_QUARTERS) == RIGHT and pid(worker) != first
     worker.kill()
 
 
