@@ -1,6 +1,6 @@
-"""A few of the faults that `python -m benchmarks.faults` tries: an operation on a file is broken, and nothing lost.
+"""A few of the faults that `python -m benchmarks.faults` tries: operations on files break, and nothing is lost.
 
-What it compares is in `benchmarks/faults`; docs/faults.md says what was run in full.
+What it compares is in `benchmarks/faults`; docs/reliability.md says what was run in full.
 """
 
 from __future__ import annotations

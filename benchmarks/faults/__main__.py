@@ -1,4 +1,4 @@
-"""`python -m benchmarks.faults every --verbs [fit] --every 4`: a line of JSON a verb; docs/faults.md."""
+"""`python -m benchmarks.faults every --verbs [fit] --every 4`: a line of JSON a verb; docs/reliability.md."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-_CHANGES = re.compile(r"second|memory|started|directory|\bversion")
+_CHANGES = re.compile(r"second|memory|started|directory|resumed|\bversion")
 """Keys whose values are another run's by right."""
 
 
