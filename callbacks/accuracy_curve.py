@@ -7,11 +7,12 @@ from pathlib import Path
 
 from lightning.pytorch.trainer.states import TrainerFn
 
-from callbacks.files.batch_log import append_lines, cut_to
+from callbacks.files.batch_log import cut_to
 from callbacks.watching.batch_values import BatchValues, pairs_by_agent
 from callbacks.watching.pace import Pace
 from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
+from flowdpo_pl.results.atomic_writes import append_lines
 from flowdpo_pl.results.curves import CURVES, draw_measured, draw_run, read_curve
 
 _ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))

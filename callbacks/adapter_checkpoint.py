@@ -16,7 +16,8 @@ from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.pace import Pace
 from callbacks.watching.watched_modules import TrainedModule, played
 from flowdpo_pl.errors import LIMIT, require_within
-from flowdpo_pl.results.atomic_writes import whole_file, whole_folder
+from flowdpo_pl.results.atomic_writes import copied, whole_file, whole_folder, written
+from flowdpo_pl.results.checkpoint_files import is_whole
 
 
 class AdapterCheckpoint(PacedCheckpoint):
@@ -80,31 +81,41 @@ class AdapterCheckpoint(PacedCheckpoint):
         seen, came_from = self._module.problems_seen, trainer.ckpt_path
         if came_from is None or seen == 0:
             return
-        here = {number for number in _numbers(self.checkpoints) if number <= seen}
+        here = {number for number in self._numbers() if number <= seen}
         self._saved = [number for number in self._saved if number in here]
         best = self._best_among((self.checkpoints, Path(came_from).parent))
         if trainer.is_global_zero:
-            for number in _numbers(self.checkpoints) - here:
+            for number in self._numbers() - here:
                 self._remove(_numbered(number))
             if best is None:
                 self._remove("best")
-            elif best != self.checkpoints:
-                self._copy(best / "best.ckpt", best.parent / "adapters" / "best", "best")
+            elif best != self.checkpoints / "best.ckpt" or not (self.adapters / "best").is_dir():
+                self._take(trainer.lightning_module, best, "best")
         trainer.strategy.barrier("the folder is the checkpoint's")
         if best is None:
             self._best_accuracy = self._best_problems = None
         self.best_model_path = "" if best is None else str(self.checkpoints / "best.ckpt")
         last, numbered = (self.checkpoints / f"{name}.ckpt" for name in ("last", _numbered(seen)))
-        if not (last.exists() and numbered.exists() and filecmp.cmp(last, numbered, shallow=False)):
+        there = [is_whole(path) and (self.adapters / path.stem).is_dir() for path in (last, numbered)]
+        if not (all(there) and filecmp.cmp(last, numbered, shallow=False)):
             self._saved = [number for number in self._saved if number != seen]
             self.save(trainer)
 
+    def _numbers(self) -> set[int]:
+        """Problems after which there is a checkpoint, or adapters alone."""
+        return _numbers(self.checkpoints, ".ckpt") | _numbers(self.adapters, "")
+
     def _best_among(self, folders: Iterable[Path]) -> Path | None:
-        """The folder whose `best.ckpt` is the one that this run remembers."""
+        """The checkpoint that this run remembers as its best: the copy, or the numbered one."""
+        if self._best_problems is None:
+            return None
         for folder in folders:
+            numbered = folder / f"{_numbered(self._best_problems)}.ckpt"
+            if is_whole(numbered):
+                return numbered
             path = folder / "best.ckpt"
-            if path.is_file() and self._best_problems == self._best_of(path):
-                return folder
+            if is_whole(path) and self._best_problems == self._best_of(path):
+                return path
         return None
 
     def _best_of(self, path: Path) -> int | None:
@@ -128,32 +139,47 @@ class AdapterCheckpoint(PacedCheckpoint):
         seen = self._module.problems_seen
         if seen == 0 or self._saved[-1:] == [seen]:
             return
-        copies = ["last"]
+        copies = ["last"]  # the last of all: where it is, everything before it is there
         if self._improves(seen):
-            copies.append("best")
+            copies.insert(0, "best")
             self.best_model_path = str(self.checkpoints / "best.ckpt")
         numbers = [*(number for number in self._saved if number < seen), seen]
         kept = numbers if self.keep_last is None else numbers[-self.keep_last :]
         self._saved = kept  # before saving: the checkpoint holds this callback's state
         name = _numbered(seen)
         checkpoint, adapters = self.checkpoints / f"{name}.ckpt", self.adapters / name
-        write_checkpoint(trainer, checkpoint)
         if trainer.is_global_zero:
             with whole_folder(adapters) as folder:
                 self._module.save_adapters(folder)
-            for copy in copies:
-                self._copy(checkpoint, adapters, copy)
+        write_checkpoint(trainer, checkpoint)  # behind all that belongs to it
+        if trainer.is_global_zero:
             for number in set(numbers) - set(kept):
                 self._remove(_numbered(number))
+            for copy in copies:
+                self._copy(checkpoint, adapters, copy)
+
+    def _take(self, module: LightningModule, checkpoint: Path, name: str) -> None:
+        """Copies a checkpoint and writes its adapters, which may lie nowhere else."""
+        import torch
+
+        own = {key: value.clone() for key, value in module.state_dict().items()}
+        module.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"])
+        with whole_folder(self.adapters / name) as folder:
+            self._module.save_adapters(folder)
+        module.load_state_dict(own)
+        if checkpoint != (copy := self.checkpoints / f"{name}.ckpt"):
+            with whole_file(copy) as file:
+                shutil.copyfile(checkpoint, file)
 
     def _copy(self, checkpoint: Path, adapters: Path, name: str) -> None:
+        with whole_folder(self.adapters / name) as folder:
+            copied(adapters, folder)
         with whole_file(self.checkpoints / f"{name}.ckpt") as file:
             shutil.copyfile(checkpoint, file)
-        with whole_folder(self.adapters / name) as folder:
-            shutil.copytree(adapters, folder)
 
     def _remove(self, name: str) -> None:
-        (self.checkpoints / f"{name}.ckpt").unlink(missing_ok=True)
+        with written(self.checkpoints / f"{name}.ckpt"):
+            (self.checkpoints / f"{name}.ckpt").unlink(missing_ok=True)
         shutil.rmtree(self.adapters / name, ignore_errors=True)
 
     def _improves(self, seen: int) -> bool:
@@ -167,9 +193,9 @@ class AdapterCheckpoint(PacedCheckpoint):
         return True
 
 
-def _numbers(checkpoints: Path) -> set[int]:
-    """Problems after which there is a checkpoint in this folder."""
-    found = (re.fullmatch(r"problems_(\d+)\.ckpt", path.name) for path in checkpoints.glob("problems_*.ckpt"))
+def _numbers(folder: Path, ending: str) -> set[int]:
+    """Those of the names `problems_…` in a folder."""
+    found = (re.fullmatch(rf"problems_(\d+){ending}", path.name) for path in folder.glob("problems_*"))
     return {int(match[1]) for match in found if match}
 
 

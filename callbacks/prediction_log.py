@@ -7,12 +7,11 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.files.batch_log import append_lines
 from callbacks.files.evaluation_log import EvaluationLog
 from callbacks.screen.products import print_products, quoted
 from callbacks.summary.shares import chooser_told, share_told, unjudged
 from callbacks.summary.summary_file import ending, versions, write_summary
-from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.atomic_writes import append_lines, whole_file
 from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
 from flowdpo_pl.visible import visible_line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
 from callbacks.watching.pace import Pace
 from callbacks.watching.watched_modules import TrainedModule, taught
-from flowdpo_pl.results.atomic_writes import whole_folder
+from flowdpo_pl.results.atomic_writes import whole_folder, written
+from flowdpo_pl.results.checkpoint_files import PREVIOUS
 
 
 class SFTCheckpoint(PacedCheckpoint):
@@ -19,7 +21,8 @@ class SFTCheckpoint(PacedCheckpoint):
     Both are written every so many optimizer steps, at the end, and when an exception or a signal stops the
     run between two batches (`PacedCheckpoint`). Each is whole or absent. The checkpoint holds the adapter
     (not the frozen base), the optimizer and the position in the data; it loads with
-    `torch.load(..., weights_only=True)`.
+    `torch.load(..., weights_only=True)`. What it was before stands beside it as `previous.ckpt`, from which a
+    run goes on where `last.ckpt` is spoilt.
 
     Args:
         every_n_steps: Optimizer steps between two checkpoints.
@@ -48,10 +51,13 @@ class SFTCheckpoint(PacedCheckpoint):
 
     def save(self, trainer: Trainer) -> None:
         self._saved = trainer.global_step  # before saving: the checkpoint holds this callback's state
-        write_checkpoint(trainer, self.last)
         if trainer.is_global_zero:
             with whole_folder(self.folder / "adapter") as folder:
                 self._module.save_adapter(folder)
+            with written(self.last):
+                if self.last.exists():
+                    os.replace(self.last, self.checkpoints / PREVIOUS)
+        write_checkpoint(trainer, self.last)  # behind all that belongs to it
 
     def newest(self) -> str:
         return "none" if self._saved is None else f"{self.last}, after {self._saved} steps"

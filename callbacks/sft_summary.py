@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.screen.products import after_fit, print_products
 from callbacks.screen.table import print_rows
 from callbacks.summary.summary_file import ending, training_facts, unknown_as_null, write_summary
-from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.run_files import keeps_files, run_folder, still_telling
 from callbacks.watching.watched_modules import CountedData, taught
 from flowdpo_pl.made_with import MadeWith
 
@@ -71,7 +71,8 @@ class SFTSummary(MadeWith, Callback):
         self._write(trainer, None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._write(trainer, exception)
+        with still_telling(exception):
+            self._write(trainer, exception)
 
     def _write(self, trainer: Trainer, stopped_by: BaseException | None) -> None:
         if not self._started:

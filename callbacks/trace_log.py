@@ -7,13 +7,13 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.files.batch_log import append_lines
 from callbacks.files.evaluation_log import EvaluationLog
 from callbacks.screen.products import print_products, quoted
 from callbacks.screen.table import print_rows
 from callbacks.summary.shares import unjudged
 from callbacks.summary.summary_file import ending, versions, write_summary
-from flowdpo_pl.results.atomic_writes import whole_file
+from callbacks.watching.run_files import still_telling
+from flowdpo_pl.results.atomic_writes import append_lines, whole_file
 from flowdpo_pl.results.collected_traces import CollectedTraces
 from flowdpo_pl.results.traces import read_traces, to_line, write_parquet
 
@@ -55,7 +55,8 @@ class TraceLog(EvaluationLog):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if self._following:
-            self._end(exception)
+            with still_telling(exception):
+                self._end(exception)
 
     def _end(self, stopped_by: BaseException | None) -> None:
         self._following = False

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from callbacks.files.batch_log import append_lines, cut_to
+from callbacks.files.batch_log import cut_to
 from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
+from flowdpo_pl.results.atomic_writes import append_lines
 from flowdpo_pl.results.fork_rows import write_forks
 from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.results.tree_io import tree_to_dict

@@ -89,6 +89,9 @@ class FlowCLI(LightningCLI):
         require_served(verb, config)
         self.require_there(verb, config, run)
 
+    def _parse_ckpt_path(self) -> None:
+        """Lightning takes classes and arguments that a checkpoint names; here a checkpoint names none."""
+
     def require_there(self, verb: str, config: Namespace, run: Path) -> None:
         """Look for what a run begins with: its checkpoint, and the files of its data.
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from lightning.pytorch import Trainer
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.atomic_writes import whole_file
-
-
-def append_lines(path: Path, lines: Iterable[str]) -> None:
-    """Adds whole lines (without their line breaks) in one write."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
+from flowdpo_pl.results.atomic_writes import whole_file, written
 
 
 def cut_torn_line(path: Path) -> None:
@@ -24,7 +18,8 @@ def cut_torn_line(path: Path) -> None:
         content = path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            os.truncate(path, whole)
+            with written(path):
+                os.truncate(path, whole)
 
 
 def take_up(trainer: Trainer, path: Path, resume_from: Callable[[Path], None]) -> None:

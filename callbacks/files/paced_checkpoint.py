@@ -7,19 +7,21 @@ import signal
 import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from callbacks.files.interruption import SIGNALS, Interruption
 from callbacks.files.slurm_job import REQUEUE, SlurmJob
 from callbacks.watching.pace import Pace
-from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.run_files import keeps_files, run_folder, still_telling
 from callbacks.watching.watched_modules import TrainedModule
 from flowdpo_pl.errors import Interrupted, UserError
 from flowdpo_pl.made_with import MadeWith
-from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials
+from flowdpo_pl.results.atomic_writes import partial_of, publish_file, remove_partials, written
 
 
 class PacedCheckpoint(MadeWith, Checkpoint, ABC):
@@ -75,9 +77,11 @@ class PacedCheckpoint(MadeWith, Checkpoint, ABC):
         self._require_no_other(trainer)
         self._listen_for_slurm(trainer)
         self.folder = run_folder(trainer)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = InPlace()
         if trainer.is_global_zero:
-            for place in (self.folder, self.checkpoints, self.folder / "adapters"):
-                remove_partials(place)
+            for place in ("", "checkpoints", "adapters", "samples"):
+                remove_partials(self.folder / place)
 
     def _listen_for_slurm(self, trainer: Trainer) -> None:
         """Before Lightning does, which would save inside the handler; training has not begun."""
@@ -163,8 +167,9 @@ class PacedCheckpoint(MadeWith, Checkpoint, ABC):
             return
         self._interruption.stop()
         if self._can_save:
-            self._save_once(trainer)
-            trainer.print(f"Saved ({self.newest()}): the same command with --ckpt_path=last goes on.")
+            with still_telling(exception):
+                self._save_once(trainer)
+                trainer.print(f"Saved ({self.newest()}): the same command with --ckpt_path=last goes on.")
         elif self._between_batches is not None:
             trainer.print(f"Stopped inside a batch; the newest checkpoint is {self.newest()}.")
         self._trainer = None
@@ -200,7 +205,39 @@ class PacedCheckpoint(MadeWith, Checkpoint, ABC):
 
 
 def write_checkpoint(trainer: Trainer, path: Path) -> None:
-    """Writes the trainer's checkpoint, whole or not at all; rank 0 does, and waits for no other."""
-    trainer.save_checkpoint(partial_of(path), weights_only=False)
-    if trainer.is_global_zero:
-        publish_file(partial_of(path), path)
+    """Writes the trainer's checkpoint, whole or not at all; rank 0 does, and waits for no other.
+
+    Raises:
+        UserError: it can't be written.
+    """
+    with written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trainer.save_checkpoint(partial_of(path), weights_only=False)
+        if trainer.is_global_zero:
+            publish_file(partial_of(path), path)
+
+
+class InPlace(TorchCheckpointIO):
+    """Lightning's way to write a checkpoint, but for its copy in the folder of temporary files.
+
+    That may be small or another disk, and a killed process would leave it there.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        with open(path, "wb") as file:
+            _save(checkpoint, file)
+
+
+def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+    """
+    Raises:
+        OSError: torch could not write, which says so in an error of its own.
+    """
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

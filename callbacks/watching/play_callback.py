@@ -10,9 +10,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.own_files import OwnFiles
-from callbacks.watching.run_files import keeps_files, run_folder
+from callbacks.watching.run_files import keeps_files, run_folder, still_telling
 from callbacks.watching.watched_modules import PlayedModule, played
 from flowdpo_pl.made_with import MadeWith
+from flowdpo_pl.results.atomic_writes import written
 
 
 class PlayCallback(MadeWith, Callback, OwnFiles):
@@ -84,13 +85,15 @@ class PlayCallback(MadeWith, Callback, OwnFiles):
             self._end(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._end(exception)
+        with still_telling(exception):
+            self._end(exception)
 
     def _start(self, trainer: Trainer, seen: int) -> None:
         self.keeps = keeps_files(trainer)
         if (self.keeps or not self.writes) and trainer.is_global_zero:
             if self.keeps:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                with written(self.folder):
+                    self.folder.mkdir(parents=True, exist_ok=True)
             self.play_started(self._module, seen)
             self._following = True
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.run_folder import run_folder_of
 
 
@@ -17,3 +20,12 @@ def run_folder(trainer: Trainer) -> Path:
 def keeps_files(trainer: Trainer) -> bool:
     """Whether the run writes anything: `trainer.fast_dev_run` only tries whether it runs."""
     return not trainer.fast_dev_run  # type: ignore[attr-defined]
+
+
+@contextmanager
+def still_telling(exception: BaseException) -> Iterator[None]:
+    """What ends a run is told, not that its last files can't be written either; others still write theirs."""
+    try:
+        yield
+    except UserError as error:
+        exception.add_note(str(error))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowdpo_pl.command_line.given import CLASS, Argument, arguments_of, flattened, given_by
+from flowdpo_pl.command_line.known_code import require_known
 from flowdpo_pl.command_line.places import LOGGER, whole_path
 from flowdpo_pl.command_line.told_run import told_of
 from flowdpo_pl.command_line.verbs import Verb
@@ -85,8 +86,13 @@ def taken_from(run: TrainedRun, which: str, verb: str, given: Mapping[str, Any])
         given: what is given beside it, flattened.
 
     Raises:
-        UserError: see `TrainedRun`; or the verb plays no model of the run's kind.
+        UserError: see `TrainedRun` and `require_known`; or the verb plays no model of the run's kind.
     """
+    judged = _MEASURING if verb == "validate" else _JUDGING
+    settings = {key: run.settings[key] for key in judged if key in run.settings}
+    module = run.module if verb == "validate" else _EVALUATION
+    data = _data(run) if verb == "validate" else {CLASS: _DATA}
+    require_known(run, {"module": module, "team": run.team, **settings, "data": data}, given)
     adapters = run.adapters(which)
     if verb == "validate" and run.is_fine_tuned:
         raise UserError(
@@ -111,14 +117,11 @@ def taken_from(run: TrainedRun, which: str, verb: str, given: Mapping[str, Any])
     team |= {"start": start, "base": {**run.base}}
     if _given_at(given, "model", "team", "base", "path") is None:
         team["base"]["path"] = run.base_path()
-    judged = _MEASURING if verb == "validate" else _JUDGING
-    settings = {key: run.settings[key] for key in judged if key in run.settings}
-    module = run.module if verb == "validate" else _EVALUATION
     seed = run.config.get("seed_everything", 0)
     known = {
         "seed_everything": seed,
         "model": {CLASS: module, "init_args": {"team": team, **settings}},
-        "data": _data(run) if verb == "validate" else {CLASS: _DATA},
+        "data": data,
     }
     trainer: dict[str, Any] = {
         "logger": _logger(run.folder),

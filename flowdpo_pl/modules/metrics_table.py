@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_logger import RUNS, RunLogger
-from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.atomic_writes import append_lines, whole_file
 
 
 class MetricsTable(RunLogger, CSVLogger):
@@ -55,13 +56,13 @@ class MetricsTable(RunLogger, CSVLogger):
         prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
         row = {self.axis: step}
         row |= {f"{prefix}{name}": _plain(value) for name, value in metrics.items() if name != self.axis}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         header = _header(self.file)
         if new := [name for name in row if name not in header]:
             header += new
             self._rewrite(header, _rows(self.file))
-        with self.file.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, header, lineterminator="\n").writerow(row)
+        line = io.StringIO()
+        csv.DictWriter(line, header, lineterminator="").writerow(row)
+        append_lines(self.file, [line.getvalue()])
 
     @rank_zero_only
     def go_on(self, position: int) -> None:

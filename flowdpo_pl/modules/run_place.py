@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_logger import RUNS
+from flowdpo_pl.results.checkpoint_files import is_whole, newest_whole
 from flowdpo_pl.results.run_folder import Overwrite
 
 METRICS_TABLE = "flowdpo_pl.MetricsTable"
@@ -118,40 +120,73 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path | None:
     word = given.partition(":")[0]
     if word in _OTHER_WORDS:
         raise UserError(f"--ckpt_path={given} asks for {_OTHER_WORDS[word]}: give last, best or a file.")
-    if given == "auto" and starts and not (run / "checkpoints" / "last.ckpt").is_file():
+    if given == "auto" and starts and _newest(run / "checkpoints" / "last.ckpt") is None:
         return None
     if given in ("last", "best", "auto"):
-        return _of_this_run(given, run, starts)
+        return _plain(_of_this_run("last" if given == "auto" else given, run, starts))
     path = Path(given).expanduser()
     if path.is_dir():
-        return _in_folder(path)
+        return _plain(_in_folder(path))
     if not path.is_file():
         raise UserError(f"--ckpt_path {given} does not exist: give a checkpoint that a run has written.")
     if path.suffix == ".safetensors":
         raise UserError(f"--ckpt_path {given} is an adapter, no checkpoint: {_FOR_ADAPTERS}.")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"--ckpt_path {given} is truncated or no checkpoint: use an earlier one.")
-    return path
+    if not is_whole(path):
+        raise UserError(f"--ckpt_path {given} is truncated, spoilt or no checkpoint: use an earlier one.")
+    return _plain(path)
 
 
 _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders such as adapters/last/AGENT"
 
 
-def _of_this_run(given: str, run: Path, starts: bool) -> Path:
-    word = "last" if given == "auto" else given
+def _plain(path: Path) -> Path:
+    """The checkpoint, which holds numbers, texts and tensors alone: others could run code while being read.
+
+    Raises:
+        UserError: it holds more, or is an archive of another kind.
+    """
+    try:
+        torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(
+            f"{path} holds other things than numbers, texts and tensors, which could run code and are not "
+            "loaded: give a checkpoint that a run here has written."
+        ) from error
+    return path
+
+
+def _of_this_run(word: str, run: Path, starts: bool) -> Path:
     path = run / "checkpoints" / f"{word}.ckpt"
-    if not path.is_file():
+    found = _newest(path) if word == "last" else path if path.is_file() else None
+    if found is None:
         raise UserError(
             f"--ckpt_path={word}: {path} does not exist; give the file of the run that you mean, such as "
             f"{RUNS}/NAME/checkpoints/{word}.ckpt{', or leave it out to start' if starts else ''}."
         )
-    return path
+    if not is_whole(found):
+        raise UserError(
+            f"--ckpt_path={word}: {found} is truncated or spoilt, and no other is whole: start anew."
+        )
+    return found
+
+
+def _newest(last: Path) -> Path | None:
+    """`last.ckpt`, or the newest one before it, which is said, where that is missing or spoilt."""
+    found = newest_whole(last.parent)
+    if found is None:
+        return last if last.is_file() else None
+    if found != last:
+        what = "is truncated or spoilt" if last.is_file() else "is not there"
+        rank_zero_warn(f"{last} {what}: {found.name}, the newest whole checkpoint, is taken.")
+    return found
 
 
 def _in_folder(folder: Path) -> Path:
     for path in (folder / "checkpoints" / "last.ckpt", folder / "last.ckpt"):
-        if path.is_file():
-            return path
+        if (found := _newest(path)) is not None:
+            if not is_whole(found):
+                raise UserError(f"{found} is truncated or spoilt, and no other is whole: give another run.")
+            return found
     if any(next(folder.glob(f"{below}adapter_config.json"), None) for below in ("", "*/", "*/*/")):
         raise UserError(f"--ckpt_path {folder} is a folder of adapters, no checkpoint: {_FOR_ADAPTERS}.")
     raise UserError(f"--ckpt_path {folder} is a folder without checkpoints: give a file, or a run's folder.")
@@ -166,7 +201,7 @@ def require_newest(checkpoint: str | None, run: Path, overwrite: Overwrite) -> b
     if checkpoint is None or Path(checkpoint).resolve().parent != (run / "checkpoints").resolve():
         return False
     last = run / "checkpoints" / "last.ckpt"
-    if overwrite is not True and last.is_file() and not last.samefile(checkpoint):
+    if overwrite is not True and is_whole(last) and not last.samefile(checkpoint):
         batches = [_batches(Path(checkpoint)), _batches(last)]
         if batches[0] < batches[1]:
             raise UserError(

@@ -1,15 +1,20 @@
 """Files and folders that are whole or absent, also when the process is killed while writing them.
 
-Everything is written under a name that ends in `.partial`, flushed to disk, then renamed.
+Everything is written under a name that ends in `.partial`, flushed to disk, then renamed. Logs grow by whole
+lines, which are on disk before anything that is written later.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from flowdpo_pl.errors import UserError
+
+MEND = "make room or give access, then go on as after an interruption; what was written before is whole"
 
 
 def partial_of(target: Path) -> Path:
@@ -18,15 +23,47 @@ def partial_of(target: Path) -> Path:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """Yields the name to write to; afterwards `target` is the new file, or unchanged if the block raised."""
-    partial = partial_of(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+def written(target: Path, mend: str = MEND) -> Iterator[None]:
+    """Names the file or folder that the block writes, where it can't, and what to do then.
+
+    Raises:
+        UserError: no space, no permission, or whatever else the system says.
+    """
     try:
-        yield partial
-        publish_file(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if _is_another(error, target):
+            raise
+        raise UserError(f"{target} can't be written ({error.strerror or error}): {mend}.") from error
+
+
+def _is_another(error: OSError, target: Path) -> bool:
+    """Whether it is about a file that is read, not written."""
+    if not isinstance(error.filename, str | os.PathLike) or error.filename2 is not None:
+        return False
+    named = Path(error.filename)
+    return not any(named.is_relative_to(place) for place in (target, partial_of(target))) and named not in (
+        target.parent,
+        target.with_name(f".{target.name}.old.partial"),
+    )
+
+
+@contextmanager
+def whole_file(target: Path, mend: str = MEND) -> Iterator[Path]:
+    """Yields the name to write to; afterwards `target` is the new file, or unchanged if the block raised.
+
+    Raises:
+        UserError: it can't be written.
+    """
+    partial = partial_of(target)
+    with written(target, mend):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            publish_file(partial, target)
+        finally:
+            with suppress(OSError):  # what prevented the writing was said already
+                partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -34,23 +71,27 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """Yields the name of a folder to make; afterwards it is `target`, which may have been another before.
 
     An old folder is moved away first, so for a moment there is none: never half of one.
+
+    Raises:
+        UserError: it can't be written.
     """
     partial, old = partial_of(target), target.with_name(f".{target.name}.old.partial")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(partial, target)
-        _flush(target.parent)
-    finally:
+    with written(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
+        try:
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            if target.exists():
+                os.replace(target, old)
+            os.replace(partial, target)
+            _flush(target.parent)
+        finally:
+            for leftover in (partial, old):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def publish_file(partial: Path, target: Path) -> None:
@@ -58,6 +99,35 @@ def publish_file(partial: Path, target: Path) -> None:
     _flush(partial)
     os.replace(partial, target)
     _flush(target.parent)
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Adds whole lines (without their line breaks) in one write, to a file that may be new.
+
+    They are on disk afterwards: a checkpoint that is written later never knows more than the log.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    text = "".join(f"{line}\n" for line in lines)
+    with written(path):
+        new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+        _flush(path)
+        if new:
+            _flush(path.parent)
+
+
+def copied(folder: Path, to: Path) -> None:
+    """Copies the files of a folder to a new one; neither times nor rights go along."""
+    to.mkdir()
+    for path in sorted(folder.rglob("*")):
+        copy = to / path.relative_to(folder)
+        if path.is_dir():
+            copy.mkdir()
+        else:
+            shutil.copyfile(path, copy)
 
 
 def remove_partials(folder: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from flowdpo_pl.errors import UserError, some_of
+from flowdpo_pl.results.atomic_writes import written
 
 MARK = "run.json"
 PRODUCTS = (
@@ -126,15 +127,17 @@ class RunFolder:
         if self._begun or self._lock is None:
             return
         for place in self._replaced:
-            if place.is_dir():
-                shutil.rmtree(place)
-            else:
-                place.unlink(missing_ok=True)
+            with written(place):
+                if place.is_dir():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink(missing_ok=True)
         mark = Mark(self._verb, self._settings, time.strftime("%Y-%m-%d %H:%M:%S"), os.getcwd())
         text = (json.dumps(asdict(mark), indent=2) + "\n").encode()
-        os.pwrite(self._lock, text, 0)  # in place: the lock is on this file
-        os.truncate(self._lock, len(text))
-        os.fsync(self._lock)
+        with written(self.path / MARK):
+            os.pwrite(self._lock, text, 0)  # in place: the lock is on this file
+            os.truncate(self._lock, len(text))
+            os.fsync(self._lock)
         self._begun = True
 
     def _to_replace(self, overwrite: Overwrite) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Self
 from flowdpo_pl.errors import Interrupted, UserError
 
 _LOOK_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
 
 
 class EndSignals:
@@ -62,7 +66,12 @@ def run_logged(
     with log.open("ab") as output:
         # A session of its own: an interrupt reaches the child from here alone, and it saves its run.
         child = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_ends_with(os.getpid()),
         )
         passed_on = 0
         try:
@@ -80,6 +89,20 @@ def run_logged(
     if child.returncode:
         signals.end_if_heard()
         raise UserError(f"{name} failed ({last_line(log) or child.returncode}): see {log}")
+
+
+def _ends_with(parent: int) -> Callable[[], None] | None:
+    """What a child calls before its program: the system kills it when this program is killed; Linux alone."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def bound() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:  # it was killed just now
+            os._exit(1)
+
+    return bound
 
 
 def last_line(log: Path) -> str:

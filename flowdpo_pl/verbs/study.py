@@ -29,8 +29,8 @@ from flowdpo_pl.verbs.study_stage import Stage
 from flowdpo_pl.visible import visible_line
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl")
-CHECKPOINT = Path("checkpoints") / "last.ckpt"
-"""Where an interrupted `fit` leaves what it goes on from."""
+CHECKPOINTS = "checkpoints/*.ckpt"
+"""What an interrupted `fit` goes on from."""
 
 
 class State(StrEnum):
@@ -98,8 +98,8 @@ class Step:
         """
         arguments = self.stage.arguments_of(self.folders, self.here, self.seed, planned)
         command = [*PROGRAM, self.stage.verb, *arguments]
-        if self.stage.verb == "fit" and self.state == State.INTERRUPTED and (self.here / CHECKPOINT).exists():
-            command.append(f"--ckpt_path={self.here / CHECKPOINT}")
+        if self.stage.verb == "fit" and self.state == State.INTERRUPTED and any(self.here.glob(CHECKPOINTS)):
+            command.append(f"--ckpt_path={self.here}")
         return command
 
 

@@ -62,29 +62,36 @@ class WorkerProcess:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._killed = False
 
     def judge(self, question: Question) -> Verdict:
-        """The worker's verdict, or an error verdict if it took too long or the worker died.
+        """The worker's verdict, or an error verdict if it took too long or the worker died of it.
+
+        A worker may be killed by somebody else (who wants its memory): then a new one is asked once more.
 
         Raises UserError if no worker can be started.
         """
-        pipe = self._running()
-        try:
-            pipe.send_bytes(json.dumps(question).encode())
-            if not pipe.poll(self._limits.seconds * self._program.clock):
-                self.kill()
-                return Verdict(False, error="timeout")
-            reply = json.loads(pipe.recv_bytes())
-        except (EOFError, ConnectionError):
-            status = self.kill()
-            over = status == -signal.SIGPROF
-            return Verdict(False, error="timeout" if over else f"the worker died (exit status {status})")
-        return Verdict(**reply)
+        for first in (True, False):
+            pipe = self._running()
+            try:
+                pipe.send_bytes(json.dumps(question).encode())
+                if not pipe.poll(self._limits.seconds * self._program.clock):
+                    self.kill()
+                    return Verdict(False, error="timeout")
+                return Verdict(**json.loads(pipe.recv_bytes()))
+            except (EOFError, ConnectionError):
+                ours, status = self._killed, self.kill()
+                if status == -signal.SIGPROF:
+                    return Verdict(False, error="timeout")
+                if ours or not first:
+                    break
+        return Verdict(False, error=f"the worker died (exit status {status})")
 
     def kill(self) -> int | None:
         """Ends the process, if there is one, and waits for it; its exit status, negative for a signal."""
         if self._process is None:
             return None
+        self._killed = True
         self._process.kill()
         return self._process.wait()
 
@@ -93,6 +100,7 @@ class WorkerProcess:
             return self._pipe
         if self._pipe is not None:
             self._pipe.close()
+        self._killed = False
         self._pipe, theirs = Pipe()
         with theirs:
             arguments = (theirs.fileno(), self._limits.seconds, self._limits.memory_gb)

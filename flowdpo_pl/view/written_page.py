@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.view.in_browser import show_in_browser
 from flowdpo_pl.visible import visible_line
@@ -45,13 +44,8 @@ def write_page(text: str, target: Path, told: str, open: bool) -> None:
     Raises:
         UserError: it can't be written there.
     """
-    try:
-        with whole_file(target) as partial:
-            partial.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{target} can't be written ({error.strerror or error}): give another place by --output=FILE."
-        ) from error
+    with whole_file(target, "give another place by --output=FILE") as partial:
+        partial.write_text(text, encoding="utf-8")
     print(visible_line(f"{target}: {told}, {target.stat().st_size / 1e6:.1f} MB"), flush=True)
     if open:
         show_in_browser(target)

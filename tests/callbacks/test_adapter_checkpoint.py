@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,27 @@ def test_a_run_that_goes_on_elsewhere_takes_last_and_best_along(tmp_path: Path) 
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_best_that_is_gone_is_forgotten(tmp_path: Path) -> None:
-    save(tmp_path / "a", module=FixedWindow(max_problems=32))
-    (tmp_path / "a" / "checkpoints" / "best.ckpt").unlink()
-    came_from = tmp_path / "a" / "checkpoints" / "last.ckpt"
-    save(tmp_path / "b", module=FixedWindow(max_problems=40), ckpt_path=came_from)
-    assert load(tmp_path / "b" / "checkpoints" / "best.ckpt")["cursor"] == 40
+def test_a_best_that_is_gone_is_taken_from_its_number_or_forgotten(tmp_path: Path) -> None:
+    for keep_last, cursor in ((3, 24), (1, 40)):
+        a, b = tmp_path / f"a{keep_last}", tmp_path / f"b{keep_last}"
+        save(a, module=FixedWindow(max_problems=32), keep_last=keep_last)
+        (a / "checkpoints" / "best.ckpt").unlink()
+        came_from = a / "checkpoints" / "last.ckpt"
+        save(b, module=FixedWindow(max_problems=40), keep_last=keep_last, ckpt_path=came_from)
+        best = load(b / "checkpoints" / "best.ckpt")
+        assert best["cursor"] == cursor
+        adapter = load_file(b / "adapters" / "best" / "stop" / "adapter_model.safetensors")
+        assert torch.equal(adapter["weight"], best["state_dict"]["adapters.stop.weight"])
+
+
+def test_folders_of_adapters_that_are_gone_come_back(tmp_path: Path) -> None:
+    save(tmp_path, module=FixedWindow(max_problems=32))
+    before = {path: path.read_bytes() for path in (tmp_path / "adapters").glob("[bl]*/*/*.safetensors")}
+    shutil.rmtree(tmp_path / "adapters")
+    with pytest.raises(Stopped):
+        module = FixedWindow(40, before_batch=stop_at(32))
+        save(tmp_path, module=module, ckpt_path=tmp_path / "checkpoints" / "last.ckpt")
+    assert before and {path: path.read_bytes() for path in before} == before
 
 
 def test_what_comes_after_an_earlier_checkpoint_goes_when_a_run_goes_on_from_it(tmp_path: Path) -> None:
@@ -114,8 +130,9 @@ def test_what_comes_after_an_earlier_checkpoint_goes_when_a_run_goes_on_from_it(
     with pytest.raises(Stopped):
         module = FixedWindow(32, before_batch=stop_at(16))
         save(tmp_path, module=module, keep_last=None, ckpt_path=earlier)
-    assert names(tmp_path / "adapters") == {"problems_000008", "problems_000016", "last"}, "best was later"
-    assert load(tmp_path / "checkpoints" / "last.ckpt")["cursor"] == 16
+    assert names(tmp_path / "adapters") == {"problems_000008", "problems_000016", "last", "best"}
+    for name in ("last", "best"):
+        assert load(tmp_path / "checkpoints" / f"{name}.ckpt")["cursor"] == 16
 
 
 def test_without_a_full_window_there_is_no_best(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_place import METRICS_TABLE, checkpoint_of, place, require_newest
@@ -151,3 +154,44 @@ def test_a_run_goes_on_in_its_folder_from_its_newest_checkpoint_only(tmp_path: P
     assert require_newest(str(earlier), tmp_path, True)
     with pytest.raises(UserError, match=r"is after 1 batches, and the run in .* has gone on to 2"):
         require_newest(str(earlier), tmp_path, False)
+
+
+@pytest.mark.parametrize("spoil", ["truncated", "removed"])
+def test_where_the_newest_is_spoilt_the_one_before_it_is_taken_and_said(tmp_path: Path, spoil: str) -> None:
+    before = checkpoint(tmp_path / "checkpoints" / "problems_000032.ckpt", 1)
+    last = checkpoint(tmp_path / "checkpoints" / "last.ckpt", 2)
+    if spoil == "truncated":
+        os.truncate(last, last.stat().st_size // 2)
+    else:
+        last.unlink()
+    for given in ("last", str(tmp_path)):
+        with pytest.warns(UserWarning, match=r"last\.ckpt is .*: problems_000032\.ckpt, the newest whole"):
+            assert checkpoint_of(given, tmp_path) == before
+    os.truncate(before, 9)
+    for given in ("last", str(tmp_path)):
+        with pytest.raises(UserError, match=r"last|folder without checkpoints"):
+            checkpoint_of(given, tmp_path)
+
+
+class Touches:
+    """What a hostile checkpoint holds: unpickled, it makes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_by_us_and_by_lightning(tmp_path: Path) -> None:
+    ran, hostile = tmp_path / "ran", tmp_path / "checkpoints" / "last.ckpt"
+    hostile.parent.mkdir()
+    torch.save({"state_dict": {}, "callbacks": Touches(ran)}, hostile)
+    for given in ("last", str(hostile), str(tmp_path)):
+        with pytest.raises(UserError, match="which could run code and are not loaded"):
+            checkpoint_of(given, tmp_path)
+    with pytest.raises(pickle.UnpicklingError):
+        TorchCheckpointIO().load_checkpoint(hostile)
+    assert not ran.exists()
+    torch.load(hostile, weights_only=False)
+    assert ran.exists(), "it is one"

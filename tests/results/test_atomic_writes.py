@@ -1,9 +1,13 @@
+import errno
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from flowdpo_pl.results.atomic_writes import remove_partials, whole_file, whole_folder
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import append_lines, copied, remove_partials, whole_file, whole_folder
 
 
 class Killed(BaseException):
@@ -77,3 +81,46 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     remove_partials(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_log_grows_by_whole_lines(tmp_path: Path) -> None:
+    append_lines(tmp_path / "log", ["one", "é"])
+    append_lines(tmp_path / "log", [])
+    append_lines(tmp_path / "log", iter(["three"]))
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "one\né\nthree\n"
+
+
+def test_what_cannot_be_written_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    sentence = re.escape(f"{target} can't be written (No space left on device): ")
+    with pytest.raises(UserError, match=sentence + "make room"), whole_file(target) as partial:
+        partial.write_text("new")
+    with pytest.raises(UserError, match=sentence + "elsewhere"), whole_file(target, "elsewhere") as partial:
+        partial.write_text("new")
+    folder = tmp_path / "folder"
+    with pytest.raises(UserError, match="folder can't be written"), whole_folder(folder) as partial:
+        partial.mkdir()
+        (partial / "inner").touch()
+    with pytest.raises(UserError, match="log can't be written"):
+        append_lines(tmp_path / "log", ["line"])
+    assert target.read_text() == "old" and {path.name for path in tmp_path.iterdir()} == {"file", "log"}
+
+
+def test_a_file_that_is_read_meanwhile_keeps_its_own_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "target") as partial:
+        shutil.copyfile(tmp_path / "source", partial)
+
+
+def test_a_copied_folder_has_the_same_files(tmp_path: Path) -> None:
+    (tmp_path / "a" / "inner").mkdir(parents=True)
+    (tmp_path / "a" / "inner" / "file").write_text("x")
+    copied(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b" / "inner" / "file").read_text() == "x"

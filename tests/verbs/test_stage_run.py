@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from flowdpo_pl.errors import Interrupted, UserError
 from flowdpo_pl.verbs.stage_run import EndSignals, last_line, run_logged
+from tests.runs import ROOT
 
 
 def python(program: str) -> list[str]:
@@ -112,3 +115,25 @@ def test_a_child_that_comes_to_its_end_all_the_same_is_done_before_this_program_
 def test_the_last_line_that_says_something(tmp_path: Path, content: str, line: str) -> None:
     (tmp_path / "log.txt").write_text(content, newline="")
     assert last_line(tmp_path / "log.txt") == line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system must know how")
+def test_a_child_is_ended_with_this_program_when_that_is_killed(tmp_path: Path) -> None:
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from flowdpo_pl.verbs.stage_run import EndSignals, run_logged\n"
+        f"command, log = [sys.executable, '-c', {child!r}], Path({str(tmp_path / 'log.txt')!r})\n"
+        "run_logged(command, log, 'a', lambda line: print(line, flush=True), EndSignals())"
+    )
+    parent = subprocess.Popen(python(program), stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert parent.stdout is not None
+    pid = int(next(line for line in parent.stdout if line.strip()))
+    parent.kill()
+    parent.wait()
+    state = Path(f"/proc/{pid}/stat")
+    for _ in range(200):
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("it goes on")

@@ -53,6 +53,16 @@ def test_a_kill_from_another_thread_is_an_error_of_the_answer() -> None:
     worker.kill()
 
 
+def test_an_answer_whose_worker_somebody_else_has_killed_is_judged_by_another() -> None:
+    worker = WorkerProcess(MATH_WORKER, WorkerLimits(seconds=60.0, memory_gb=1.0))
+    worker.judge(THIRD)
+    first = pid(worker)
+    os.kill(first, signal.SIGSTOP)  # it does not answer before it is killed
+    threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
+    assert worker.judge(TWO_QUARTERS) == RIGHT and pid(worker) != first
+    worker.kill()
+
+
 def test_killing_what_never_started_does_nothing() -> None:
     assert WorkerProcess(MATH_WORKER, WorkerLimits(1.0, 1.0)).kill() is None
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.files.batch_log import append_lines, cut_to, cut_torn_line, take_up
+from callbacks.files.batch_log import cut_to, cut_torn_line, take_up
 from flowdpo_pl.errors import UserError
 from tests.callbacks.playing import trainer
 
@@ -13,14 +13,6 @@ WHOLE = "4 four\n8 é\n12 twelve\n"
 
 def position(line: str) -> int:
     return int(line.split()[0])
-
-
-def test_batches_are_appended_as_whole_lines(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    append_lines(log, ["4 four", "8 é"])
-    append_lines(log, iter(["12 twelve"]))
-    append_lines(log, [])
-    assert log.read_text(encoding="utf-8") == WHOLE
 
 
 @pytest.mark.parametrize("cut", range(len(WHOLE.encode()) + 1))

@@ -1,0 +1,111 @@
+"""The commands that faults are tried on, each with the one that goes on after it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+STUDY = ROOT / "configs/quickstart_study"
+PROBLEMS = ROOT / "quickstart/problems"
+BASE = f"--model.team.base.path={ROOT}/quickstart/model"
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command, run in a folder of its own."""
+
+    name: str
+    commands: tuple[Words, ...]
+    """What starts it, and what else may go on with it."""
+    again: Callable[[Path], Words]
+    """Which of them the docs say, for what is in the folder."""
+    prepare: Callable[[Path], None] = Path.mkdir
+    """Makes the folder that it starts in."""
+
+
+def _config(verb: str, config: Path, tiny: str, *words: str) -> Words:
+    return (verb, f"--config={config}", f"--config={HERE}/{tiny}.yaml", BASE, *words)
+
+
+def fit() -> Verb:
+    """docs/runs.md: `--ckpt_path=last`; a run that was killed before its first checkpoint is replaced."""
+    problems = (f"--data.train.path={PROBLEMS}/train.jsonl", f"--data.validation.path={PROBLEMS}/valid.jsonl")
+    return _trained("fit", _config("fit", ROOT / "configs/quickstart.yaml", "tiny", *problems))
+
+
+def judged() -> Verb:
+    """A `fit` whose answers a function judges, in two worker processes."""
+    function = ("--model.verifier=flowdpo_pl.FunctionVerifier", "--model.verifier.workers=2")
+    judge = "--model.verifier.function=benchmarks.coin.coin"
+    return _trained("judged", (*fit().commands[0], *function, judge))
+
+
+def sft() -> Verb:
+    return _trained("sft", _config("fit", STUDY / "sft.yaml", "tiny_sft"), _with_traces)
+
+
+def predict() -> Verb:
+    """docs/evaluation.md: the same command goes on."""
+    problems = f"--data.predict.path={PROBLEMS}/train.jsonl"
+    return _repeated("predict", _config("predict", STUDY / "collect.yaml", "tiny_predict", problems))
+
+
+def test() -> Verb:
+    problems = f"--data.test.path={PROBLEMS}/valid.jsonl"
+    return _repeated("test", _config("test", STUDY / "evaluate.yaml", "tiny_test", problems))
+
+
+def export(run: Path) -> Verb:
+    """docs/export.md: an export that is there is replaced by `--overwrite`."""
+    words = ("export", str(run), "--output=out")
+    over = (*words, "--overwrite")
+    return Verb("export", (words, over), lambda folder: over if (folder / "out").exists() else words)
+
+
+def _trained(name: str, words: Words, prepare: Callable[[Path], None] = Path.mkdir) -> Verb:
+    on = (*words, "--ckpt_path=last")
+
+    def again(folder: Path) -> Words:
+        return on if any(folder.glob("runs/tiny/checkpoints/*.ckpt")) else words
+
+    return Verb(name, (words, on), again, prepare)
+
+
+def _repeated(name: str, words: Words) -> Verb:
+    return Verb(name, (words,), lambda folder: words)
+
+
+def _with_traces(folder: Path) -> None:
+    from flowdpo_pl.results.traces import Trace, to_line
+
+    folder.mkdir()
+    traces = (
+        Trace(f"{n}", f"Tom has {n} stones. How many?", f"{n}", f"The answer is {n}.", True) for n in range(8)
+    )
+    (folder / "traces.jsonl").write_text("".join(map(to_line, traces)))
+
+
+VERBS: dict[str, Callable[[Path], Verb]] = {
+    "fit": lambda work: fit(),
+    "sft": lambda work: sft(),
+    "predict": lambda work: predict(),
+    "test": lambda work: test(),
+    "export": lambda work: export(trained(work)),
+    "judged": lambda work: judged(),
+}
+"""By name, given a folder for what one begins with."""
+
+
+def trained(work: Path) -> Path:
+    """A finished run of `fit`."""
+    from benchmarks.faults.warm import Ready
+
+    verb = fit()
+    ready = Ready(verb.commands[0])
+    ready.run(work / "trained")
+    ready.close()
+    return work / "trained/runs/tiny"
