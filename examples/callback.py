@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 
-from callbacks.files.batch_log import append_lines, cut_to
+from callbacks.files.batch_log import cut_to
 from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
+from flowdpo_pl.results.atomic_writes import append_lines
+from flowdpo_pl.results.json_text import json_text
 
 
 class WrongAnswers(PlayCallback):
@@ -29,15 +31,14 @@ class WrongAnswers(PlayCallback):
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         wrong = [tree for tree in module.trees if not tree.main.correct]
         lines = (
-            json.dumps(
+            json_text(
                 {
                     "problems_seen": module.problems_seen,
                     "id": tree.problem.id,
                     "question": tree.problem.question,
                     "gold": tree.problem.gold,
                     "said": [f"{move.agent}: {move.text}" for move in tree.main.moves],
-                },
-                ensure_ascii=False,
+                }
             )
             for tree in wrong
         )
