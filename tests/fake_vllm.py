@@ -38,6 +38,10 @@ class FakeVLLM:
     """Every request's path and body, in the order of their coming."""
     dead: bool = False
     """Every connection ends without an answer."""
+    closes: bool = False
+    """Every connection ends after one answer, and nothing has said so: as one that was idle for long."""
+    ends: str = "length"
+    """What it says of how an answer has ended."""
     failing: bool = False
     """Its engine has ended: every request for tokens is answered with 500."""
     silent: bool = False
@@ -102,7 +106,7 @@ class FakeVLLM:
             written.draw(self.logits(folder, [*prompt, *written.token_ids]))
         choice = {
             "index": 0,
-            "finish_reason": "length",
+            "finish_reason": self.ends,
             "token_ids": written.token_ids,
             "logprobs": {"content": written.content},
         }
@@ -216,6 +220,7 @@ def serving(fake: FakeVLLM, port: int = 0) -> Iterator[str]:
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
+            self.close_connection = self.close_connection or fake.closes
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -18,6 +18,8 @@ AT_ONCE = 256
 _CONNECT_SECONDS = 10.0
 _IDLE_SECONDS = 3.0
 """vLLM closes a connection that is idle for 5 s; ours end before."""
+_WHOLE = "stop", "length"
+"""How an answer ends that is one; it may also be aborted, fail or repeat itself."""
 _NEVER = -9999.0
 """What vLLM writes for minus infinity."""
 
@@ -110,7 +112,7 @@ class Server:
         answer = self._asked("POST", "/inference/v1/generate", body)
         try:
             choice = answer["choices"][0]
-            places = choice["logprobs"]["content"]
+            places, ended = choice["logprobs"]["content"], choice["finish_reason"]
             written = Generated(
                 tuple(choice["token_ids"]),
                 tuple(_nats(place["logprob"]) for place in places),
@@ -121,6 +123,8 @@ class Server:
             )
         except (KeyError, IndexError, TypeError):
             raise ServerLost(f"{self.url} gives an answer without tokens or log-probabilities") from None
+        if ended not in _WHOLE:
+            raise ServerLost(f"{self.url} breaks an answer off ({ended})")
         if not len(written.token_ids) == len(written.logprobs) <= params["max_tokens"]:
             raise ServerLost(f"{self.url} gives an answer of {len(written.token_ids)} tokens, asked for less")
         return written

@@ -30,7 +30,7 @@ def plain() -> FakeVLLM:
 @pytest.fixture
 def server(plain: FakeVLLM) -> Iterator[Server]:
     with serving(plain) as url:
-        one = Server(url + "/", timeout=0.5)
+        one = Server(url + "/", timeout=2.0)
         yield one
         one.close()
 
@@ -54,13 +54,25 @@ def test_minus_infinity_is_written_as_a_number(server: Server, plain: FakeVLLM) 
 
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [("dead", "can't be reached"), ("silent", "gave no answer in 0.5 s"), ("failing", "fails with 500")],
+    [("dead", "can't be reached"), ("silent", "gave no answer in 2 s"), ("failing", "fails with 500")],
 )
 def test_a_server_that_does_not_answer_is_lost(
     server: Server, plain: FakeVLLM, fault: str, told: str
 ) -> None:
     setattr(plain, fault, True)
     with pytest.raises(ServerLost, match=f"127.0.0.1:.* {told}"):
+        server.generate("base", (3,), MOVE)
+
+
+def test_a_connection_that_was_closed_meanwhile_loses_nothing(server: Server, plain: FakeVLLM) -> None:
+    plain.closes = True
+    assert len({len(server.generate("base", (3,), MOVE).token_ids) for _ in range(4)}) == 1
+
+
+@pytest.mark.parametrize("ended", ["abort", "error", "repetition"])
+def test_an_answer_that_was_broken_off_is_no_move(server: Server, plain: FakeVLLM, ended: str) -> None:
+    plain.ends = ended
+    with pytest.raises(ServerLost, match=rf"breaks an answer off \({ended}\)"):
         server.generate("base", (3,), MOVE)
 
 
