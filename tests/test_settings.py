@@ -44,6 +44,9 @@ ALLOWED = {
     ("SigmoidLoss", "label_smoothing"): [0],  # none
     ("LoraSettings", "dropout"): [0],  # none
     ("NodeAlternatives", "depths"): [0],  # the first move
+    ("NodeGroups", "depths"): [0],
+    ("PolicyGradient", "kl"): [0],  # no reference
+    ("ClippedPolicyGradient", "kl"): [0],
     ("Sampling", "temperature"): [0],  # greedy
     ("RenderedEquation", "decimals"): [0],  # whole numbers
 }
@@ -54,6 +57,7 @@ NOT_NAMED = {
     "Choose",
     "CurvePoint",
     "Move",
+    "MoveGroup",
     "Node",
     "Problem",
     "RolloutTree",
