@@ -1,4 +1,4 @@
-"""A few of the faults that `python -m benchmarks.faults` tries: operations on files break, and nothing is lost.
+"""A few of the faults that `python -m benchmarks.faults` tries: files break, and nothing is lost.
 
 What it compares is in `benchmarks/faults`; docs/reliability.md says what was run in full.
 """

@@ -106,6 +106,7 @@ def trained(work: Path) -> Path:
 
     verb = fit()
     ready = Ready(verb.commands[0])
+    verb.prepare(work / "trained")
     ready.run(work / "trained")
     ready.close()
     return work / "trained/runs/tiny"
