@@ -130,5 +130,5 @@ def test_what_writers_of_other_languages_say_is_understood(tmp_path: Path) -> No
     sentence = r"tokenizer can't be written \(No space left on device\)"
     with pytest.raises(UserError, match=sentence), whole_file(tmp_path / "tokenizer"):
         raise Exception("No space left on device (os error 28)")
-    with pytest.raises(Exception, match="^something else$"), whole_file(tmp_path / "tokenizer"):
+    with pytest.raises(Exception, match="something else"), whole_file(tmp_path / "tokenizer"):
         raise Exception("something else")
