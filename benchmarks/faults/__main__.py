@@ -32,7 +32,7 @@ def every(
     first: int = 0,
     workers: int = 2,
     keep: Path | None = None,
-) -> None:
+) -> int:
     """Break every operation on a file, one at a time.
 
     Args:
@@ -45,7 +45,7 @@ def every(
     """
     chosen = [Fault[fault] for fault in faults]
     facts = {"every": every, "first": first}
-    _each(
+    return _each(
         "every", verbs, keep, facts, lambda verb, at: every_operation(verb, chosen, every, first, workers, at)
     )
 
@@ -56,7 +56,7 @@ def at_random(
     seed: int = 0,
     workers: int = 2,
     keep: Path | None = None,
-) -> None:
+) -> int:
     """End commands at random moments by SIGKILL, SIGTERM and Ctrl-C in turn.
 
     Args:
@@ -66,18 +66,21 @@ def at_random(
         workers: trials at a time.
         keep: a folder for what went wrong; null: it is removed.
     """
-    _each("at_random", verbs, keep, {"seed": seed}, lambda verb, at: moments(verb, times, seed, workers, at))
+    return _each(
+        "at_random", verbs, keep, {"seed": seed}, lambda verb, at: moments(verb, times, seed, workers, at)
+    )
 
 
-def spoilt(keep: Path | None = None) -> None:
+def spoilt(keep: Path | None = None) -> int:
     """Truncate or change the newest checkpoint, remove adapters, fill the disk, kill verifiers' workers.
 
     Args:
         keep: a folder for what went wrong; null: it is removed.
     """
-    _each("spoilt", ["fit", "sft"], keep, {}, spoilt_files)
-    _each("full", ["fit"], keep, {}, full_disks)
-    _each("workers", ["judged"], keep, {}, killed_workers)
+    wrong = _each("spoilt", ["fit", "sft"], keep, {}, spoilt_files)
+    wrong += _each("full", ["fit"], keep, {}, full_disks)
+    wrong += _each("workers", ["judged"], keep, {}, killed_workers)
+    return wrong
 
 
 def _each(
@@ -86,12 +89,8 @@ def _each(
     keep: Path | None,
     facts: dict[str, Any],
     try_out: Callable[[Verb, Path], dict[str, Any]],
-) -> None:
-    """Try a verb after the other, a line of JSON each.
-
-    Raises:
-        SystemExit: something is wrong.
-    """
+) -> int:
+    """Try a verb after the other, a line of JSON each; how many trials went wrong."""
     work = keep or Path(tempfile.mkdtemp(prefix="faults-"))
     warm_up()
     wrong = 0
@@ -104,8 +103,7 @@ def _each(
         report("faults", part=part, verb=name, **facts, **found, seconds=seconds)
     if keep is None:
         shutil.rmtree(work)
-    if wrong:
-        sys.exit(1)
+    return wrong
 
 
 def main() -> None:
@@ -116,7 +114,7 @@ def main() -> None:
             environment = with_shim(Path(folder)) | {"FLOWDPO_FAULTS": "1", "OMP_NUM_THREADS": "1"}
             command = [sys.executable, "-m", "benchmarks.faults", *sys.argv[1:]]
             sys.exit(os.spawnve(os.P_WAIT, sys.executable, command, environment))
-    auto_cli([every, at_random, spoilt], as_positional=False)
+    sys.exit(bool(auto_cli([every, at_random, spoilt], as_positional=False)))
 
 
 if __name__ == "__main__":

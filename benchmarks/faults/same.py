@@ -13,8 +13,11 @@ from typing import Any
 
 import torch
 
-_CHANGES = re.compile(r"second|memory|started|directory|resumed|\bversion")
-"""Keys whose values are another run's by right."""
+_CHANGES = re.compile(
+    r"second|memory|started|directory|resumed|\bversion|^completed$|^_batches_that_stepped$"
+)
+"""Keys whose values are another run's by right; the last two are Lightning's counts of batches, which it
+raises in the middle of a batch's end."""
 
 
 def contents(folder: Path) -> dict[str, Any]:

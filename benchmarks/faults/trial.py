@@ -46,7 +46,8 @@ class Bench:
 
     def go_on(self, folder: Path) -> Ended:
         """By the documented command for what is there."""
-        return self._ready[self.verb.again(folder)].run(folder)
+        words = self.verb.again(folder)
+        return Ended(0, 0, 0.0, "") if words is None else self._ready[words].run(folder)
 
     def undisturbed(self, folder: Path) -> dict[str, Any]:
         """What the verb makes of a folder, if nothing happens.

@@ -21,8 +21,8 @@ class Verb:
     name: str
     commands: tuple[Words, ...]
     """What starts it, and what else may go on with it."""
-    again: Callable[[Path], Words]
-    """Which of them the docs say, for what is in the folder."""
+    again: Callable[[Path], Words | None]
+    """Which of them the docs say, for what is in the folder; None: it has finished."""
     prepare: Callable[[Path], None] = Path.mkdir
     """Makes the folder that it starts in."""
 
@@ -76,7 +76,13 @@ def _trained(name: str, words: Words, prepare: Callable[[Path], None] = Path.mkd
 
 
 def _repeated(name: str, words: Words) -> Verb:
-    return Verb(name, (words,), lambda folder: words)
+    """A finished `test` is not repeated: that is refused."""
+
+    def again(folder: Path) -> Words | None:
+        left = {path.name for path in (folder / "runs/tiny/test").glob("predictions.*")}
+        return None if left == {"predictions.jsonl"} else words
+
+    return Verb(name, (words,), again)
 
 
 def _with_traces(folder: Path) -> None:
@@ -106,6 +112,7 @@ def trained(work: Path) -> Path:
 
     verb = fit()
     ready = Ready(verb.commands[0])
+    verb.prepare(work / "trained")
     ready.run(work / "trained")
     ready.close()
     return work / "trained/runs/tiny"

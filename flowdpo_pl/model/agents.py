@@ -233,17 +233,9 @@ class Agents(nn.Module):
         Args:
             directory: made where it is missing.
             names: agents; None: all.
-
-        Raises:
-            OSError: it can't be written.
         """
-        from safetensors import SafetensorError
-
         for name in self.names if names is None else names:
-            try:
-                self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
-            except SafetensorError as error:
-                raise OSError(str(error)) from error
+            self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
     @contextmanager

@@ -14,6 +14,7 @@ from flowdpo_pl.errors import COUNT, LIMIT, SHARE_OR_NULL, UserError, require_wi
 from flowdpo_pl.modules.adapter_module import AdapterModule
 from flowdpo_pl.modules.given_problems import GivenProblems, fewest
 from flowdpo_pl.modules.run_length import outlook
+from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.plan.demand import Demand
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration
@@ -197,10 +198,16 @@ class EvaluationModule(AdapterModule):
         raise UserError(NO_CHECKPOINT)
 
     def on_test_start(self) -> None:
-        self._tell_outlook()
+        self._begin()
 
     def on_predict_start(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._tell_outlook()
+        for logger in self.trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.go_on(0)  # an interrupted run's row, of the end that it nearly reached
 
     def test_step(self, batch: Sequence[Problem], batch_idx: int) -> dict[str, list[str]]:
         """`answered`: ids of the problems that were answered now, and not by an interrupted run."""

@@ -7,6 +7,7 @@ lines, which are on disk before anything that is written later.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ from pathlib import Path
 from flowdpo_pl.errors import UserError
 
 MEND = "make room or give access, then go on as after an interruption; what was written before is whole"
+
+_OF_RUST = re.compile(r"\(os error (\d+)\)")
+"""How safetensors and tokenizers say what the system said, in exceptions of their own."""
 
 
 def partial_of(target: Path) -> Path:
@@ -34,7 +38,15 @@ def written(target: Path, mend: str = MEND) -> Iterator[None]:
     except OSError as error:
         if _is_another(error, target):
             raise
-        raise UserError(f"{target} can't be written ({error.strerror or error}): {mend}.") from error
+        raise _unwritten(target, error.strerror or str(error), mend) from error
+    except Exception as error:
+        if isinstance(error, UserError) or (number := _OF_RUST.search(str(error))) is None:
+            raise
+        raise _unwritten(target, os.strerror(int(number[1])), mend) from error
+
+
+def _unwritten(target: Path, reason: str, mend: str) -> UserError:
+    return UserError(f"{target} can't be written ({reason}): {mend}.")
 
 
 def _is_another(error: OSError, target: Path) -> bool:

@@ -174,6 +174,8 @@ class RunFolder:
         """Whether something is there that took long to make and that no restart goes on from by itself."""
         if self._verb == "validate":
             return _summary(self.path).get("ended") == "finished"
+        if self._verb == "test" and (self.path / _UNFINISHED).exists():
+            return False  # it goes last, behind the summary
         return any(self.path.glob(_RESULTS.get(self._verb, "checkpoints/*.ckpt")))
 
     def _told(self) -> str:
@@ -197,6 +199,7 @@ class RunFolder:
 
 _RESULTS = {"fit": "checkpoints/*.ckpt", "test": "predictions.jsonl"}
 """By verb, the files that a run does not replace unasked."""
+_UNFINISHED = "predictions.unfinished.jsonl"
 _GOES_ON = ("test", "predict")
 """Verbs that, started again, go on from what an interrupted run has left."""
 

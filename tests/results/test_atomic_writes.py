@@ -124,3 +124,11 @@ def test_a_copied_folder_has_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "a" / "inner" / "file").write_text("x")
     copied(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b" / "inner" / "file").read_text() == "x"
+
+
+def test_what_writers_of_other_languages_say_is_understood(tmp_path: Path) -> None:
+    sentence = r"tokenizer can't be written \(No space left on device\)"
+    with pytest.raises(UserError, match=sentence), whole_file(tmp_path / "tokenizer"):
+        raise Exception("No space left on device (os error 28)")
+    with pytest.raises(Exception, match="something else"), whole_file(tmp_path / "tokenizer"):
+        raise Exception("something else")

@@ -136,6 +136,9 @@ def test_measurements_are_kept_as_well(tmp_path: Path) -> None:
     with begun(tmp_path / "t", "test") as replaced:
         assert replaced == "" and "predictions.unfinished.jsonl" in files(tmp_path / "t"), "it goes on"
         (tmp_path / "t" / "predictions.jsonl").touch()
+    with begun(tmp_path / "t", "test") as replaced:
+        assert replaced == "", "it was stopped in its last moment"
+        (tmp_path / "t" / "predictions.unfinished.jsonl").unlink()
     assert "--ckpt_path" not in refusal(tmp_path / "t", "test")
     for _ in range(2):  # goes on after the traces that are there
         with begun(tmp_path / "p", "predict"):
