@@ -140,6 +140,7 @@ def fit(count: int, folder: Path) -> Part:
         AgentPrompt,
         AnswerStopFlow,
         BaseModel,
+        Budget,
         FlowDPOModule,
         FunctionVerifier,
         Learning,
@@ -157,7 +158,9 @@ def fit(count: int, folder: Path) -> Part:
         "stop": AgentPrompt("{question} Draft: {partial} Finished?", options=("Yes", "No")),
     }
     flow = AnswerStopFlow(chunk_tokens=4, max_chunks=2)
-    team = Team(BaseModel(str(folder / "model"), dtype="float32"), prompts, flow)
+    team = Team(
+        BaseModel(str(folder / "model"), dtype="float32"), prompts, flow, budget=Budget(cpu_threads=1)
+    )
     seen: list[tuple[int, float, int]] = []
     slope = MemorySlope()
 
