@@ -35,6 +35,8 @@ _HOMES = {
     "HashMarked": "data.gold",
     "HingeLoss": "learn.losses",
     "IPOLoss": "learn.losses",
+    "KeepShared": "results.kept_problems",
+    "KeepSolved": "results.kept_problems",
     "KeepTogether": "data.grouping",
     "Learning": "learn.preference_learner",
     "LengthNormalisedLoss": "learn.losses",
