@@ -18,7 +18,7 @@ from typing import Any
 from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.verbs.grid_picture import GridPicture, draw_grid
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
-from flowdpo_pl.verbs.study_stage import Value
+from flowdpo_pl.verbs.study_stage import Value, as_text
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl", "study")
 
@@ -93,7 +93,7 @@ def _report(name: str, study: Path, values: dict[str, Value], output: Path, seed
 
 
 def _words(study: Path, values: dict[str, Value], output: Path) -> tuple[str, ...]:
-    given = (f"--values.{name}={json.dumps(value)}" for name, value in values.items())
+    given = (f"--values.{name}={as_text(value)}" for name, value in values.items())
     return (*PROGRAM, f"--config={study}", f"--output={output}", *given)
 
 

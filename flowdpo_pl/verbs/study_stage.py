@@ -64,7 +64,7 @@ class Stage:
 
         def named(match: re.Match[str]) -> str:
             known = match["name"] in values and match["file"] is None
-            return _as_text(values[match["name"]]) if known else match[0]
+            return as_text(values[match["name"]]) if known else match[0]
 
         def filled(value: Value) -> Value:
             if isinstance(value, list):
@@ -131,7 +131,7 @@ class Stage:
                     return text
                 raise
 
-        overrides = {key: filled(_as_text(value)) for key, value in self.settings().items()}
+        overrides = {key: filled(as_text(value)) for key, value in self.settings().items()}
         return [
             *(f"--config={config}" for config in self.configs),
             *(f"--{key}={value}" for key, value in overrides.items()),
@@ -145,7 +145,7 @@ class Stage:
 
     def _placeholders(self) -> Iterator[re.Match[str]]:
         for value in self.settings().values():
-            yield from _PLACEHOLDER.finditer(_as_text(value))
+            yield from _PLACEHOLDER.finditer(as_text(value))
 
 
 def placeholders_filled(text: str, folders: Mapping[str, Path | str]) -> str:
@@ -178,7 +178,8 @@ def _digest(file: str) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _as_text(value: Value) -> str:
+def as_text(value: Value) -> str:
+    """A value as the command line takes it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -196,4 +197,4 @@ def _value(file: Path, key: str) -> str:
         value = json.loads(file.read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} has no value '{key}', which a later stage needs: {error!r}.") from error
-    return _as_text(value)
+    return as_text(value)
