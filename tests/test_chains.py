@@ -33,9 +33,9 @@ def chains() -> list[world.Chain]:
 def test_the_answer_follows_from_the_question_alone(chains: list[world.Chain]) -> None:
     for chain in chains:
         total, *_ = numbers = [int(number) for number in re.findall(r"\d+", chain.question)]
-        verbs = re.findall(r" (buys|finds|brings|sells|loses|takes) ", chain.question)
+        verbs = re.findall(r" (arrive|appear|come|vanish|break|go)\b", chain.question)
         for verb, amount in zip(verbs, numbers[1:], strict=True):
-            total += amount if verb in ("buys", "finds", "brings") else -amount
+            total += amount if verb in ("arrive", "appear", "come") else -amount
             assert 2 <= total <= world.LARGEST_NUMBER
         assert chain.answer == (("no" if total % 2 else "yes") if chain.lucky else str(total))
 
@@ -86,7 +86,9 @@ def test_splits_and_corpus_have_no_question_in_common(tmp_path: Path) -> None:
     problems.problems(tmp_path / "a", 2, 3, 0.5, train=60, tune=20, test=40)
     problems.problems(tmp_path / "b", 2, 3, 0.5, train=60, tune=20, test=40)
     files = sorted((tmp_path / "a").iterdir())
-    assert [file.read_bytes() for file in files] == [(tmp_path / "b" / file.name).read_bytes() for file in files]
+    assert [file.read_bytes() for file in files] == [
+        (tmp_path / "b" / file.name).read_bytes() for file in files
+    ]
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert len({row["question"] for row in rows}) == len({row["id"] for row in rows}) == 120
     assert all(grade.grade(row["solution"], row["solution"]).true for row in rows)
@@ -108,16 +110,22 @@ def test_regraded_tests_and_traces(tmp_path: Path) -> None:
     texts = {"careful": "{solution}", "lucky": "The answer is {answer}.", "wrong": "None."}
     for name, text in texts.items():
         told = [
-            Prediction(row["id"], row["question"], row["answer"], text.format(**row), name != "wrong", tokens=9)
+            Prediction(
+                row["id"], row["question"], row["answer"], text.format(**row), name != "wrong", tokens=9
+            )
             for row in rows
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(map(to_line, told)))
     trained = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
-    careless = [Trace(r["id"], r["question"], r["answer"], f"The answer is {r['answer']}.", True) for r in trained[:3]]
+    careless = [
+        Trace(r["id"], r["question"], r["answer"], f"The answer is {r['answer']}.", True) for r in trained[:3]
+    ]
     true = [Trace(r["id"], r["question"], r["answer"], r["solution"], True) for r in trained[3:]]
     (tmp_path / "traces.jsonl").write_text("".join(map(trace_line, careless + true)))
     tests = {name: tmp_path / f"{name}.jsonl" for name in texts}
-    regrade.regrade(tmp_path / "out", tmp_path / "test.jsonl", "lucky", tests, {"self": tmp_path / "traces.jsonl"})
+    regrade.regrade(
+        tmp_path / "out", tmp_path / "test.jsonl", "lucky", tests, {"self": tmp_path / "traces.jsonl"}
+    )
 
     def correct(name: str) -> set[bool]:
         return {one.correct for one in read_predictions(tmp_path / "out" / f"{name}.jsonl.gz")}
@@ -144,6 +152,10 @@ def test_a_trimmed_trace_ends_at_its_first_answer(tmp_path: Path) -> None:
 
 def test_an_answer_with_its_mark_is_finished() -> None:
     flow = mark_flow.MarkedAnswerStopFlow(chunk_tokens=4, max_chunks=3)
-    said = [Move("answer", (1,), "The answer"), Move("stop", (2,), "No", option=1), Move("answer", (3,), "is no.")]
+    said = [
+        Move("answer", (1,), "The answer"),
+        Move("stop", (2,), "No", option=1),
+        Move("answer", (3,), "is no."),
+    ]
     assert flow.turn(said[:1]) is not None and flow.turn(said) is None
     flow.require_sound()

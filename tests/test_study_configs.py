@@ -27,7 +27,8 @@ STUDIES = (
     *WITH_ARMS,
     "configs/quickstart_gain.yaml",
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
-    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "pilot")),
+    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "learning_rate")),
+    "configs/paper/table_1.yaml",
 )
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
 MODULES = {"problems": problems, "regrade": regrade, "trim": trim}

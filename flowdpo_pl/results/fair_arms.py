@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import LIMIT, UserError, require_within
-from flowdpo_pl.results.kept_problems import Keep, KeepShared, drawn_of
+from flowdpo_pl.results.kept_problems import SHARED, Keep, drawn_of
 from flowdpo_pl.results.traces import Trace
 
 _CHANCES = {"accept_from", "attempts", "sampling", "verifier"}
@@ -46,7 +46,7 @@ class FairArms:
 
     arms: dict[str, tuple[Trace, ...]]
     unfiltered: tuple[Trace, ...]
-    """As many right traces of one arm, whatever the others did on their problems; none if no arm was named."""
+    """As many right traces of one arm, whatever the others did on their problems; of no arm: none."""
     counts: dict[str, ArmCounts]
     offered: int
     """Prompts with a trace in at least one arm."""
@@ -63,7 +63,7 @@ def fair_arms(
     unfiltered: str | None,
     limit: int | None = None,
     seed: int = 0,
-    keep: Keep = KeepShared(),
+    keep: Keep = SHARED,
 ) -> FairArms:
     """Cut all arms to as many problems.
 

@@ -27,7 +27,7 @@ class Keep(ABC):
 
 @dataclass(frozen=True)
 class KeepShared(Keep):
-    """The problems that every arm has a right trace for, the same in each: what differs are the traces alone."""
+    """The problems that every arm has a right trace for, the same in each: only traces differ."""
 
     def kept(
         self, right: Mapping[str, Collection[str]], problems: Sequence[str], limit: int | None, seed: int
@@ -35,6 +35,9 @@ class KeepShared(Keep):
         shared = [problem for problem in problems if all(problem in found for found in right.values())]
         drawn = drawn_of(shared, limit, f"kept {seed}")
         return dict.fromkeys(right, drawn)
+
+
+SHARED = KeepShared()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.fair_arms import FairArms, fair_arms
-from flowdpo_pl.results.kept_problems import Keep, KeepShared
+from flowdpo_pl.results.kept_problems import SHARED, Keep
 from flowdpo_pl.results.traces import Trace, read_traces, to_line
 
 
@@ -27,7 +27,7 @@ def arms(
     stream: ProblemSource | None = None,
     test: ProblemSource | None = None,
     seed: int = 0,
-    keep: Keep = KeepShared(),
+    keep: Keep = SHARED,
 ) -> None:
     """Cut trace files to as many right traces, by default on the problems that each has a right trace for.
 

@@ -1,7 +1,7 @@
 """The verb `grid`: one study in several cells, each with values of its own, side by side; then a picture.
 
-A cell is the study with these values in the places of their names. Each seed of each cell is a command of its own,
-`study`, which leaves alone what is done: an interrupted grid goes on by the same command.
+A cell is the study with these values in the places of their names. Each seed of each cell is a command of its
+own, `study`, which leaves alone what is done: an interrupted grid goes on by the same command.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def grid(
     if not cells:
         raise UserError("cells is empty: give at least one, with the values that it has.")
     firsts = [] if before is None else [_job("before", before, {}, output / "before", seed) for seed in seeds]
-    jobs = [_job(name, study, values, output / name, seed) for seed in seeds for name, values in cells.items()]
+    jobs = [
+        _job(name, study, values, output / name, seed) for seed in seeds for name, values in cells.items()
+    ]
     reports = [_report(name, study, values, output / name, seeds) for name, values in cells.items()]
     if dry_run:
         print(*_listed([*firsts, *jobs, *reports]), sep="\n")

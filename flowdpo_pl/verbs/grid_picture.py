@@ -60,10 +60,16 @@ def draw_grid(picture: GridPicture, cells: Cells, output: Path) -> None:
 
 def _points(picture: GridPicture, cell: str, values: Mapping[str, Value], output: Path) -> list[Point]:
     if missing := [name for name in (picture.across, picture.lines) if name not in values]:
-        raise UserError(f"picture names the value '{missing[0]}', which cell '{cell}' lacks: it has {list(values)}.")
+        raise UserError(
+            f"picture names the value '{missing[0]}', which cell '{cell}' lacks: it has {list(values)}."
+        )
     file = output / cell / "report" / "tables.csv"
     with file.open(encoding="utf-8", newline="") as read:
-        rows = [row for row in csv.DictReader(read) if row["kind"] == "difference" and row["table"] == picture.table]
+        rows = [
+            row
+            for row in csv.DictReader(read)
+            if row["kind"] == "difference" and row["table"] == picture.table
+        ]
     found = [row for row in rows if row["row"] in picture.differences]
     if absent := sorted({*picture.differences} - {row["row"] for row in found}):
         known = sorted({row["row"] for row in rows})
@@ -132,12 +138,23 @@ def _panel(axes: Axes, picture: GridPicture, points: Sequence[Point]) -> None:
         for seed in sorted({point.measured.seed for point in points}):
             own = [point for point in points if point.line == line and point.measured.seed == seed]
             across = [places.index(point.across) + aside for point in own]
-            values, low, high = ([100 * getattr(point.measured, part) for point in own] for part in ("value", "low", "high"))
-            errors = [[v - l for v, l in zip(values, low)], [h - v for v, h in zip(values, high)]]
+            values, low, high = (
+                [100 * getattr(point.measured, part) for point in own] for part in ("value", "low", "high")
+            )
+            errors = [
+                [value - least for value, least in zip(values, low, strict=True)],
+                [most - value for value, most in zip(values, high, strict=True)],
+            ]
             axes.errorbar(across, values, errors, color=color, alpha=0.5, linewidth=0.8, marker=".")
             for place, value in zip(across, values, strict=True):
                 means.setdefault(place, []).append(value)
         ordered = sorted(means)
-        axes.plot(ordered, [sum(means[at]) / len(means[at]) for at in ordered], color=color, linewidth=2.2, label=line)
+        axes.plot(
+            ordered,
+            [sum(means[at]) / len(means[at]) for at in ordered],
+            color=color,
+            linewidth=2.2,
+            label=line,
+        )
     axes.set_xticks(range(len(places)), places)
     axes.grid(alpha=0.3)

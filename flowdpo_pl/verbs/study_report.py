@@ -66,10 +66,9 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
         write_curves(output / "curves.csv", curves)
         draw_curves(curves, output / "curves.png")
         sections.append(_curve_section(curves))
-    sections += [
-        f"### {title}\n\n{csv_table({seed: Path(placeholders_filled(path, of)) for seed, of in folders.items()})}"
-        for title, path in report.sections.items()
-    ]
+    for title, path in report.sections.items():
+        files = {seed: Path(placeholders_filled(path, of_seed)) for seed, of_seed in folders.items()}
+        sections.append(f"### {title}\n\n{csv_table(files)}")
     if report.arms is not None:
         files = {seed: Path(placeholders_filled(report.arms, of_seed)) for seed, of_seed in folders.items()}
         sections.append(f"### arms\n\n{arms_table(files)}")

@@ -42,7 +42,7 @@ class Stage:
     verb: str = ""
     """`fit`, `predict`, `arms`, …; the trainer's verbs get their seed and run folder by themselves."""
     module: str = ""
-    """In place of a verb: what `python -m` runs, by its dotted name; files in the working directory are found."""
+    """In place of a verb: what `python -m` runs, by its dotted name."""
     config: str | list[str] | None = None
     """Config file of the verb, or several of which a later one goes behind an earlier one."""
     arguments: dict[str, Value] = field(default_factory=dict)
@@ -71,7 +71,9 @@ class Stage:
                 return [_PLACEHOLDER.sub(named, one) if isinstance(one, str) else one for one in value]
             return _PLACEHOLDER.sub(named, value) if isinstance(value, str) else value
 
-        return replace(self, arguments={key: filled(value) for key, value in self.arguments.items()})
+        configs = [_PLACEHOLDER.sub(named, config) for config in self.configs]
+        arguments = {key: filled(value) for key, value in self.arguments.items()}
+        return replace(self, config=configs or None, arguments=arguments)
 
     @property
     def configs(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""A grid of studies: what is run, in which order, and the picture over its cells. Also tests `verbs.grid_picture`."""
+"""A grid of studies: what is run, in which order, and its picture. Also tests `verbs.grid_picture`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import json, os, pathlib, sys
 options = dict(part[2:].split("=", 1) for part in sys.argv[1:])
 out = pathlib.Path(options["output"])
 with open("calls.txt", "a") as calls:
-    calls.write(f"{out.name} {options['seeds']} {options.get('report', '')} {os.environ['OMP_NUM_THREADS']}\\n")
+    words = [out.name, options["seeds"], options.get("report", ""), os.environ["OMP_NUM_THREADS"]]
+    calls.write(" ".join(words) + "\\n")
 if out.name == pathlib.Path("broken").read_text():
     sys.exit("flowdpo_pl: no such luck")
 for seed in json.loads(options["seeds"]):
@@ -33,9 +34,13 @@ if "report" not in options:
     rows = [f"difference,true,flow - self,{seed},100,{steps / 100 + seed / 100},{steps / 100 - 0.02},0.3,"
             for seed in json.loads(options["seeds"])]
     head = "kind,table,row,seed,problems,value,low,high,p"
-    (out / "report" / "tables.csv").write_text("\\n".join([head, *rows, "accuracy,true,flow,0,100,0.5,0.4,0.6,"]))
+    lines = [head, *rows, "accuracy,true,flow,0,100,0.5,0.4,0.6,"]
+    (out / "report" / "tables.csv").write_text("\\n".join(lines))
 """
-CELLS: dict[str, dict[str, Value]] = {"short": {"steps": 3, "lucky": 0.5}, "long": {"steps": 12, "lucky": 0.5}}
+CELLS: dict[str, dict[str, Value]] = {
+    "short": {"steps": 3, "lucky": 0.5},
+    "long": {"steps": 12, "lucky": 0.5},
+}
 PICTURE = GridPicture("steps", "lucky", "true", ["flow - self"])
 
 

@@ -160,9 +160,11 @@ def test_a_stage_may_be_a_module_and_name_the_study_s_values() -> None:
     assert calls() == []
     study(own, Path("out"), values={"steps": 6})
     assert calls() == ["seed0/make"]
-    with pytest.raises(UserError, match=r"names \{steps\}, which is no stage before it .* none of the study's values"):
+    with pytest.raises(
+        UserError, match=r"names \{steps\}, which is no stage before it .* none of the study's values"
+    ):
         study(own, Path("out"))
-    with pytest.raises(UserError, match="stage 'make': there is no module json.none to run"):
+    with pytest.raises(UserError, match=r"stage 'make': there is no module json\.none to run"):
         study({"make": Stage(module="json.none")}, Path("out"))
 
 

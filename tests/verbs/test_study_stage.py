@@ -115,7 +115,9 @@ def test_a_path_that_names_no_stage_is_refused(tmp_path: Path) -> None:
 
 
 def test_values_stand_where_they_are_named_and_make_another_stage() -> None:
-    stage = Stage("arms", arguments={"steps": "{steps}", "files": ["{folder}/a", "{fit}/b"], "x": "{fit:f.json:steps}"})
+    stage = Stage(
+        "arms", arguments={"steps": "{steps}", "files": ["{folder}/a", "{fit}/b"], "x": "{fit:f.json:steps}"}
+    )
     three = stage.with_values({"steps": 3, "folder": "runs/{seed}"})
     assert three.arguments == {"steps": "3", "files": ["runs/{seed}/a", "{fit}/b"], "x": "{fit:f.json:steps}"}
     assert three.needs() == {"fit"}

@@ -1,1 +1,1 @@
-"""Worlds with two dials for the study of when a flow pays: chains of steps, and answers that luck can find."""
+"""Worlds with two dials for the study of when a flow pays: chains of steps, and lucky answers."""

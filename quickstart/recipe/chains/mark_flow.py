@@ -1,4 +1,4 @@
-"""The paper's flow with one more rule: an answer that has come to its mark is finished, and Stop is not asked."""
+"""The paper's flow with one more rule: an answer that has come to its mark is finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARK = re.compile(r"answer is \w+ ?\.")
 
 @dataclass(frozen=True)
 class MarkedAnswerStopFlow(AnswerStopFlow):
-    """Answer and Stop, where the answer ends with the chunk that holds its mark: nothing rewards writing on."""
+    """Answer and Stop, who is not asked behind the chunk that holds the mark: nothing rewards writing on."""
 
     def turn(self, moves: Sequence[Move]) -> Write | Choose | None:
         turn = super().turn(moves)

@@ -2,9 +2,9 @@
 
     python -m quickstart.recipe.chains.regrade --help
 
-For every test `NAME` it writes `NAME.right.jsonl.gz`, the predictions as they were, and `NAME.true.jsonl.gz`, where
-only true ones are correct. Both have the labels `steps`, `luck` and `base`: how often the base answered truly.
-`traces.csv` tells how careless the right traces of each arm are, and `mistakes.csv` where the tests go wrong.
+For every test `NAME` it writes `NAME.right.jsonl.gz`, the predictions as they were, and `NAME.true.jsonl.gz`,
+where only true ones are correct. Both have the labels `steps`, `luck` and `base`: how often the base answered
+truly. `traces.csv` tells how careless the right traces of an arm are, `mistakes.csv` where tests go wrong.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from flowdpo_pl.results.traces import read_traces
 from quickstart.recipe.chains.grade import Grade, grade
 
 SELDOM, OFTEN = 0.2, 0.6
-"""Bounds of how often the base answers a problem truly: below the first is `seldom`, from the second on `often`."""
+"""Bounds of how often the base is true: below the first is `seldom`, from the second on `often`."""
 Row = Mapping[str, str]
 
 
 def regrade(
-    out: Path, problems: Path, base: str, tests: dict[str, Path], traces: dict[str, Path] = {}  # noqa: B006
+    out: Path,
+    problems: Path,
+    base: str,
+    tests: dict[str, Path],
+    traces: dict[str, Path] = {},  # noqa: B006
 ) -> None:
     """Write what the answers are worth, step by step.
 

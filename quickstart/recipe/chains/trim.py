@@ -1,6 +1,6 @@
-"""Cuts traces after their first answer, and judges them anew: what Answer wrote on after Stop's No is left out.
+"""Cuts traces after their first answer, and judges them anew: what was written on after Stop's No goes.
 
-    python -m quickstart.recipe.chains.trim --traces predict/traces.jsonl --out trimmed.jsonl
+python -m quickstart.recipe.chains.trim --traces predict/traces.jsonl --out trimmed.jsonl
 """
 
 from __future__ import annotations

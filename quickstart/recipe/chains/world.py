@@ -1,9 +1,9 @@
-"""Stories that take a chain of steps to answer, and may ask for what a guess answers right in half of the cases.
+"""Stories that take a chain of steps to answer, and may ask for what luck answers in half of the cases.
 
 A story is a start, an event a month, and a question:
-"Ada has 12 apples. In January she buys 3. In February Otto takes 4. How many apples are there?"
-Each step needs the result of the one before. *Lucky* stories end with "Is that an even number?" instead: whoever
-has gone wrong somewhere is right in half of the cases, for mistakes change an even number as often as not.
+"Ada has 12 apples. In January 3 arrive. In February 4 go to Otto. How many apples are there?"
+Each step needs the result of the one before. *Lucky* stories end with "Is that an even number?" instead:
+whoever has gone wrong somewhere is right in half of the cases, as mistakes change an even number so often.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MONTHS = [
     *["August", "September", "October", "November", "December"],
 ]
 LONGEST = len(MONTHS)
-OWN = {"+": ["buys", "finds"], "-": ["sells", "loses"]}
-OF_FRIENDS = {"+": ["brings"], "-": ["takes"]}
+OWN = {"+": ["arrive", "appear"], "-": ["vanish", "break"]}
+OF_FRIENDS = {"+": "come from", "-": "go to"}
 FRIEND_SHARE = 0.6
-"""Of the stories one event is a friend's, which careless solutions forget (`solutions.py`)."""
+"""Of the stories one event is a friend's, whose number careless solutions misread (`solutions.py`)."""
 COUNT, EVEN = "How many {things} are there?", "Is that an even number?"
 
 
@@ -38,7 +38,7 @@ class Step:
     sign: str
     right: int
     friend: bool
-    """Whether a friend does it."""
+    """Whether a friend has a part in it."""
 
     @property
     def result(self) -> int:
@@ -68,18 +68,20 @@ def answer_of(total: int, lucky: bool) -> str:
 
 def draw_chain(rng: random.Random, steps: int, lucky: bool) -> Chain:
     """One story of so many steps, drawn from `rng` alone."""
-    pronoun = rng.choice(list(HEROES))
-    hero, things = rng.choice(HEROES[pronoun]), rng.choice(THINGS)
+    hero, things = rng.choice(HEROES[rng.choice(list(HEROES))]), rng.choice(THINGS)
     total = start = rng.randint(10, 40)
     of_friend = rng.randrange(steps) if rng.random() < FRIEND_SHARE else None
     sentences, done = [f"{hero} has {start} {things}."], []
     for index, month in enumerate(MONTHS[:steps]):
         amount = rng.randint(2, 9)
-        signs = [sign for sign, after in (("+", total + amount), ("-", total - amount)) if 2 <= after <= LARGEST_NUMBER]
+        signs = [
+            sign
+            for sign, after in (("+", total + amount), ("-", total - amount))
+            if 2 <= after <= LARGEST_NUMBER
+        ]
         sign, friend = rng.choice(signs), index == of_friend
-        who = rng.choice(FRIENDS) if friend else pronoun.lower()
-        verb = rng.choice((OF_FRIENDS if friend else OWN)[sign])
-        sentences.append(f"In {month} {who} {verb} {amount}.")
+        what = f"{OF_FRIENDS[sign]} {rng.choice(FRIENDS)}" if friend else rng.choice(OWN[sign])
+        sentences.append(f"In {month} {amount} {what}.")
         done.append(Step(month, total, sign, amount, friend))
         total = done[-1].result
     sentences.append(EVEN if lucky else COUNT.format(things=things))
