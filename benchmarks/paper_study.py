@@ -2,8 +2,8 @@
 
     python -m benchmarks.paper_study qwen3_1b7 FOLDER_OF_ITS_TOKENIZER
 
-Nothing is downloaded: in a folder of its own, what the configs name by hub ids is a local folder of that name.
-The configs are as they are but for three things: a coin judges, since a random model is never right, the
+Nothing is downloaded: what the configs name by hub ids is a folder of that name where the study runs. The
+configs are as they are but for three things: a coin judges, since a random model is never right, the
 weights are fp32, and chunks and batches are small.
 """
 

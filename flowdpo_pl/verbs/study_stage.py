@@ -41,12 +41,12 @@ class Stage:
 
     verb: str = ""
     """`fit`, `predict`, `arms`, …; the trainer's verbs get their seed and run folder by themselves."""
-    module: str = ""
-    """In place of a verb: what `python -m` runs, by its dotted name."""
     config: str | list[str] | None = None
     """Config file of the verb, or several of which a later one goes behind an earlier one."""
     arguments: dict[str, Value] = field(default_factory=dict)
     """Overrides, by dotted key."""
+    module: str = ""
+    """In place of a verb: what `python -m` runs, by its dotted name."""
 
     def __post_init__(self) -> None:
         if bool(self.verb) == bool(self.module):

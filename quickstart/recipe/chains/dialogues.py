@@ -15,11 +15,11 @@ STOP_SHARE = 0.15
 """Share of Stop's dialogues in the corpus (each teaches one token only)."""
 
 
-def draw_chain_dialogues(seed: int) -> Iterator[Dialogue]:
-    """The corpus: an endless stream, a function of the seed alone."""
+def draw_chain_dialogues(seed: int, longest: int = LONGEST) -> Iterator[Dialogue]:
+    """The corpus: an endless stream of chains up to the longest, a function of these two alone."""
     rng = random.Random(f"chains {seed}")
     while True:
-        chain = draw_chain(rng, rng.randint(1, LONGEST), rng.random() < 0.5)
+        chain = draw_chain(rng, rng.randint(1, longest), rng.random() < 0.5)
         if split_of(chain.question) != "corpus":
             continue
         solution = draw_solution(chain, rng)
