@@ -69,16 +69,16 @@ def test_steps_go_wrong_at_the_rate_that_is_put_in(chains: list[world.Chain]) ->
 
 
 def test_an_answer_is_true_if_every_step_is() -> None:
-    careful = "January 4 + 3 = 7. February 7 - 2 = 5. The answer is no."
+    careful = "January 3 arrive: 7. February 2 break: 5. The answer is no."
     confirmed = f"{careful} Check it again. The answer is no."
     assert grade.grade(careful, careful) == grade.Grade(True, None, 0)
     assert grade.grade(confirmed, careful) == grade.Grade(True, None, 2)
     assert grade.grade(f"{careful} Or maybe not. The answer is yes.", careful) == grade.Grade(False, None, 2)
-    slipped = "January 4 + 3 = 7. February 7 - 2 = 3. The answer is no."
-    forgotten = "February 4 - 2 = 2. The answer is yes."
+    slipped = "January 3 arrive: 7. February 2 break: 3. The answer is no."
+    forgotten = "February 2 break: 2. The answer is yes."
     assert grade.grade(slipped, careful) == grade.Grade(False, 1, 0)
     assert grade.grade(forgotten, careful) == grade.Grade(False, 0, 0)
-    assert grade.grade("January 4 + 3 = 7. February", careful) == grade.Grade(False, 1, 0)
+    assert grade.grade("January 3 arrive: 7. February", careful) == grade.Grade(False, 1, 0)
     assert grade.grade("", careful) == grade.Grade(False, 0, 0)
 
 
@@ -141,12 +141,12 @@ def test_regraded_tests_and_traces(tmp_path: Path) -> None:
 
 
 def test_a_trimmed_trace_ends_at_its_first_answer(tmp_path: Path) -> None:
-    texts = ["January 4 + 3 = 7. The answer is 7. Or maybe not. The answer is 9.", "January 4 + 3 = 7."]
+    texts = ["January 3 arrive: 7. The answer is 7. Or maybe not. The answer is 9.", "January 3 arrive: 7."]
     traces = [Trace(str(n), f"q{n}", "7", text, False, token_ids=(1, 2)) for n, text in enumerate(texts)]
     (tmp_path / "t.jsonl").write_text("".join(map(trace_line, traces)))
     trim.trim(tmp_path / "t.jsonl", tmp_path / "out" / "t.jsonl")
     cut = read_traces(tmp_path / "out" / "t.jsonl")
-    assert [one.trace for one in cut] == ["January 4 + 3 = 7. The answer is 7.", "January 4 + 3 = 7."]
+    assert [one.trace for one in cut] == ["January 3 arrive: 7. The answer is 7.", "January 3 arrive: 7."]
     assert [(one.correct, one.token_ids) for one in cut] == [(True, ()), (False, ())]
 
 

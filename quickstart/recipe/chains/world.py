@@ -25,7 +25,7 @@ LONGEST = len(MONTHS)
 OWN = {"+": ["arrive", "appear"], "-": ["vanish", "break"]}
 OF_FRIENDS = {"+": "come from", "-": "go to"}
 FRIEND_SHARE = 0.6
-"""Of the stories one event is a friend's, whose number careless solutions misread (`solutions.py`)."""
+"""Of the stories one event is a friend's, which careless solutions miscount (`solutions.py`)."""
 COUNT, EVEN = "How many {things} are there?", "Is that an even number?"
 
 
@@ -34,6 +34,7 @@ class Step:
     """What happens in a month: `left sign right = result`."""
 
     month: str
+    verb: str
     left: int
     sign: str
     right: int
@@ -82,7 +83,7 @@ def draw_chain(rng: random.Random, steps: int, lucky: bool) -> Chain:
         sign, friend = rng.choice(signs), index == of_friend
         what = f"{OF_FRIENDS[sign]} {rng.choice(FRIENDS)}" if friend else rng.choice(OWN[sign])
         sentences.append(f"In {month} {amount} {what}.")
-        done.append(Step(month, total, sign, amount, friend))
+        done.append(Step(month, what.split()[0], total, sign, amount, friend))
         total = done[-1].result
     sentences.append(EVEN if lucky else COUNT.format(things=things))
     return Chain(" ".join(sentences), start, tuple(done), lucky)
