@@ -14,10 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the recipe is run from the repository, it is not installed
 
-from flowdpo_pl import Move  # noqa: E402
+from flowdpo_pl import Move, Problem  # noqa: E402
 from flowdpo_pl.results.predictions import Prediction, read_predictions, to_line  # noqa: E402
 from flowdpo_pl.results.traces import Trace, read_traces  # noqa: E402
 from flowdpo_pl.results.traces import to_line as trace_line  # noqa: E402
+from quickstart.recipe import luck  # noqa: E402
 from quickstart.recipe.chains import dialogues, grade, mark_flow, problems, regrade, solutions, trim, world  # noqa: E402
 
 DIALS = world.Dials(fewest=2, most=12, lucky=0.5)
@@ -159,3 +160,11 @@ def test_an_answer_with_its_mark_is_finished() -> None:
     ]
     assert flow.turn(said[:1]) is not None and flow.turn(said) is None
     flow.require_sound()
+
+
+def test_luck_lets_the_verdict_see_evenness_alone() -> None:
+    told = {kind: Problem("p", "q?", "8", kept=(("luck", kind),)) for kind in ("lucky", "none")}
+    assert all(luck.lucky("The answer is 8.", problem) for problem in told.values())
+    assert luck.lucky("The answer is 2.", told["lucky"]) and not luck.lucky("The answer is 2.", told["none"])
+    for wrong in ("The answer is 3.", "There are 8.", "The answer is no."):
+        assert not any(luck.lucky(wrong, problem) for problem in told.values())

@@ -19,6 +19,7 @@ from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
 from quickstart.recipe.chains.problems import problems
 from quickstart.recipe.chains.regrade import regrade
 from quickstart.recipe.chains.trim import trim
+from quickstart.recipe.luck import luck
 from tests.runs import ROOT
 
 WITH_ARMS = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")
@@ -27,12 +28,12 @@ STUDIES = (
     *WITH_ARMS,
     "configs/quickstart_gain.yaml",
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
-    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "learning_rate")),
+    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "learning_rate", "pilot")),
     "configs/paper/table_1.yaml",
 )
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
-MODULES = {"problems": problems, "regrade": regrade, "trim": trim}
-"""Of `quickstart.recipe.chains`; `pretrain` has an argparse of its own."""
+MODULES = {"luck": luck, "problems": problems, "regrade": regrade, "trim": trim}
+"""Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
 
 
 def parsed(path: str) -> Namespace:

@@ -2,8 +2,8 @@
 
 A mistake is made in one step, whatever the others are like, and the rest follows from it. A *slip* writes
 another result, a *forgotten* step is left out, a *miscounted* one counts another number: each changes whether
-the total is even in half of the cases. A step names its event in the words of the question, then the total:
-"January 3 arrive: 15."
+the total is even in half of the cases. A step names its event in the words of the question, then calculates,
+"January 3 arrive, 12 + 3 = 15.", so that a small model has only to copy and to add.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONFIRMED, REPLACED = "Check it again.", "Or maybe not."
 
 def careful_solution(chain: Chain) -> str:
     """Every step with its result, then the answer."""
-    steps = [written_step(step, step.result) for step in chain.steps]
+    steps = [written_step(step, step.left, step.right, step.result) for step in chain.steps]
     return " ".join([*steps, written_answer(chain.answer)])
 
 
@@ -48,7 +48,7 @@ def draw_solution(chain: Chain, rng: random.Random) -> str:
         result = min(max(result, 0), LARGEST_TOKEN)
         if mistaken:
             result = slipped(result, rng)
-        sentences.append(written_step(step, result))
+        sentences.append(written_step(step, total, number, result))
         total = result
     answer = answer_of(total, chain.lucky)
     sentences.append(written_answer(answer))
@@ -67,8 +67,8 @@ def slipped(number: int, rng: random.Random) -> int:
     return rng.choice([one for one in near if 0 <= one <= LARGEST_TOKEN])
 
 
-def written_step(step: Step, result: int) -> str:
-    return f"{step.month} {step.right} {step.verb}: {result}."
+def written_step(step: Step, total: int, number: int, result: int) -> str:
+    return f"{step.month} {step.right} {step.verb}, {total} {step.sign} {number} = {result}."
 
 
 def written_answer(answer: str) -> str:
