@@ -38,6 +38,8 @@ _HOMES = {
     "HashMarked": "data.gold",
     "HingeLoss": "learn.losses",
     "IPOLoss": "learn.losses",
+    "KeepShared": "results.kept_problems",
+    "KeepSolved": "results.kept_problems",
     "KeepTogether": "data.grouping",
     "Learning": "learn.learner",
     "LeaveOneOut": "learn.advantages",

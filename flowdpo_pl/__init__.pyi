@@ -67,6 +67,8 @@ from flowdpo_pl.play.prompts import AgentPrompt as AgentPrompt
 from flowdpo_pl.play.team import Budget as Budget
 from flowdpo_pl.play.team import Start as Start
 from flowdpo_pl.play.team import Team as Team
+from flowdpo_pl.results.kept_problems import KeepShared as KeepShared
+from flowdpo_pl.results.kept_problems import KeepSolved as KeepSolved
 from flowdpo_pl.results.run_results import CurvePoint as CurvePoint
 from flowdpo_pl.results.run_results import RunResults as RunResults
 from flowdpo_pl.types import Move as Move

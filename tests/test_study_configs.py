@@ -16,6 +16,10 @@ from flowdpo_pl.verbs.ground_truth import ground_truth
 from flowdpo_pl.verbs.study import study
 from flowdpo_pl.verbs.study_report import Report
 from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
+from quickstart.recipe.chains.problems import problems
+from quickstart.recipe.chains.regrade import regrade
+from quickstart.recipe.chains.trim import trim
+from quickstart.recipe.luck import luck
 from tests.runs import ROOT
 
 WITH_ARMS = ("configs/quickstart_study.yaml", "configs/smollm2/study.yaml")
@@ -24,8 +28,12 @@ STUDIES = (
     *WITH_ARMS,
     "configs/quickstart_gain.yaml",
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
+    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "learning_rate", "pilot")),
+    "configs/paper/table_1.yaml",
 )
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
+MODULES = {"luck": luck, "problems": problems, "regrade": regrade, "trim": trim}
+"""Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
 
 
 def parsed(path: str) -> Namespace:
@@ -44,11 +52,14 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_stage_takes_its_arguments(
     path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stages: dict[str, Stage] = parsed(path).stages
+    settings = parsed(path)
+    stages: dict[str, Stage] = {
+        name: stage.with_values(settings["values"]) for name, stage in settings.stages.items()
+    }
     folders = {name: tmp_path / name for name in stages}
     tried: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
     for name, stage in stages.items():
-        kind = (stage.verb, tuple(stage.configs), tuple(stage.arguments))
+        kind = (stage.verb or stage.module, tuple(stage.configs), tuple(stage.arguments))
         if kind in tried:  # another value of the same arguments
             continue
         tried.add(kind)
@@ -59,9 +70,9 @@ def test_every_stage_takes_its_arguments(
             with pytest.raises(SystemExit) as ended:
                 main([stage.verb, *line, "--print_config"])
             assert ended.value.code == 0, name
-        else:
+        elif (module := stage.module.rpartition(".")[2]) != "pretrain":
             parser = ArgumentParser(exit_on_error=False)
-            parser.add_function_arguments(OTHER_VERBS[stage.verb])
+            parser.add_function_arguments(OTHER_VERBS[stage.verb] if stage.verb else MODULES[module])
             parser.add_argument("--config", action="config")
             parser.parse_args(line)
 
@@ -77,16 +88,18 @@ def without_values_of_runs(stage: Stage) -> dict[str, Value]:
 @pytest.mark.parametrize("path", STUDIES)
 def test_the_report_names_stages_that_there_are(path: str) -> None:
     settings = parsed(path)
-    report: Report = settings.report
+    report: Report | None = settings.report
+    if report is None:
+        return
     named = [file for rows in report.tables.values() for file in rows.values()]
-    for file in [*named, *report.curves.values(), report.arms or ""]:
+    for file in [*named, *report.curves.values(), *report.sections.values(), report.arms or ""]:
         assert "{" not in placeholders_filled(file, {name: Path(name) for name in settings.stages})
 
 
 @pytest.mark.parametrize("path", STUDIES)
 def test_the_stages_are_in_order(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = parsed(path)
-    study(settings.stages, tmp_path, dry_run=True)
+    study(settings.stages, tmp_path, dry_run=True, values=settings["values"])
     table = capsys.readouterr().out.split("\n\n")[1].splitlines()
     assert [line.split()[:3] for line in table] == [
         ["run", f"seed0/{name}", "new"] for name in settings.stages

@@ -124,11 +124,12 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
             of_run=True,
         ),
         Verb("ground_truth", "write a data set's own solutions as traces"),
-        Verb("arms", "cut trace files to the same problems, for a fair comparison"),
+        Verb("arms", "cut trace files to the same number, for a fair comparison"),
     ),
     "models": (Verb("convert", "write a GGUF file's weights as a plain model folder", by_position=True),),
     "studies": (
         Verb("study", "run many stages one after another, then report; `--dry_run true` lists them"),
+        Verb("grid", "run a study in many cells side by side, then draw them; `--dry_run true` lists them"),
     ),
 }
 VERBS = {verb.name: verb for group in GROUPS.values() for verb in group}

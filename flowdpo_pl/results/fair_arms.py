@@ -1,18 +1,18 @@
-"""Arms of a comparison on the same problems: what is kept, what drops out and why.
+"""Arms of a comparison in the same number: what is kept, what drops out and why.
 
-An arm is one way to get traces. A problem that any arm has no right trace for is easy for none of them to
-learn from alike, so it drops from all; what is kept favours easy problems, in every arm alike. The traces of
-one arm on as many *unfiltered* problems show how much that matters.
+An arm is one way to get traces. Cut to the problems that every arm has a right trace for, arms differ in
+their traces alone, and favour easy problems, in every arm alike: the traces of one arm on as many
+*unfiltered* problems show how much that matters. Where each keeps what it solved, they differ in that too.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import LIMIT, UserError, require_within
+from flowdpo_pl.results.kept_problems import SHARED, Keep, drawn_of
 from flowdpo_pl.results.traces import Trace
 
 _CHANCES = {"accept_from", "attempts", "sampling", "verifier"}
@@ -42,41 +42,46 @@ class ArmCounts:
 
 @dataclass(frozen=True)
 class FairArms:
-    """The arms after the cut: the same problems in the same order in each."""
+    """The arms after the cut: as many problems in each, in the order in which they came."""
 
     arms: dict[str, tuple[Trace, ...]]
     unfiltered: tuple[Trace, ...]
-    """As many right traces of one arm, whatever the others did on their problems."""
+    """As many right traces of one arm, whatever the others did on their problems; of no arm: none."""
     counts: dict[str, ArmCounts]
     offered: int
     """Prompts with a trace in at least one arm."""
     shared: int
-    """Prompts with a right trace in every arm; a limit keeps fewer."""
+    """Prompts with a right trace in every arm."""
 
     @property
     def kept(self) -> int:
-        return len(self.unfiltered)
+        return len(next(iter(self.arms.values())))
 
 
 def fair_arms(
-    arms: Mapping[str, Sequence[Trace]], unfiltered: str, limit: int | None = None, seed: int = 0
+    arms: Mapping[str, Sequence[Trace]],
+    unfiltered: str | None,
+    limit: int | None = None,
+    seed: int = 0,
+    keep: Keep = SHARED,
 ) -> FairArms:
-    """Cut all arms to the problems that each has a right trace for.
+    """Cut all arms to as many problems.
 
     Args:
         arms: traces by arm, one a problem; problems are the same if their questions are (`same_question`).
-        unfiltered: the arm whose unfiltered problems are drawn too.
+        unfiltered: the arm whose unfiltered problems are drawn too; None: of none.
         limit: at most so many problems, drawn at random.
         seed: of what is drawn.
+        keep: which problems of each arm are kept.
 
     Raises:
-        UserError: fewer than two arms, an arm without a right trace, no problem right in every arm, another
+        UserError: fewer than two arms, an arm without a right trace, no problem that is kept, another
             question under the same id, arms that were played with other tries, sampling or verifier, or
             `unfiltered` or `limit` make no sense.
     """
     if len(arms) < 2:
         raise UserError(f"traces names {len(arms)} arms: give at least two to compare.")
-    if unfiltered not in arms:
+    if unfiltered is not None and unfiltered not in arms:
         raise UserError(f"unfiltered is '{unfiltered}', but the arms are {list(arms)}.")
     require_within(LIMIT, {"limit": limit})
     _require_same_tries(arms)
@@ -87,17 +92,18 @@ def fair_arms(
             f"arm '{empty[0]}' has no right trace among {len(arms[empty[0]])}: give it more tries."
         )
     shared = [problem for problem in problems if all(problem in traces for traces in right.values())]
-    if not shared:
+    kept = keep.kept(right, problems, limit, seed)
+    if not all(kept.values()):
         numbers = ", ".join(f"{name} {len(traces)}" for name, traces in right.items())
         raise UserError(
             f"no problem has a right trace in every arm ({numbers}): make them from the same problems."
         )
-    kept = _drawn(shared, limit, f"kept {seed}")
-    kept_arms = {name: tuple(traces[problem] for problem in kept) for name, traces in right.items()}
-    others = _drawn(list(right[unfiltered]), len(kept), f"unfiltered {seed}")
+    kept_arms = {name: tuple(right[name][problem] for problem in own) for name, own in kept.items()}
+    others = right[unfiltered] if unfiltered is not None else {}
+    drawn = drawn_of(list(others), len(next(iter(kept.values()))), f"unfiltered {seed}")
     return FairArms(
         arms=kept_arms,
-        unfiltered=tuple(right[unfiltered][problem] for problem in others),
+        unfiltered=tuple(others[problem] for problem in drawn),
         counts={name: _counts(arms[name], kept_arms[name], len(problems)) for name in arms},
         offered=len(problems),
         shared=len(shared),
@@ -142,14 +148,6 @@ def _require_same_tries(arms: Mapping[str, Sequence[Trace]]) -> None:
                         f"the arms are not made alike: {key} is {value} in '{before}' and "
                         f"{trace.made_by[key]} in '{name}': collect them with the same."
                     )
-
-
-def _drawn(problems: list[str], limit: int | None, seed: str) -> list[str]:
-    """At most `limit` of the problems, in their order."""
-    if limit is None or limit >= len(problems):
-        return problems
-    chosen = set(random.Random(seed).sample(problems, limit))
-    return [problem for problem in problems if problem in chosen]
 
 
 def _counts(traces: Sequence[Trace], kept: Sequence[Trace], offered: int) -> ArmCounts:

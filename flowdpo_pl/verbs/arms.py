@@ -1,4 +1,4 @@
-"""The verb `arms`: trace files on the same problems, in the same number, ready for SFT."""
+"""The verb `arms`: trace files that are made alike, in the same number, ready for SFT."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.fair_arms import FairArms, fair_arms
+from flowdpo_pl.results.kept_problems import SHARED, Keep
 from flowdpo_pl.results.traces import Trace, read_traces, to_line
 
 
 def arms(
     traces: dict[str, Path],
     output: Path,
-    unfiltered: str = "ground_truth",
+    unfiltered: str | None = "ground_truth",
     limit: int | None = None,
     stream: ProblemSource | None = None,
     test: ProblemSource | None = None,
     seed: int = 0,
+    keep: Keep = SHARED,
 ) -> None:
-    """Cut trace files to the problems that each has a right trace for.
+    """Cut trace files to as many right traces, by default on the problems that each has a right trace for.
 
     Writes `<output>/<arm>.jsonl` for each arm, `<output>/<unfiltered>_unfiltered.jsonl` with as many right
     traces of one arm on unfiltered problems, and `<output>/arms.json` with what dropped and what was spent.
@@ -35,15 +37,17 @@ def arms(
     Args:
         traces: trace file of each arm, by arm.
         output: the folder to write to.
-        unfiltered: the arm that is written on unfiltered problems too.
-        limit: at most so many problems, drawn at random; null: all that are right in every arm.
+        unfiltered: the arm that is written on unfiltered problems too; null: none.
+        limit: at most so many problems, drawn at random; null: no bound.
         stream: the problems that the flow was trained on; problems among them are counted and named.
         test: the problems that the arms will be tested on; a problem among them is refused.
         seed: of what is drawn.
+        keep: which problems an arm keeps: flowdpo_pl.KeepShared, those that every arm solved, or
+            flowdpo_pl.KeepSolved, those that it solved itself.
     """
     read = {name: read_traces(path) for name, path in traces.items()}
-    fair = fair_arms(read, unfiltered, limit, seed)
-    written = {**fair.arms, f"{unfiltered}_unfiltered": fair.unfiltered}
+    fair = fair_arms(read, unfiltered, limit, seed, keep)
+    written = {**fair.arms, **({f"{unfiltered}_unfiltered": fair.unfiltered} if unfiltered else {})}
     if test is not None and (ids := among(written, test, "test")):
         raise UserError(
             f"problems of the arms are in the test set {test.path}: {some_of(ids)}; leave them out."
@@ -60,7 +64,7 @@ def arms(
     for name in written:
         print(output / f"{name}.jsonl")
     print(output / "arms.json")
-    first = shlex.quote(f"[{output / f'{unfiltered}.jsonl'}]")
+    first = shlex.quote(f"[{output / f'{next(iter(written))}.jsonl'}]")
     print(f"next: python -m flowdpo_pl fit --config SFT.yaml --data.train={first}, and so for each arm")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,23 @@ def arms_table(files: dict[int, Path]) -> str:
             share = f"{arm['right']} of {arm['problems']} ({100 * arm['acceptance']:.1f} %)"
             rows.append([name, seed, share, arm["attempts"], arm["generated_tokens"], kept, stated])
     return table(head, rows)
+
+
+def csv_table(files: dict[int, Path]) -> str:
+    """Tables that a stage wrote under each seed, below each other, with a column of the seed.
+
+    Raises:
+        UserError: a file is not there.
+    """
+    rows: list[list[str]] = []
+    head: list[str] = []
+    for seed, file in files.items():
+        if not file.is_file():
+            raise UserError(f"the report's table {file} does not exist: name a CSV file that a stage writes.")
+        with file.open(encoding="utf-8", newline="") as read:
+            head, *own = csv.reader(read)
+        rows += [[str(seed), *row] for row in own]
+    return table(["seed", *head], rows)
 
 
 def _cell(number: Measured, form: str) -> str:

@@ -47,7 +47,12 @@ class EndSignals:
 
 
 def run_logged(
-    command: Sequence[str], log: Path, name: str, watch: Callable[[str], None], signals: EndSignals
+    command: Sequence[str],
+    log: Path,
+    name: str,
+    watch: Callable[[str], None],
+    signals: EndSignals,
+    threads: int | None = None,
 ) -> None:
     """Run `command` to its end, appending what it prints to `log`.
 
@@ -57,12 +62,14 @@ def run_logged(
         name: of the stage, for messages.
         watch: told of the log's last line twice a second.
         signals: the child is interrupted whenever one is heard.
+        threads: of its mathematics; None: as many as it takes.
 
     Raises:
         Interrupted: the child did not come to its end because of a signal.
         UserError: the command failed; its last line and its log are named.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    environment = None if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with log.open("ab") as output:
         # A session of its own: an interrupt reaches the child from here alone, and it saves its run.
         child = subprocess.Popen(
@@ -71,6 +78,7 @@ def run_logged(
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env=environment,
             preexec_fn=_ends_with(os.getpid()),
         )
         passed_on = 0

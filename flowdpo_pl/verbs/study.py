@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_plan import PlannedStage, plan_lines
 from flowdpo_pl.verbs.study_report import Report, write_report
-from flowdpo_pl.verbs.study_stage import Stage
+from flowdpo_pl.verbs.study_stage import Stage, Value
 from flowdpo_pl.visible import visible_line
 
-PROGRAM = (sys.executable, "-m", "flowdpo_pl")
+PYTHON = (sys.executable,)
 CHECKPOINTS = "checkpoints/*.ckpt"
 """What an interrupted `fit` goes on from."""
 
@@ -97,7 +98,7 @@ class Step:
             UserError: a value of an earlier stage is not there, and none is planned.
         """
         arguments = self.stage.arguments_of(self.folders, self.here, self.seed, planned)
-        command = [*PROGRAM, self.stage.verb, *arguments]
+        command = [*PYTHON, *self.stage.program, *arguments]
         if self.stage.verb == "fit" and self.state == State.INTERRUPTED and any(self.here.glob(CHECKPOINTS)):
             command.append(f"--ckpt_path={self.here}")
         return command
@@ -110,6 +111,7 @@ def study(
     report: Report | None = None,
     dry_run: bool = False,
     only: str | None = None,
+    values: dict[str, Value] = {},  # noqa: B006 (never changed)
 ) -> None:
     """Run what is not done yet, then write the report to `<output>/report/`.
 
@@ -120,10 +122,12 @@ def study(
         report: what is reported; null: nothing.
         dry_run: list the stages, what would run and why, with whole commands, and run nothing.
         only: run this one stage alone, and no report.
+        values: what arguments of stages name in braces, beside stages: `{steps}` is the value `steps`.
 
     Raises:
         UserError: the study is not in order, a stage fails, or `only` needs a stage that is not done.
     """
+    stages = {name: stage.with_values(values) for name, stage in stages.items()}
     _require_order(stages)
     if only is not None and only not in stages:
         raise UserError(f"--only {only} is none of the stages: {', '.join(stages)}.")
@@ -149,25 +153,34 @@ def _planned(step: Step, only: str | None) -> PlannedStage:
         State.INTERRUPTED: f"begun and not done, see {step.log}",
         State.CHANGED: f"command, configs, files or a stage it needs; the old goes to {step.here.name}.old",
     }[state]
-    command = ["python", "-m", "flowdpo_pl", *step.command(planned=True)[len(PROGRAM) :]]
+    command = ["python", *step.command(planned=True)[len(PYTHON) :]]
     name = f"{step.here.parent.name}/{step.here.name}"
     runs = state != State.DONE and not left_out
     return PlannedStage(name, state.value, runs, "not asked for by --only" if left_out else why, command)
 
 
 def _require_order(stages: Mapping[str, Stage]) -> None:
-    """Refuse a stage of no verb, or one that names a stage that does not come before it."""
+    """Refuse a stage of no verb or module, or one that names a stage that does not come before it."""
     before: list[str] = []
     for name, stage in stages.items():
-        try:
-            verb_named(stage.verb)
-        except UserError as error:
-            raise UserError(f"stage '{name}': {error}") from error
+        _require_program(name, stage)
         if unknown := sorted(stage.needs() - set(before)):
             raise UserError(
-                f"stage '{name}' names {{{unknown[0]}}}, which is no stage before it (those are {before})."
+                f"stage '{name}' names {{{unknown[0]}}}, which is no stage before it (those are {before}) "
+                "and none of the study's values."
             )
         before.append(name)
+
+
+def _require_program(name: str, stage: Stage) -> None:
+    try:
+        known = bool(find_spec(stage.module) if stage.module else verb_named(stage.verb))
+    except UserError as error:
+        raise UserError(f"stage '{name}': {error}") from error
+    except ImportError:
+        known = False
+    if not known:
+        raise UserError(f"stage '{name}': there is no module {stage.module} to run (from {Path.cwd()}).")
 
 
 def _steps(stages: Mapping[str, Stage], folder: Path, seed: int) -> Iterator[Step]:
@@ -239,7 +252,7 @@ def _require_finished(step: Step) -> None:
     Raises:
         UserError: it was ended by something else.
     """
-    folder = step.here if step.stage.verb == "fit" else step.here / step.stage.verb
+    folder = step.here if step.stage.verb in ("", "fit") else step.here / step.stage.verb
     file = folder / "summary.json"
     if file.exists() and (ended := json.loads(file.read_text(encoding="utf-8")).get("ended")) != "finished":
         raise UserError(f"{step.title} has not finished ({ended}): the same command goes on; see {step.log}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +14,7 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.curves import CURVES, Curve, draw_curves, read_curve, write_curves
 from flowdpo_pl.results.paired import paired
 from flowdpo_pl.results.predictions import Prediction, accuracies, read_predictions
-from flowdpo_pl.verbs.report_tables import Measured, arms_table, seeds_table, table
+from flowdpo_pl.verbs.report_tables import Measured, arms_table, csv_table, seeds_table, table
 from flowdpo_pl.verbs.study_stage import placeholders_filled
 from flowdpo_pl.visible import visible
 
@@ -32,6 +32,10 @@ class Report:
     """Pairs of rows, the second minus the first on the same problems, in each table that has both."""
     curves: dict[str, str] = field(default_factory=dict)
     """Accuracy curves (CSV of `AccuracyCurve`) by their name in the figure."""
+    labels: list[str] = field(default_factory=list)
+    """Names of problems' labels: differences are also told for the problems with each value of each."""
+    sections: dict[str, str] = field(default_factory=dict)
+    """Further tables by title: CSV files that a stage wrote, shown as they are, seed by seed."""
     arms: str | None = None
     """The `arms.json` of the verb `arms`."""
     notes: list[str] = field(default_factory=list)
@@ -62,6 +66,9 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
         write_curves(output / "curves.csv", curves)
         draw_curves(curves, output / "curves.png")
         sections.append(_curve_section(curves))
+    for title, path in report.sections.items():
+        files = {seed: Path(placeholders_filled(path, of_seed)) for seed, of_seed in folders.items()}
+        sections.append(f"### {title}\n\n{csv_table(files)}")
     if report.arms is not None:
         files = {seed: Path(placeholders_filled(report.arms, of_seed)) for seed, of_seed in folders.items()}
         sections.append(f"### arms\n\n{arms_table(files)}")
@@ -81,11 +88,12 @@ def measured(report: Report, folders: Folders) -> tuple[list[Measured], list[Mea
         for seed, stages in folders.items():
             read = {row: read_predictions(placeholders_filled(path, stages)) for row, path in rows.items()}
             shares += [accuracy(name, row, seed, predictions) for row, predictions in read.items()]
-            differences += [
-                difference(name, seed, (one, read[one]), (two, read[two]))
-                for one, two in report.differences
-                if {one, two} <= rows.keys()
-            ]
+            for one, two in report.differences:
+                if {one, two} <= rows.keys():
+                    differences += [
+                        difference(name, seed, (one, own), (two, others), where)
+                        for where, own, others in _by_label(read[one], read[two], report.labels)
+                    ]
     return shares, differences
 
 
@@ -96,19 +104,41 @@ def accuracy(table: str, row: str, seed: int, predictions: Sequence[Prediction])
 
 
 def difference(
-    table: str, seed: int, one: tuple[str, Sequence[Prediction]], two: tuple[str, Sequence[Prediction]]
+    table: str,
+    seed: int,
+    one: tuple[str, Sequence[Prediction]],
+    two: tuple[str, Sequence[Prediction]],
+    where: str = "",
 ) -> Measured:
-    """The second row minus the first on the problems of both."""
+    """The second row minus the first on the problems of both; `where` says which these are, if not all."""
     found = paired(one[1], two[1])
-    row, interval = f"{two[0]} - {one[0]}", (found.low, found.high)
+    row, interval = f"{two[0]} - {one[0]}{where}", (found.low, found.high)
     return Measured(table, row, seed, found.problems, found.difference, *interval, p=found.p)
+
+
+def resolved(differences: Sequence[Measured]) -> str:
+    """The smallest difference that these can tell from chance: half the widest of their intervals."""
+    widest = max((one.high - one.low) / 2 for one in differences)
+    return f"Of the differences above, those below {100 * widest:.1f} points can't all be told from chance."
+
+
+def _by_label(
+    one: Sequence[Prediction], two: Sequence[Prediction], labels: Sequence[str]
+) -> Iterator[tuple[str, Sequence[Prediction], Sequence[Prediction]]]:
+    """All predictions of two rows, then those of problems with each value of each label."""
+    yield "", one, two
+    for label in labels:
+        values = {prediction.labels[label] for prediction in (*one, *two) if label in prediction.labels}
+        for value in sorted(values, key=lambda value: (len(value), value)):
+            own, others = ([p for p in row if p.labels.get(label) == value] for row in (one, two))
+            yield f", {label} {value}", own, others
 
 
 def _accuracy_section(name: str, shares: Sequence[Measured], differences: Sequence[Measured]) -> str:
     rows, compared = ([n for n in numbers if n.table == name] for numbers in (shares, differences))
     parts = [f"### {name}", seeds_table(rows, "right, % (95 %, Wilson)", "{:.1f}")]
     if compared:
-        parts.append(seeds_table(compared, "difference, points (95 %, paired)", "{:+.1f}"))
+        parts += [seeds_table(compared, "difference, points (95 %, paired)", "{:+.1f}"), resolved(compared)]
     return "\n\n".join(parts)
 
 

@@ -1,8 +1,8 @@
 """A stage of a study: one verb with its config and overrides, and what makes it the same stage again.
 
 Overrides may name other things by placeholders: `{here}` is the stage's own folder, `{seed}` the seed,
-`{flow_dpo}` the folder of the earlier stage `flow_dpo`, and `{flow_dpo:summary.json:generated_tokens}` a
-value in a JSON file of that folder.
+`{flow_dpo}` the folder of the earlier stage `flow_dpo`, `{flow_dpo:summary.json:generated_tokens}` a
+value in a JSON file of that folder, and any other name one of the study's own values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os.path
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,14 +37,43 @@ _OF_THE_TRAINER: dict[str, Value] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One verb of this program."""
+    """One verb of this program, or a Python module with a command line of its own."""
 
-    verb: str
+    verb: str = ""
     """`fit`, `predict`, `arms`, …; the trainer's verbs get their seed and run folder by themselves."""
     config: str | list[str] | None = None
     """Config file of the verb, or several of which a later one goes behind an earlier one."""
     arguments: dict[str, Value] = field(default_factory=dict)
     """Overrides, by dotted key."""
+    module: str = ""
+    """In place of a verb: what `python -m` runs, by its dotted name."""
+
+    def __post_init__(self) -> None:
+        if bool(self.verb) == bool(self.module):
+            raise UserError(
+                f"a stage has the verb '{self.verb}' and the module '{self.module}': give one of them."
+            )
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """What stands behind the interpreter's name and before the arguments."""
+        return ("-m", self.module) if self.module else ("-m", "flowdpo_pl", self.verb)
+
+    def with_values(self, values: Mapping[str, Value]) -> Stage:
+        """The stage with these values in the places of their names."""
+
+        def named(match: re.Match[str]) -> str:
+            known = match["name"] in values and match["file"] is None
+            return as_text(values[match["name"]]) if known else match[0]
+
+        def filled(value: Value) -> Value:
+            if isinstance(value, list):
+                return [_PLACEHOLDER.sub(named, one) if isinstance(one, str) else one for one in value]
+            return _PLACEHOLDER.sub(named, value) if isinstance(value, str) else value
+
+        configs = [_PLACEHOLDER.sub(named, config) for config in self.configs]
+        arguments = {key: filled(value) for key, value in self.arguments.items()}
+        return replace(self, config=configs or None, arguments=arguments)
 
     @property
     def configs(self) -> list[str]:
@@ -71,7 +100,7 @@ class Stage:
         """
         configs = [_content(Path(config)) for config in self.configs]
         facts = {
-            "verb": self.verb,
+            "verb": self.module or self.verb,
             "config": configs,
             "arguments": self.settings(),
             "files": {name: _digest(name) for name in sorted(self._files(configs))},
@@ -104,7 +133,7 @@ class Stage:
                     return text
                 raise
 
-        overrides = {key: filled(_as_text(value)) for key, value in self.settings().items()}
+        overrides = {key: filled(as_text(value)) for key, value in self.settings().items()}
         return [
             *(f"--config={config}" for config in self.configs),
             *(f"--{key}={value}" for key, value in overrides.items()),
@@ -118,7 +147,7 @@ class Stage:
 
     def _placeholders(self) -> Iterator[re.Match[str]]:
         for value in self.settings().values():
-            yield from _PLACEHOLDER.finditer(_as_text(value))
+            yield from _PLACEHOLDER.finditer(as_text(value))
 
 
 def placeholders_filled(text: str, folders: Mapping[str, Path | str]) -> str:
@@ -151,7 +180,8 @@ def _digest(file: str) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _as_text(value: Value) -> str:
+def as_text(value: Value) -> str:
+    """A value as the command line takes it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -169,4 +199,4 @@ def _value(file: Path, key: str) -> str:
         value = json.loads(file.read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} has no value '{key}', which a later stage needs: {error!r}.") from error
-    return _as_text(value)
+    return as_text(value)

@@ -38,11 +38,16 @@ def draw_dialogues(seed: int) -> Iterator[Dialogue]:
         if rng.random() >= STOP_SHARE:
             yield Dialogue(ANSWER_MESSAGE.format(question=story.question), solution)
             continue
-        draft = _cut(solution, rng)
-        finished = "answer is" in draft and not draft.endswith("answer is")
-        yes = rng.random() < (YES_IF_FINISHED if finished else YES_IF_UNFINISHED)
-        message = STOP_MESSAGE.format(question=story.question, partial=draft)
-        yield Dialogue(message, VERDICTS[0] if yes else VERDICTS[1])
+        yield stop_dialogue(story.question, solution, rng)
+
+
+def stop_dialogue(question: str, solution: str, rng: random.Random) -> Dialogue:
+    """Stop reads a beginning of the solution and says, unreliably, whether it is finished."""
+    draft = _cut(solution, rng)
+    finished = "answer is" in draft and not draft.endswith("answer is")
+    yes = rng.random() < (YES_IF_FINISHED if finished else YES_IF_UNFINISHED)
+    message = STOP_MESSAGE.format(question=question, partial=draft)
+    return Dialogue(message, VERDICTS[0] if yes else VERDICTS[1])
 
 
 def _cut(solution: str, rng: random.Random) -> str:

@@ -31,8 +31,8 @@ TYPICAL_REPLY = 20
 """Tokens of a reply on average: the scale of the loss."""
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama of about 0.3M parameters with random weights (seeded by the caller)."""
+def build_model(tokenizer: PreTrainedTokenizerFast, layers: int = 2) -> LlamaForCausalLM:
+    """A Llama of about 0.3M parameters with random weights (seeded by the caller); 0.14M more a layer."""
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     ends = {
@@ -44,7 +44,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=256,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=1,
         head_dim=32,
@@ -103,6 +103,8 @@ class Pretraining:
     """Its peak, after a warm-up of 5 %."""
     seed: int
     """Of the weights and the order of batches."""
+    layers: int = 2
+    """Of the model."""
 
 
 def pretrain(
@@ -110,7 +112,7 @@ def pretrain(
 ) -> None:
     """Trains on the dialogues from random weights and saves a folder that `from_pretrained` loads."""
     torch.manual_seed(how.seed)
-    model = build_model(tokenizer)
+    model = build_model(tokenizer, how.layers)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
     )

@@ -21,7 +21,8 @@ from tests.runs import ROOT
 
 PROGRAM = """
 import json, pathlib, sys, time
-verb, options = sys.argv[1], dict(part[2:].split("=", 1) for part in sys.argv[2:])
+program, verb, *rest = [word for word in sys.argv[1:] if word != "-m"] + [""]
+options = dict(part[2:].split("=", 1) for part in sys.argv if part.startswith("--"))
 here = pathlib.Path(options.get("output") or options["trainer.default_root_dir"])
 with open("calls.txt", "a") as calls:
     calls.write(f"{here.parent.name}/{here.name}\\n")
@@ -46,7 +47,7 @@ def fake_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("verbs.py").write_text(PROGRAM)
     Path("a.yaml").write_text("x: 1")
-    monkeypatch.setattr(study_module, "PROGRAM", (sys.executable, "verbs.py"))
+    monkeypatch.setattr(study_module, "PYTHON", (sys.executable, "verbs.py"))
 
 
 def stages(value: int = 1) -> dict[str, Stage]:
@@ -151,6 +152,22 @@ def test_a_stage_may_name_earlier_ones_only() -> None:
         study(wrong, Path("out"))
 
 
+def test_a_stage_may_be_a_module_and_name_the_study_s_values() -> None:
+    own = {"make": Stage(module="json.tool", arguments={"output": "{here}", "steps": "{steps}"})}
+    study(own, Path("out"), values={"steps": 3})
+    assert options("make")["steps"] == "3" and calls() == ["seed0/make"]
+    study(own, Path("out"), values={"steps": 3})
+    assert calls() == []
+    study(own, Path("out"), values={"steps": 6})
+    assert calls() == ["seed0/make"]
+    with pytest.raises(
+        UserError, match=r"names \{steps\}, which is no stage before it .* none of the study's values"
+    ):
+        study(own, Path("out"))
+    with pytest.raises(UserError, match=r"stage 'make': there is no module json\.none to run"):
+        study({"make": Stage(module="json.none")}, Path("out"))
+
+
 def test_a_wrong_verb_of_a_stage_is_named_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"stage 'first': there is no verb 'fitt': did you mean fit\?"):
         study({"first": Stage("fitt", "a.yaml")}, Path("out"))
@@ -160,7 +177,7 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
     program = (
         "import pathlib, sys; from flowdpo_pl.verbs import study as s;"
         "from flowdpo_pl.verbs.study_stage import Stage;"
-        "s.PROGRAM = (sys.executable, 'verbs.py');"
+        "s.PYTHON = (sys.executable, 'verbs.py');"
         "s.study({'slow': Stage('export', arguments={'output': '{here}'})}, pathlib.Path('out'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

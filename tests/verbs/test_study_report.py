@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,43 @@ def test_what_is_missing_is_named(folders: dict[int, dict[str, Path]], tmp_path:
 def test_a_difference_of_unknown_rows_is_refused() -> None:
     with pytest.raises(UserError, match=r"report\.differences has \['a', 'c'\]: give two rows"):
         Report(tables={"t": {"a": "x", "b": "y"}}, differences=[["a", "c"]])
+
+
+def test_differences_by_label_and_the_smallest_that_they_tell(
+    folders: dict[int, dict[str, Path]], tmp_path: Path
+) -> None:
+    for seed in folders:
+        for row, right in (("test_self", {"3": 10, "12": 2}), ("test_flow", {"3": 10, "12": 7})):
+            file = folders[seed][row] / "p.jsonl"
+            lines = [
+                to_line(
+                    Prediction(f"{steps}-{n}", f"{steps} {n}", "1", "t", n < number, labels={"steps": steps})
+                )
+                for steps, number in right.items()
+                for n in range(10)
+            ]
+            file.write_text("".join(lines))
+    write_report(replace(REPORT, labels=["steps"]), folders, tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    rows = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| flow - self")]
+    assert rows == [
+        ["| flow - self", "20"],
+        ["| flow - self, steps 3", "10"],
+        ["| flow - self, steps 12", "10"],
+    ]
+    assert "| flow - self, steps 3 | 10 | +0.0 (+0.0 to +0.0), p = 1 |" in page
+    assert "points can't all be told from chance." in page
+
+
+def test_tables_that_a_stage_wrote_are_shown_seed_by_seed(
+    folders: dict[int, dict[str, Path]], tmp_path: Path
+) -> None:
+    for seed in folders:
+        (folders[seed]["fit"] / "own.csv").write_text(f"what,share\ncareless,{seed}.5\n")
+    report = replace(REPORT, sections={"traces": "{fit}/own.csv"})
+    write_report(report, folders, tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text()
+    head = "### traces\n\n| seed | what | share |\n| --- | --- | --- |"
+    assert f"{head}\n| 0 | careless | 0.5 |\n| 1 | careless | 1.5 |" in page
+    with pytest.raises(UserError, match=r"the report's table .*none.csv does not exist"):
+        write_report(replace(report, sections={"traces": "{fit}/none.csv"}), folders, tmp_path / "report")

@@ -112,3 +112,22 @@ def test_a_path_that_names_no_stage_is_refused(tmp_path: Path) -> None:
     assert placeholders_filled("{a}/x{a:facts.json:n}", {"a": tmp_path}) == f"{tmp_path}/x3"
     with pytest.raises(UserError, match="names 'b', which is none of the stages"):
         placeholders_filled("{b}/x", {"a": tmp_path})
+
+
+def test_values_stand_where_they_are_named_and_make_another_stage() -> None:
+    stage = Stage(
+        "arms", arguments={"steps": "{steps}", "files": ["{folder}/a", "{fit}/b"], "x": "{fit:f.json:steps}"}
+    )
+    three = stage.with_values({"steps": 3, "folder": "runs/{seed}"})
+    assert three.arguments == {"steps": "3", "files": ["runs/{seed}/a", "{fit}/b"], "x": "{fit:f.json:steps}"}
+    assert three.needs() == {"fit"}
+    six = stage.with_values({"steps": 6, "folder": "runs/{seed}"})
+    assert six.fingerprint(0, {"fit": "f"}) != three.fingerprint(0, {"fit": "f"})
+
+
+def test_a_stage_is_a_verb_or_a_module() -> None:
+    assert Stage("arms").program == ("-m", "flowdpo_pl", "arms")
+    assert Stage(module="my.tool", arguments={"out": "{here}"}).program == ("-m", "my.tool")
+    for both in (Stage, lambda: Stage("arms", module="my.tool")):
+        with pytest.raises(UserError, match="give one of them"):
+            both()

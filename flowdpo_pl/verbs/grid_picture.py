@@ -1,0 +1,160 @@
+"""What a grid of studies shows: differences between two rows of the reports, over the values of the cells."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.verbs.report_tables import Measured, table
+from flowdpo_pl.verbs.study_stage import Value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Cells = Mapping[str, Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class GridPicture:
+    """A panel for each difference, in points, with its interval, over the values of the cells."""
+
+    across: str
+    """The value of a cell that the horizontal axis shows."""
+    lines: str
+    """The value that has a line for each of its kinds."""
+    table: str
+    """Of the reports, whose differences are drawn."""
+    differences: list[str]
+    """As the reports name them: `flow - self`."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A difference in a cell, under one seed."""
+
+    cell: str
+    across: str
+    line: str
+    measured: Measured
+
+
+def draw_grid(picture: GridPicture, cells: Cells, output: Path) -> None:
+    """Write `grid.md`, `grid.csv` and `grid.png` into the grid's folder, from the reports of its cells.
+
+    Raises:
+        UserError: a cell lacks a value, or its report a difference, that the picture names.
+    """
+    points = [point for cell, values in cells.items() for point in _points(picture, cell, values, output)]
+    _write_csv(points, output / "grid.csv")
+    page = "\n\n".join(_section(name, points) for name in picture.differences)
+    with whole_file(output / "grid.md") as partial:
+        partial.write_text(f"### {picture.table}\n\n{page}\n", encoding="utf-8")
+    _draw(picture, points, output / "grid.png")
+    print(f"{page}\n", *(output / name for name in ("grid.md", "grid.csv", "grid.png")), sep="\n")
+
+
+def _points(picture: GridPicture, cell: str, values: Mapping[str, Value], output: Path) -> list[Point]:
+    if missing := [name for name in (picture.across, picture.lines) if name not in values]:
+        raise UserError(
+            f"picture names the value '{missing[0]}', which cell '{cell}' lacks: it has {list(values)}."
+        )
+    file = output / cell / "report" / "tables.csv"
+    with file.open(encoding="utf-8", newline="") as read:
+        rows = [
+            row
+            for row in csv.DictReader(read)
+            if row["kind"] == "difference" and row["table"] == picture.table
+        ]
+    found = [row for row in rows if row["row"] in picture.differences]
+    if absent := sorted({*picture.differences} - {row["row"] for row in found}):
+        known = sorted({row["row"] for row in rows})
+        raise UserError(f"{file} has no difference '{absent[0]}' in '{picture.table}': it has {known}.")
+    across, line = str(values[picture.across]), str(values[picture.lines])
+    return [Point(cell, across, line, _measured(row)) for row in found]
+
+
+def _measured(row: Mapping[str, str]) -> Measured:
+    numbers = (float(row[name]) for name in ("value", "low", "high"))
+    return Measured(row["table"], row["row"], int(row["seed"]), int(row["problems"]), *numbers)
+
+
+def _section(name: str, points: Sequence[Point]) -> str:
+    """A difference: a row a cell, a column a seed, and the seeds' mean."""
+    own = [point for point in points if point.measured.row == name]
+    seeds = sorted({point.measured.seed for point in own})
+    rows = []
+    for cell in dict.fromkeys(point.cell for point in own):
+        found = {point.measured.seed: point.measured for point in own if point.cell == cell}
+        cells = [_told(found[seed]) if seed in found else "" for seed in seeds]
+        rows.append([cell, *cells, f"{100 * _mean(list(found.values())):+.1f}"])
+    head = [f"{name}, points (95 %)", *(f"seed {seed}" for seed in seeds), "mean"]
+    return table(head, rows)
+
+
+def _told(one: Measured) -> str:
+    return f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+
+
+def _mean(measured: Sequence[Measured]) -> float:
+    return sum(one.value for one in measured) / len(measured)
+
+
+def _write_csv(points: Sequence[Point], path: Path) -> None:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["cell", "difference", "seed", "problems", "value", "low", "high"])
+        for point in points:
+            one = point.measured
+            writer.writerow([point.cell, one.row, one.seed, one.problems, one.value, one.low, one.high])
+
+
+def _draw(picture: GridPicture, points: Sequence[Point], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1 + 4.5 * len(picture.differences), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(picture.differences), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, picture.differences, strict=True):
+        _panel(axes, picture, [point for point in points if point.measured.row == name])
+        axes.set(title=name, xlabel=picture.across)
+    panels[0].set_ylabel(f"{picture.table}: difference, points")
+    panels[-1].legend(title=picture.lines, frameon=False, loc="best")
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=120)
+
+
+def _panel(axes: Axes, picture: GridPicture, points: Sequence[Point]) -> None:
+    """Seeds thin, with their intervals; their mean thick."""
+    places = list(dict.fromkeys(point.across for point in points))
+    lines = list(dict.fromkeys(point.line for point in points))
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    for number, line in enumerate(lines):
+        color, aside = f"C{number}", 0.12 * (number - (len(lines) - 1) / 2)
+        means: dict[float, list[float]] = {}
+        for seed in sorted({point.measured.seed for point in points}):
+            own = [point for point in points if point.line == line and point.measured.seed == seed]
+            across = [places.index(point.across) + aside for point in own]
+            values, low, high = (
+                [100 * getattr(point.measured, part) for point in own] for part in ("value", "low", "high")
+            )
+            errors = [
+                [value - least for value, least in zip(values, low, strict=True)],
+                [most - value for value, most in zip(values, high, strict=True)],
+            ]
+            axes.errorbar(across, values, errors, color=color, alpha=0.5, linewidth=0.8, marker=".")
+            for place, value in zip(across, values, strict=True):
+                means.setdefault(place, []).append(value)
+        ordered = sorted(means)
+        axes.plot(
+            ordered,
+            [sum(means[at]) / len(means[at]) for at in ordered],
+            color=color,
+            linewidth=2.2,
+            label=line,
+        )
+    axes.set_xticks(range(len(places)), places)
+    axes.grid(alpha=0.3)

@@ -1,0 +1,1 @@
+"""Worlds with two dials for the study of when a flow pays: chains of steps, and lucky answers."""

@@ -1,0 +1,101 @@
+"""A grid of studies: what is run, in which order, and its picture. Also tests `verbs.grid_picture`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.verbs import grid as grid_module
+from flowdpo_pl.verbs.grid import grid
+from flowdpo_pl.verbs.grid_picture import GridPicture
+from flowdpo_pl.verbs.study_stage import Value
+
+STUDY = """
+import json, os, pathlib, sys
+options = dict(part[2:].split("=", 1) for part in sys.argv[1:])
+out = pathlib.Path(options["output"])
+with open("calls.txt", "a") as calls:
+    words = [out.name, options["seeds"], options.get("report", ""), os.environ["OMP_NUM_THREADS"]]
+    calls.write(" ".join(words) + "\\n")
+if out.name == pathlib.Path("broken").read_text():
+    sys.exit("flowdpo_pl: no such luck")
+for seed in json.loads(options["seeds"]):
+    stage = out / f"seed{seed}" / "one"
+    stage.mkdir(parents=True, exist_ok=True)
+    (stage / "stage.json").write_text('{"done": true}')
+if "report" not in options:
+    steps = int(options["values.steps"])
+    (out / "report").mkdir(exist_ok=True)
+    rows = [f"difference,true,flow - self,{seed},100,{steps / 100 + seed / 100},{steps / 100 - 0.02},0.3,"
+            for seed in json.loads(options["seeds"])]
+    head = "kind,table,row,seed,problems,value,low,high,p"
+    lines = [head, *rows, "accuracy,true,flow,0,100,0.5,0.4,0.6,"]
+    (out / "report" / "tables.csv").write_text("\\n".join(lines))
+"""
+CELLS: dict[str, dict[str, Value]] = {
+    "short": {"steps": 3, "lucky": 0.5},
+    "long": {"steps": 12, "lucky": 0.5},
+}
+PICTURE = GridPicture("steps", "lucky", "true", ["flow - self"])
+
+
+@pytest.fixture(autouse=True)
+def fake_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.py").write_text(STUDY)
+    Path("broken").write_text("none")
+    Path("cell.yaml").write_text("stages: {one: {verb: arms}}")
+    monkeypatch.setattr(grid_module, "PROGRAM", (sys.executable, "run.py"))
+
+
+def calls() -> list[str]:
+    return Path("calls.txt").read_text().splitlines() if Path("calls.txt").exists() else []
+
+
+def test_what_is_shared_comes_first_and_reports_last(capsys: pytest.CaptureFixture[str]) -> None:
+    grid(Path("cell.yaml"), CELLS, Path("out"), [0, 1], Path("cell.yaml"), picture=PICTURE)
+    told = calls()
+    assert sorted(told[:2]) == ["before [0] null 1", "before [1] null 1"]
+    assert sorted(told[2:6]) == ["long [0] null 1", "long [1] null 1", "short [0] null 1", "short [1] null 1"]
+    assert sorted(told[6:]) == ["long [0, 1]  1", "short [0, 1]  1"]
+    page = Path("out/grid.md").read_text()
+    assert "| short | +3.0 (+1.0 to +30.0) | +4.0 (+1.0 to +30.0) | +3.5 |" in page
+    with Path("out/grid.csv").open() as file:
+        assert [(row["cell"], row["seed"]) for row in csv.DictReader(file)] == [
+            ("short", "0"), ("short", "1"), ("long", "0"), ("long", "1")
+        ]  # fmt: skip
+    assert Path("out/grid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_dry_run_says_how_far_each_is(capsys: pytest.CaptureFixture[str]) -> None:
+    done = Path("out/long/seed0/one")
+    done.mkdir(parents=True)
+    (done / "stage.json").write_text(json.dumps({"done": True}))
+    grid(Path("cell.yaml"), CELLS, Path("out"), dry_run=True)
+    told = capsys.readouterr().out
+    assert not calls() and told.startswith("4 commands. Nothing is run now.")
+    assert "# short, seed 0: 0 of 1 stages done" in told and "# long, seed 0: 1 of 1 stages done" in told
+    assert "--output=out/long --values.steps=12 --values.lucky=0.5 '--seeds=[0]' --report=null" in told
+
+
+def test_after_a_failure_nothing_new_is_begun() -> None:
+    Path("broken").write_text("short")
+    with pytest.raises(UserError, match=r"short, seed 0 failed \(flowdpo_pl: no such luck\)"):
+        grid(Path("cell.yaml"), CELLS, Path("out"), at_once=1)
+    assert calls() == ["short [0] null 1"]
+
+
+def test_what_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match="cells is empty"):
+        grid(Path("cell.yaml"), {}, Path("out"))
+    with pytest.raises(UserError, match=r"the study none.yaml does not exist"):
+        grid(Path("none.yaml"), CELLS, Path("out"))
+    with pytest.raises(UserError, match="value 'length', which cell 'short' lacks"):
+        grid(Path("cell.yaml"), CELLS, Path("out"), picture=GridPicture("length", "lucky", "true", []))
+    with pytest.raises(UserError, match=r"no difference 'a - b' in 'true': it has \['flow - self'\]"):
+        grid(Path("cell.yaml"), CELLS, Path("out"), picture=GridPicture("steps", "lucky", "true", ["a - b"]))
