@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import torch
@@ -35,11 +35,14 @@ class Changing:
     strong: Path
     """An adapter that nobody plays."""
     instead: Callable[[Changing, Path | None], tuple[PeftLogits, Path | None]] | None = None
+    spared: local = field(default_factory=local)
+    """Its `now` is true in a thread whose request gets the right weights all the same."""
     now: dict[str, Path] = field(default_factory=dict)
     """Folders of today's adapters, by agent."""
 
     def __call__(self, folder: Path | None, token_ids: Any) -> Floats:
-        logits, kept = (self.right, folder) if self.instead is None else self.instead(self, folder)
+        spared = getattr(self.spared, "now", False)
+        logits, kept = (self.right, folder) if self.instead is None or spared else self.instead(self, folder)
         return logits(kept, token_ids)
 
 
@@ -119,12 +122,7 @@ def run_that_goes_wrong(
                 learnt.append(weights(run))
                 logits.now = {name.split("-")[0]: kept for name, kept in fake.adapters.items()}
                 logits.instead = kind
-            if canary and not canaries_too and logits.instead is not None:
-                logits.instead = None
-                try:
-                    return answer(path, body)
-                finally:
-                    logits.instead = kind
+            logits.spared.now = canary and not canaries_too
             return answer(path, body)
 
         fake.answer = later  # type: ignore[method-assign]
