@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -235,6 +234,8 @@ def _save(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
     Raises:
         OSError: torch could not write, which says so in an error of its own.
     """
+    import torch
+
     try:
         torch.save(checkpoint, file)
     except RuntimeError as error:
