@@ -19,7 +19,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from callbacks import TreeLog
+from callbacks import AdapterCheckpoint, TreeLog
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
 from flowdpo_pl.learn.preference_learner import Learning
 from flowdpo_pl.model.base import BaseModel
@@ -109,17 +109,15 @@ def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strat
         max_problems=problems,
         check=False,
     )
-    checkpoint = folder / "checkpoints" / "last.ckpt"
     trainer = Trainer(
         folder,
-        [TreeLog()],
+        [TreeLog(), AdapterCheckpoint(every_n_problems=BATCH, keep_best=False, keep_last=1)],
+        overwrite="same",
         accelerator="cpu",
         devices=ranks,
         strategy="auto" if ranks == 1 else strategy or AdapterStrategy(process_group_backend="gloo"),
-        enable_checkpointing=False,
     )
-    trainer.fit(run, data(batch_size=BATCH), ckpt_path=checkpoint if checkpoint.exists() else None)
-    trainer.save_checkpoint(checkpoint)
+    trainer.fit(run, data(batch_size=BATCH), ckpt_path="auto")
     if trainer.is_global_zero:
         accuracy = {name: float(value) for name, value in run.accuracy.compute().items()}
         left = {"weights": weights(run), "set_aside": run.set_aside, "accuracy": accuracy}

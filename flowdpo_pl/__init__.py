@@ -56,6 +56,7 @@ _HOMES = {
     "Problem": "types",
     "ProblemSource": "data.problem_source",
     "PromptDataModule": "modules.prompt_data_module",
+    "RayAdapterStrategy": "modules.ray_strategy",
     "RenderedEquation": "data.solutions",
     "RolloutTree": "types",
     "RunResults": "results.run_results",

@@ -98,7 +98,8 @@ class FlowCLI(LightningCLI):
         """
         if config.get("ckpt_path") is not None:
             _require_takes_checkpoint(class_at(config.model.class_path))
-            config.ckpt_path = str(checkpoint_of(config.ckpt_path, run, verb == "fit"))
+            found = checkpoint_of(config.ckpt_path, run, verb == "fit")
+            config.ckpt_path = None if found is None else str(found)
         data, validates = config.data, config.trainer.limit_val_batches != 0
         require_data_files(verb, class_at(data.class_path), data.get("init_args", Namespace()), validates)
 

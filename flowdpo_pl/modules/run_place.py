@@ -103,11 +103,12 @@ def _filled(value: Any, placeholder: str, text: str) -> Any:
     return value
 
 
-def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path:
-    """The file that a `--ckpt_path` means.
+def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path | None:
+    """The file that a `--ckpt_path` means; None where it means the start.
 
     Args:
-        given: a file; a run's folder or its `checkpoints`; or `last` or `best`, those of this run.
+        given: a file; a run's folder or its `checkpoints`; `last` or `best`, those of this run; or `auto`, the
+            last one if there is one, for a command that a launcher repeats.
         run: this run's folder.
         starts: whether the verb trains, which it may do from the start.
 
@@ -117,7 +118,9 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path:
     word = given.partition(":")[0]
     if word in _OTHER_WORDS:
         raise UserError(f"--ckpt_path={given} asks for {_OTHER_WORDS[word]}: give last, best or a file.")
-    if given in ("last", "best"):
+    if given == "auto" and starts and not (run / "checkpoints" / "last.ckpt").is_file():
+        return None
+    if given in ("last", "best", "auto"):
         return _of_this_run(given, run, starts)
     path = Path(given).expanduser()
     if path.is_dir():
@@ -134,7 +137,8 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path:
 _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders such as adapters/last/AGENT"
 
 
-def _of_this_run(word: str, run: Path, starts: bool) -> Path:
+def _of_this_run(given: str, run: Path, starts: bool) -> Path:
+    word = "last" if given == "auto" else given
     path = run / "checkpoints" / f"{word}.ckpt"
     if not path.is_file():
         raise UserError(
