@@ -1,16 +1,20 @@
 """One small run that any number of processes share, and what it left: for benchmarks and tests of ranks.
 
-Whoever starts the processes tells each its number in the environment, as `torchrun` does; started bare it is one.
-Batches divide evenly among neither two nor three ranks, a step takes four pairs, an agent's input is dropped
-out, and some losses are not finite.
+`python -m benchmarks.ranked_run FOLDER RANKS PROBLEMS`, started by any launcher, or bare. Batches divide evenly
+among neither two nor three ranks, a step takes four pairs, an agent's input is dropped out, and some losses
+are not finite.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+import traceback
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -93,7 +97,7 @@ def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strat
 
     Args:
         folder: of the run.
-        ranks: processes that share it.
+        ranks: processes that share it, as far as Lightning is to know.
         problems: played at its end.
         dtype: of the base, and of the adapters where it is float64.
         strategy: for several ranks; None: ours, on gloo.
@@ -115,8 +119,9 @@ def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strat
         overwrite="same",
         accelerator="cpu",
         devices=ranks,
-        strategy="auto" if ranks == 1 else strategy or AdapterStrategy(process_group_backend="gloo"),
+        strategy=strategy or ("auto" if ranks == 1 else AdapterStrategy(process_group_backend="gloo")),
     )
+    (folder / f"rank{trainer.global_rank}.pid").write_text(str(os.getpid()))
     trainer.fit(run, data(batch_size=BATCH), ckpt_path="auto")
     if trainer.is_global_zero:
         accuracy = {name: float(value) for name, value in run.accuracy.compute().items()}
@@ -133,26 +138,39 @@ def forked(folder: Path, ranks: int, problems: int, dtype: str = "float64") -> N
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = []
-    for rank in range(ranks):
-        child = os.fork()
-        if child:
-            children.append(child)
-            continue
-        status = 1
-        try:
-            if ranks > 1:
-                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank)}
-                os.environ |= {"WORLD_SIZE": str(ranks), "NODE_RANK": "0"}
-            go_on(folder, ranks, problems, dtype)
-            status = 0
-        except BaseException:
-            import traceback
+        port = str(free.getsockname()[1])
 
-            traceback.print_exc()
-        finally:
-            os._exit(status)
+    def member(rank: int) -> None:
+        if ranks > 1:
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0"}
+            os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+        go_on(folder, ranks, problems, dtype)
+
+    children = [in_a_process(partial(member, rank)) for rank in range(ranks)]
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     if any(statuses):
         raise RuntimeError(f"ranks of {folder} ended with {statuses}")
+
+
+def in_a_process(act: Callable[[], None], log: Path | None = None) -> int:
+    """Do it in a process forked from this one, whose number is returned; it ends with 1 if it fails."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        if log is not None:
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(file, 1)
+            os.dup2(file, 2)
+        act()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    go_on(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -24,7 +24,6 @@ from flowdpo_pl.modules.adapter_strategy import refuse_wrapping
 from flowdpo_pl.modules.claimed_run import claimed_run
 from flowdpo_pl.modules.data_files import require_data_files
 from flowdpo_pl.modules.lightning_refusals import lightning_refusals
-from flowdpo_pl.modules.lost_rank import lost_ranks_told
 from flowdpo_pl.modules.run_config import settings_of
 from flowdpo_pl.modules.run_place import DEFAULT_LOGGER, OURS_FOR, checkpoint_of, place
 from flowdpo_pl.modules.trainer import DEFAULTS
@@ -107,7 +106,7 @@ class FlowCLI(LightningCLI):
         config = self.config[subcommand]
         settings = settings_of(self._parser(subcommand), config)
         claimed = claimed_run(self.trainer, subcommand, settings, config.get("ckpt_path"), config.overwrite)
-        with _status_of_signals(), claimed, lost_ranks_told():
+        with _status_of_signals(), claimed:
             super()._run_subcommand(subcommand)
 
     def after_instantiate_classes(self) -> None:

@@ -11,7 +11,11 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch.strategies import DDPStrategy, Strategy, StrategyRegistry
 
 from flowdpo_pl.errors import UserError
@@ -29,8 +33,8 @@ class AdapterStrategy(DDPStrategy):
         super().__init__(timeout=timeout, **kwargs)
 
     def setup_environment(self) -> None:
-        environment = self.cluster_environment
-        if os.environ.get("LOCAL_RANK", "0") != "0" and environment is not None and _started_by_rank_0():
+        lightning_s = type(self.cluster_environment) is LightningEnvironment and self.local_rank > 0
+        if lightning_s or TorchElasticEnvironment.detect():  # SLURM and Ray end what they have started
             end_with_parent()
         super().setup_environment()
 
@@ -73,8 +77,3 @@ def _launched() -> tuple[str, int]:
     if SLURMEnvironment.detect():
         return "srun", int(os.environ["SLURM_NTASKS"])
     return "Lightning", 1
-
-
-def _started_by_rank_0() -> bool:
-    """Whether Lightning's launcher has: others look after their processes themselves."""
-    return not TorchElasticEnvironment.detect() and not SLURMEnvironment.detect()

@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from flowdpo_pl.modules.lost_rank import lost_ranks_told
 from flowdpo_pl.modules.run_config import RunConfig, settings_digest
 from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.modules.run_place import require_newest
@@ -35,8 +36,21 @@ def claimed_run(
         ways: what a message tells the user to do.
 
     Raises:
-        UserError: see `RunFolder.claimed` and `require_newest`.
+        UserError: see `RunFolder.claimed`, `require_newest` and `lost_ranks_told`.
     """
+    with lost_ranks_told(), _claimed(trainer, verb, settings, checkpoint, overwrite, ways):
+        yield
+
+
+@contextmanager
+def _claimed(
+    trainer: Trainer,
+    verb: str,
+    settings: str,
+    checkpoint: str | Path | None,
+    overwrite: Overwrite,
+    ways: Ways,
+) -> Iterator[None]:
     if rank_zero_only.rank or trainer.fast_dev_run:  # type: ignore[attr-defined]
         yield
         return

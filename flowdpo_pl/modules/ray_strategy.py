@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import StrategyRegistry
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
@@ -33,6 +34,10 @@ class RayAdapterStrategy(AdapterStrategy):
 
         device: torch.device = get_device()
         return device
+
+
+for _name in ("RayAdapterStrategy", "flowdpo_pl.RayAdapterStrategy"):
+    StrategyRegistry.register(_name.lower(), RayAdapterStrategy, override=True)
 
 
 class _RayEnvironment(LightningEnvironment):

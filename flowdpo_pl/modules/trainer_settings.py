@@ -27,6 +27,7 @@ from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
 from flowdpo_pl.modules.evaluation_module import EvaluationModule
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule
+from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy
 from flowdpo_pl.modules.run_logger import RunLogger
 from flowdpo_pl.modules.sft_module import SFTModule
 from flowdpo_pl.modules.trace_data_module import TraceDataModule
@@ -181,7 +182,8 @@ RULES = (
     Rule(
         "strategy",
         _other_strategy,
-        "leave it out for one device, and give flowdpo_pl.AdapterStrategy for several (docs/runs.md)",
+        f"leave it out for one device, and give flowdpo_pl.AdapterStrategy for several, or "
+        f"{RayAdapterStrategy.__name__} where Ray has started them (docs/scale.md)",
     ),
     Rule(
         "precision",
