@@ -1,10 +1,9 @@
 """A run of two ranks is killed at a random moment and goes on: what was lost, and how long it took.
 
-By `torchrun`'s agent: `a rank`, one of the two, drawn anew each time, and `the launcher`, the agent itself. On
-Ray: `a worker`, whose run Ray starts again. Each is killed by SIGKILL; the rest has to end by itself, and the
-run that goes on to leave what one leaves that was never killed. To save time torchrun's agent forks its
-processes from this one instead of starting Python anew, and what it left goes on with one rank. The last line
-is JSON.
+Under `torchrun`: `a rank`, one of the two, drawn anew each time, and `the launcher`, its agent. On Ray: `a
+worker`, whose run Ray starts again. Each is killed by SIGKILL; the rest has to end by itself, and the run that
+goes on to leave what one leaves that was never killed. To save time torchrun's agent forks its processes from
+this one instead of starting Python anew, and what it left goes on with one rank. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from threading import Thread
 from typing import Any, Literal
 
@@ -56,11 +55,11 @@ def killed(
         alone, took = Left.at(Path(scratch) / "whole"), time.perf_counter() - start
         trial = _on_ray if victim == "a worker" else _under_torchrun
         trials = []
-        for number in range(times):
-            folder = Path(scratch) / str(number)
-            folder.mkdir()
-            trials.append(trial(victim, folder, problems, draws, took, alone))
-            print(trials[-1], file=sys.stderr, flush=True)
+        while len(trials) < times:
+            folder = Path(mkdtemp(dir=scratch))
+            if (found := trial(victim, folder, problems, draws, alone)) is not None:
+                trials.append(found)
+                print(found, file=sys.stderr, flush=True)
     report(
         "killed",
         victim=victim,
@@ -77,8 +76,8 @@ def killed(
 
 
 def _under_torchrun(
-    victim: str, folder: Path, problems: int, draws: random.Random, took: float, alone: Left
-) -> dict[str, Any]:
+    victim: str, folder: Path, problems: int, draws: random.Random, alone: Left
+) -> dict[str, Any] | None:
     def agent() -> None:
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -95,11 +94,13 @@ def _under_torchrun(
         elastic_launch(config, _member)(folder, 2, problems)
 
     launcher = in_a_process(agent, folder / "out.log")
-    _wait(lambda: _finished(folder) > 0)
-    time.sleep(draws.uniform(0, took))
-    members = _members(folder)
+    members = _under_way(folder, problems, draws)
     finished, start = _finished(folder), time.perf_counter()
-    os.kill(launcher if victim == "the launcher" else members[draws.randrange(2)], signal.SIGKILL)
+    told = launcher if victim == "the launcher" else members[draws.randrange(2)]
+    if finished == problems or not _is_alive(told):
+        os.waitpid(launcher, 0)
+        return None  # too late
+    os.kill(told, signal.SIGKILL)
     _wait(lambda: not any(map(_is_alive, (*members, launcher))))
     seconds, saved = time.perf_counter() - start, _saved(folder)
     os.waitpid(launcher, 0)
@@ -116,17 +117,19 @@ def _member(folder: Path, ranks: int, problems: int) -> None:
 
 
 def _on_ray(
-    victim: str, folder: Path, problems: int, draws: random.Random, took: float, alone: Left
-) -> dict[str, Any]:
+    victim: str, folder: Path, problems: int, draws: random.Random, alone: Left
+) -> dict[str, Any] | None:
     from benchmarks.ranked_on_ray import run
 
     running = Thread(target=run, args=(folder, 2, problems))
     running.start()
-    _wait(lambda: _finished(folder) > 0)
-    time.sleep(draws.uniform(0, took))
-    members = _members(folder)
+    members = _under_way(folder, problems, draws)
     finished, start = _finished(folder), time.perf_counter()
-    os.kill(members[draws.randrange(2)], signal.SIGKILL)
+    told = members[draws.randrange(2)]
+    if finished == problems or not _is_alive(told):
+        running.join(_PATIENCE)
+        return None  # too late
+    os.kill(told, signal.SIGKILL)
     _wait(lambda: not any(map(_is_alive, members)))
     seconds, saved = time.perf_counter() - start, _saved(folder)
     running.join(_PATIENCE)
@@ -145,6 +148,17 @@ def _outcome(folder: Path, finished: int, saved: int, seconds: float, alone: Lef
         "same": left.first_other_move(alone) is None and left.furthest(alone) < 1e-12,
         "told": log.exists() and _SENTENCE in log.read_text(),
     }
+
+
+def _under_way(folder: Path, problems: int, draws: random.Random) -> Sequence[int]:
+    """Wait for a moment of a run; its processes."""
+    moment = draws.uniform(0, problems - BATCH)
+    start = time.perf_counter()
+    _wait(lambda: _finished(folder) > 0)
+    _wait(lambda: _finished(folder) >= moment)
+    batches = _finished(folder) // BATCH
+    time.sleep(draws.uniform(0, min(2.0, (time.perf_counter() - start) / batches)))
+    return _members(folder)
 
 
 def _members(folder: Path) -> Sequence[int]:

@@ -1,8 +1,8 @@
 """One small run that any number of processes share, and what it left: for benchmarks and tests of ranks.
 
-`python -m benchmarks.ranked_run FOLDER RANKS PROBLEMS`, started by any launcher, or bare. Batches divide evenly
-among neither two nor three ranks, a step takes four pairs, an agent's input is dropped out, and some losses
-are not finite.
+`python -m benchmarks.ranked_run FOLDER RANKS PROBLEMS`, started by any launcher, or bare. Batches divide
+evenly among neither two nor three ranks, a step takes four pairs, the agents' input is dropped out, and some
+losses are not finite.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Left:
         return max(float((self.weights[name] - value).abs().max()) for name, value in other.weights.items())
 
     def first_other_move(self, other: Left) -> str | None:
-        """The first problem, in the order of the stream, of which a move differs; None if all are the same."""
+        """The first problem, in the order of the stream, of which a move differs; None if there is none."""
         for number, (one, two) in enumerate(zip_longest(self.trees, other.trees), start=1):
             if one is None or two is None or _moves(one) != _moves(two):
                 return f"problem {number}"
@@ -93,7 +93,7 @@ def _move(move: Move) -> tuple[Any, ...]:
 
 
 def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strategy: Any = None) -> None:
-    """This process's part of the run in `folder`, from its checkpoint on if there is one, to so many problems.
+    """This process's part of the run in `folder`, from its checkpoint on if it has one, to so many problems.
 
     Args:
         folder: of the run.

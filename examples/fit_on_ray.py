@@ -1,9 +1,9 @@
-"""Starts `fit` on the workers of Ray Train, which begins again from the newest checkpoint when one of them dies.
+"""Starts `fit` on the workers of Ray Train, which goes on from the newest checkpoint when one of them dies.
 
     python -m examples.fit_on_ray 2 --config configs/quickstart.yaml
 
-The first word is the number of workers, the rest are arguments of `fit`. The folder of the run must be on a disk
-that all workers see. It starts a Ray of its own, or joins the cluster that `RAY_ADDRESS` names.
+The first word is the number of workers, the rest are arguments of `fit`. The folder of the run must be on a
+disk that all workers see. It starts a Ray of its own, or joins the cluster that `RAY_ADDRESS` names.
 """
 
 from __future__ import annotations

@@ -119,6 +119,16 @@ def test_ranks_need_the_strategy_for_adapters(tmp_path: Path) -> None:
     assert "flowdpo_pl.AdapterStrategy" in refuses(tmp_path, *wrapped)
 
 
+def test_processes_of_a_launcher_that_would_each_do_the_whole_run_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    told = refuses(tmp_path)
+    assert "torchrun has started 4 processes" in told and "flowdpo_pl.AdapterStrategy" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -1,4 +1,4 @@
-"""A first Ctrl-C or SIGTERM asks a run to end; a second one ends it. So does SLURM's signal before its limit."""
+"""A first Ctrl-C or SIGTERM asks a run to end; a second one ends it. Other signals may ask too."""
 
 from __future__ import annotations
 

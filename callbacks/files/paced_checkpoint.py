@@ -174,8 +174,8 @@ class PacedCheckpoint(MadeWith, Checkpoint, ABC):
             self._save_once(self._trainer)
             requeued = f"{self._requeue()}; " if number == REQUEUE else ""
             return (
-                f"asked to end: saved ({self.newest()}); {requeued}the batch is finished; ask again to end at "
-                "once."
+                f"asked to end: saved ({self.newest()}); {requeued}the batch is finished; "
+                "ask again to end at once."
             )
         return (
             "asked to end: the batch is learnt first and saved; ask again to end at once, which falls back "

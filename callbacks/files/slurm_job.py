@@ -41,5 +41,7 @@ class SlurmJob:
         except OSError as error:
             return f"job {self.number} is not requeued: scontrol can't be run ({error.strerror})"
         if done.returncode:
-            return f"job {self.number} is not requeued: scontrol says {done.stderr.strip() or done.returncode}"
+            return (
+                f"job {self.number} is not requeued: scontrol says {done.stderr.strip() or done.returncode}"
+            )
         return f"job {self.number} is requeued"

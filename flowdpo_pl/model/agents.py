@@ -240,7 +240,7 @@ class Agents(nn.Module):
     def acting_as(self, agent: Agent, keys: Tensor | None = None) -> Iterator[None]:
         """Forwards and backwards inside use this agent's adapter, with gradients.
 
-        `keys` `[B, N]` int64, of the tokens that go forward: in training their inputs are dropped out by them.
+        `keys` `[B, N]` int64, of the tokens that go forward: in training what they read is dropped out.
         """
         dropout = None
         if keys is not None and self.training and self._dropout:

@@ -65,8 +65,8 @@ def refuse_wrapping(strategy: Strategy) -> None:
     if processes > 1 and not isinstance(strategy, DDPStrategy):
         raise UserError(
             f"{launcher} has started {processes} processes, each of which would do the whole run: set "
-            "trainer.strategy to flowdpo_pl.AdapterStrategy, and trainer.devices and trainer.num_nodes to the "
-            "processes of a node and the nodes."
+            "trainer.strategy to flowdpo_pl.AdapterStrategy, trainer.devices to the processes of a node, and "
+            "trainer.num_nodes to the nodes."
         )
 
 

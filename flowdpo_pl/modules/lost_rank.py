@@ -27,12 +27,14 @@ def lost_ranks_told() -> Iterator[None]:
             raise
         why = (str(error).splitlines() or [repr(error)])[0].rpartition("] ")[2].rstrip(".")
         raise UserError(
-            f"another process of this run has ended or can't be reached, so this one ends too ({why}): its own "
-            "messages say why; the same command with --ckpt_path=last goes on from the newest checkpoint."
+            f"another process of this run has ended or can't be reached, so this one ends too ({why}): "
+            "its own messages say why; the same command with --ckpt_path=last goes on from the newest checkpoint."
         ) from error
 
 
 def _is_of_a_message(error: RuntimeError) -> bool:
     """Whether it was raised where processes wait for one another, rather than by what they do."""
-    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [
+        str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
     return modules[-1].startswith(_MESSAGES)

@@ -107,8 +107,8 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path | None:
     """The file that a `--ckpt_path` means; None where it means the start.
 
     Args:
-        given: a file; a run's folder or its `checkpoints`; `last` or `best`, those of this run; or `auto`, the
-            last one if there is one, for a command that a launcher repeats.
+        given: a file; a run's folder or its `checkpoints`; `last` or `best`, those of this run; or `auto`,
+            the last one if there is one, for a command that a launcher repeats.
         run: this run's folder.
         starts: whether the verb trains, which it may do from the start.
 

@@ -98,6 +98,14 @@ def test_last_and_best_are_this_run_s(tmp_path: Path) -> None:
         assert checkpoint_of(word, tmp_path) == path
 
 
+def test_auto_is_the_last_one_or_the_start(tmp_path: Path) -> None:
+    assert checkpoint_of("auto", tmp_path) is None
+    with pytest.raises(UserError, match=r"--ckpt_path=auto: .*last\.ckpt does not exist"):
+        checkpoint_of("auto", tmp_path, starts=False)
+    last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert checkpoint_of("auto", tmp_path) == last
+
+
 def test_a_run_s_folder_or_that_of_its_checkpoints_is_its_last_one(tmp_path: Path) -> None:
     last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     for given in (tmp_path, tmp_path / "checkpoints", last):

@@ -1,21 +1,23 @@
 """The pace, what exceptions and signals save, and that nothing is half written.
 
-Also tests `callbacks.files.interruption`.
+Also tests `callbacks.files.interruption` and `callbacks.files.slurm_job`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
+from callbacks.files.slurm_job import SlurmJob
 from callbacks.watching.pace import Pace
 from flowdpo_pl.errors import Interrupted
 from tests.callbacks.playing import Playing, Stopped, fit, stop_at, trainer
@@ -147,18 +149,116 @@ def test_a_development_run_saves_nothing(tmp_path: Path) -> None:
     assert run(tmp_path, Positions(4), Playing(), fast_dev_run=2) == []
 
 
-@pytest.mark.parametrize(("ranks", "saved"), [(1, [4]), (2, [])])
-def test_with_several_ranks_an_exception_saves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int, saved: list[int]
-) -> None:
-    callback, module, runner = Positions(8), Playing(), trainer(tmp_path)
+class Other(SingleDeviceStrategy):
+    """Of a rank beside another one, which says whether it was asked to end, and to be requeued."""
+
+    is_global_zero = True
+    others: Sequence[bool] = ()
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        assert not all
+        said, *self.others = (*self.others, False)
+        return decision or said
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_ranks_the_first_saves_after_an_exception(first: bool, tmp_path: Path) -> None:
+    callback, module, runner = Positions(8), Playing(), trainer(tmp_path, strategy=Other())
+    runner.strategy.is_global_zero = first  # type: ignore[misc]
     callback.setup(runner, module, "fit")
     callback.on_train_start(runner, module)
     module.problems_seen = 4
     callback.on_train_batch_end(runner, module, {}, None, 0)
-    monkeypatch.setattr(Trainer, "world_size", ranks)
     callback.on_exception(runner, module, Stopped())
-    assert callback.saved == saved
+    assert callback.saved == ([4] if first else [])
+
+
+def test_a_rank_ends_after_the_batch_in_which_another_one_was_asked(tmp_path: Path) -> None:
+    strategy = Other()
+    strategy.others = (False, False, True)  # at the beginning and the end of each batch
+    callback = Positions(100)
+    with pytest.raises(Interrupted):
+        run(tmp_path, callback, Playing(), strategy=strategy)
+    assert callback.saved == [4]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A job that `srun` has started; what its stand-in of `scontrol` was asked is in the file."""
+    asked, stand_in = tmp_path / "asked", tmp_path / "bin" / "scontrol"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    for name, value in {
+        **{"NTASKS": "1", "JOB_ID": "1234", "JOB_NAME": "flow", "PROCID": "0", "LOCALID": "0", "NODEID": "0"},
+        **{"NNODES": "1", "NODELIST": "localhost", "NTASKS_PER_NODE": "1"},
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    handler = signal.getsignal(signal.SIGUSR1)
+    yield asked
+    signal.signal(signal.SIGUSR1, handler)
+
+
+def test_a_slurm_job_that_is_to_end_is_saved_at_the_boundary_and_requeued_at_once(
+    slurm: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    requeued_after: list[int] = []
+
+    def look(seen: int) -> None:
+        if seen == 12:
+            requeued_after.append(callback.saved[-1] if slurm.exists() else -1)
+
+    callback = Positions(8)
+    module = Playing(while_played=send(signal.SIGUSR1, 12), before_batch=look)
+    with pytest.raises(Interrupted) as ended:
+        run(tmp_path / "run", callback, module)
+    assert ended.value.code == 128 + signal.SIGUSR1
+    assert requeued_after == [12] and slurm.read_text() == "requeue 1234\n"
+    assert "saved (that of [8, 12]); job 1234 is requeued; the batch" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("hpc_ckpt*")), "nothing of Lightning's own"
+
+
+def test_a_slurm_job_is_requeued_after_the_batch_that_is_being_learnt(slurm: Path, tmp_path: Path) -> None:
+    def look(seen: int) -> None:
+        send(signal.SIGUSR1, 4)(seen)
+        assert not slurm.exists(), "nothing half learnt is saved"
+
+    callback = Positions(100)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", callback, Playing(before_batch=look))
+    assert callback.saved[0] == 8 and slurm.read_text() == "requeue 1234\n"
+
+
+def test_a_slurm_job_of_an_array_goes_by_both_numbers_and_one_that_ends_before_training_is_requeued(
+    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loading(Playing):
+        def on_fit_start(self) -> None:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "5")
+    callback = Positions(8)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", callback, Loading())
+    assert callback.saved == [] and slurm.read_text() == "requeue 77_5\n"
+
+
+def test_a_cancelled_slurm_job_is_saved_and_does_not_come_back(slurm: Path, tmp_path: Path) -> None:
+    callback = Positions(8)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", callback, Playing(while_played=send(signal.SIGTERM, 4)))
+    assert callback.saved[0] == 4 and not slurm.exists()
+
+
+def test_a_scontrol_that_is_missing_or_refuses_is_told(
+    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin" / "scontrol").write_text("#!/bin/sh\necho no such job >&2; exit 1\n")
+    assert SlurmJob("9").requeue() == "job 9 is not requeued: scontrol says no such job"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "job 9 is not requeued: scontrol can't be run" in SlurmJob("9").requeue()
 
 
 def test_a_run_that_has_trained_nothing_is_not_saved(
