@@ -1,9 +1,9 @@
 """A run of two ranks is killed at a random moment and goes on: what was lost, and how long it took.
 
-Under `torchrun`: `a rank`, one of the two, drawn anew each time, and `the launcher`, its agent. On Ray: `a
-worker`, whose run Ray starts again. Each is killed by SIGKILL; the rest has to end by itself, and the run that
-goes on to leave what one leaves that was never killed. To save time torchrun's agent forks its processes from
-this one instead of starting Python anew, and what it left goes on with one rank. The last line is JSON.
+Under `torchrun`: `a rank`, one of the two, drawn anew each time, and `the launcher`, its agent. On Ray:
+`a worker`, whose run Ray starts again. Each is killed by SIGKILL; the rest has to end by itself, and the run
+that goes on to leave what one leaves that was never killed. To save time torchrun's agent forks its processes
+from this one instead of starting Python anew, and what it left goes on with one rank. The last line is JSON.
 """
 
 from __future__ import annotations

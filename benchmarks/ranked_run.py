@@ -129,7 +129,22 @@ def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strat
         torch.save(left, folder / "left.pt")
 
 
-def forked(folder: Path, ranks: int, problems: int, dtype: str = "float64") -> None:
+def told(launcher: str, rank: int, ranks: int, port: int) -> dict[str, str]:
+    """What a launcher puts into a process's environment: `lightning`, `torchrun` or `slurm`."""
+    everywhere = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if launcher == "slurm":
+        numbers = {"NTASKS": ranks, "NTASKS_PER_NODE": ranks, "NNODES": 1, "PROCID": rank, "LOCALID": rank}
+        names = {"NODEID": 0, "JOB_ID": port, "JOB_NAME": "flow", "NODELIST": "localhost"}
+        return everywhere | {f"SLURM_{name}": str(value) for name, value in (numbers | names).items()}
+    own = {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+    if launcher == "torchrun":
+        return everywhere | own | {"RANK": str(rank), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "1"}
+    return everywhere | own | {"NODE_RANK": "0"}
+
+
+def forked(
+    folder: Path, ranks: int, problems: int, dtype: str = "float64", launcher: str = "lightning"
+) -> None:
     """`go_on` in processes forked from this one, which has the libraries but has computed nothing.
 
     Raises:
@@ -138,12 +153,11 @@ def forked(folder: Path, ranks: int, problems: int, dtype: str = "float64") -> N
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+        port = free.getsockname()[1]
 
     def member(rank: int) -> None:
         if ranks > 1:
-            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0"}
-            os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+            os.environ |= told(launcher, rank, ranks, port)
         go_on(folder, ranks, problems, dtype)
 
     children = [in_a_process(partial(member, rank)) for rank in range(ranks)]

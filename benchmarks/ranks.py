@@ -23,6 +23,8 @@ from benchmarks.repeat import report
 
 STAGES = {"1": (1,), "2": (2,), "3": (3,), "1, then 3, then 2": (1, 3, 2)}
 """Processes of each part of a run; between parts it is resumed."""
+LAUNCHERS = {"2": "slurm", "3": "torchrun"}
+"""As whose processes the ranks of a run find out who they are, where that is not Lightning's launcher."""
 
 
 def ranks(
@@ -43,7 +45,8 @@ def ranks(
         for number, (name, stages) in enumerate(STAGES.items()):
             start = time.perf_counter()
             for stage, world in enumerate(stages, start=1):
-                forked(where / str(number), world, BATCH * batches * stage // len(stages), dtype)
+                problems = BATCH * batches * stage // len(stages)
+                forked(where / str(number), world, problems, dtype, LAUNCHERS.get(name, "lightning"))
             left[name], seconds[name] = Left.at(where / str(number)), time.perf_counter() - start
             print(f"{name}: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
     one = left["1"]

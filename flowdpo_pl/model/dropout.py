@@ -52,7 +52,7 @@ class Dropout:
         if x.numel() != len(keys) * width:
             raise UserError(
                 f"an adapted layer of this base reads {x.numel() // width} rows for {len(keys)} tokens, so "
-                "dropout can't tell them apart: set model.team.lora.dropout to 0, or name other target_modules."
+                "dropout can't tell them apart: set model.team.lora.dropout to 0."
             )
         hashes = _mixed(_mixed(keys + _signed(place * _GOLDEN))[:, None] + _counters(width, x.device))
         bits = hashes.view(torch.int16)[:, :width]

@@ -28,7 +28,7 @@ def lost_ranks_told() -> Iterator[None]:
         why = (str(error).splitlines() or [repr(error)])[0].rpartition("] ")[2].rstrip(".")
         raise UserError(
             f"another process of this run has ended or can't be reached, so this one ends too ({why}): "
-            "its own messages say why; the same command with --ckpt_path=last goes on from the newest checkpoint."
+            "its own messages say why; the same command with --ckpt_path=auto goes on."
         ) from error
 
 
