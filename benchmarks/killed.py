@@ -2,8 +2,10 @@
 
 Under `torchrun`: `a rank`, one of the two, drawn anew each time, and `the launcher`, its agent. On Ray:
 `a worker`, whose run Ray starts again. Each is killed by SIGKILL; the rest has to end by itself, and the run
-that goes on to leave what one leaves that was never killed. To save time torchrun's agent forks its processes
-from this one instead of starting Python anew, and what it left goes on with one rank. The last line is JSON.
+that goes on to leave what one leaves that was never killed. `a job`: two tasks of SLURM, one of which hears
+SIGUSR1; a stand-in for `scontrol` notes who asks to be requeued. To save time torchrun's agent forks its
+processes from this one instead of starting Python anew, and what it left goes on with one rank. The last line
+is JSON.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory, mkdtemp
@@ -25,7 +28,7 @@ import peft  # noqa: F401
 import transformers  # noqa: F401
 from jsonargparse import auto_cli
 
-from benchmarks.ranked_run import BATCH, Left, forked, go_on, in_a_process
+from benchmarks.ranked_run import BATCH, Left, forked, go_on, in_a_process, told
 from benchmarks.repeat import report
 from flowdpo_pl.errors import UserError
 
@@ -35,14 +38,14 @@ _SENTENCE = "another process of this run has ended"
 
 
 def killed(
-    victim: Literal["a rank", "the launcher", "a worker"] = "a rank",
+    victim: Literal["a rank", "the launcher", "a worker", "a job"] = "a rank",
     times: int = 10,
     batches: int = 6,
     seed: int = 0,
 ) -> None:
     """
     Args:
-        victim: who is killed; the first two under torchrun, the third on Ray.
+        victim: who is killed, or signalled.
         times: as often.
         batches: of the run.
         seed: of the moments.
@@ -53,8 +56,8 @@ def killed(
         start = time.perf_counter()
         forked(Path(scratch) / "whole", 1, problems)
         alone, took = Left.at(Path(scratch) / "whole"), time.perf_counter() - start
-        trial = _on_ray if victim == "a worker" else _under_torchrun
-        trials = []
+        trial = {"a worker": _on_ray, "a job": _under_slurm}.get(victim, _under_torchrun)
+        trials: list[dict[str, Any]] = []
         while len(trials) < times:
             folder = Path(mkdtemp(dir=scratch))
             if (found := trial(victim, folder, problems, draws, alone)) is not None:
@@ -70,6 +73,7 @@ def killed(
         finished_batches_lost=sum(trial["finished_batches_lost"] for trial in trials),
         same_as_never_killed=sum(trial["same"] for trial in trials),
         told_in_a_sentence=sum(trial["told"] for trial in trials),
+        requeued=sum(trial["requeued"] for trial in trials),
         seconds_until_all_ended=round(median(trial["seconds"] for trial in trials), 1),
         most_seconds=max(trial["seconds"] for trial in trials),
     )
@@ -96,14 +100,41 @@ def _under_torchrun(
     launcher = in_a_process(agent, folder / "out.log")
     members = _under_way(folder, problems, draws)
     finished, start = _finished(folder), time.perf_counter()
-    told = launcher if victim == "the launcher" else members[draws.randrange(2)]
-    if finished == problems or not _is_alive(told):
+    struck = launcher if victim == "the launcher" else members[draws.randrange(2)]
+    if finished == problems or not _is_alive(struck):
         os.waitpid(launcher, 0)
         return None  # too late
-    os.kill(told, signal.SIGKILL)
+    os.kill(struck, signal.SIGKILL)
     _wait(lambda: not any(map(_is_alive, (*members, launcher))))
     seconds, saved = time.perf_counter() - start, _saved(folder)
     os.waitpid(launcher, 0)
+    forked(folder, 1, problems)
+    return _outcome(folder, finished, saved, seconds, alone)
+
+
+def _under_slurm(
+    victim: str, folder: Path, problems: int, draws: random.Random, alone: Left
+) -> dict[str, Any] | None:
+    asked, stand_in = folder / "requeued", folder / "scontrol"
+    stand_in.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    stand_in.chmod(0o755)
+    port = draws.randrange(20_000, 40_000)
+
+    def task(rank: int) -> None:
+        os.environ |= told("slurm", rank, 2, port)
+        os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+        _member(folder, 2, problems)
+
+    tasks = [in_a_process(partial(task, rank), folder / "out.log") for rank in range(2)]
+    members = _under_way(folder, problems, draws)
+    start = time.perf_counter()
+    os.kill(members[draws.randrange(2)], signal.SIGUSR1)
+    _wait(lambda: not any(map(_is_alive, members)))
+    seconds, finished, saved = time.perf_counter() - start, _finished(folder), _saved(folder)
+    if not asked.exists():
+        return None  # too late
+    for child in tasks:
+        os.waitpid(child, 0)
     forked(folder, 1, problems)
     return _outcome(folder, finished, saved, seconds, alone)
 
@@ -125,11 +156,11 @@ def _on_ray(
     running.start()
     members = _under_way(folder, problems, draws)
     finished, start = _finished(folder), time.perf_counter()
-    told = members[draws.randrange(2)]
-    if finished == problems or not _is_alive(told):
+    struck = members[draws.randrange(2)]
+    if finished == problems or not _is_alive(struck):
         running.join(_PATIENCE)
         return None  # too late
-    os.kill(told, signal.SIGKILL)
+    os.kill(struck, signal.SIGKILL)
     _wait(lambda: not any(map(_is_alive, members)))
     seconds, saved = time.perf_counter() - start, _saved(folder)
     running.join(_PATIENCE)
@@ -147,6 +178,7 @@ def _outcome(folder: Path, finished: int, saved: int, seconds: float, alone: Lef
         "seconds": round(seconds, 2),
         "same": left.first_other_move(alone) is None and left.furthest(alone) < 1e-12,
         "told": log.exists() and _SENTENCE in log.read_text(),
+        "requeued": (folder / "requeued").exists(),
     }
 
 

@@ -142,11 +142,14 @@ class PacedCheckpoint(MadeWith, Checkpoint, ABC):
         asked = self._interruption.signal
         if not trainer.strategy.reduce_boolean_decision(asked is not None, all=False):
             return
-        if trainer.strategy.reduce_boolean_decision(asked == REQUEUE, all=False):
+        requeues = trainer.strategy.reduce_boolean_decision(asked == REQUEUE, all=False)
+        if trainer.is_global_zero and (requeues or trainer.world_size > 1):
+            self._save_once(trainer)
+        trainer.strategy.barrier("saved")  # whoever ends first may have the others killed by their launcher
+        if requeues:
             asked = REQUEUE
-            if trainer.is_global_zero:
-                self._save_once(trainer)
-                trainer.print(self._requeue())
+            if told := self._requeue() if trainer.is_global_zero else "":
+                trainer.print(told)
         raise Interrupted(asked or signal.SIGTERM)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
