@@ -10,10 +10,11 @@ the products of its rows at half of the card's rate; nf4 is as much slower as it
 
 from __future__ import annotations
 
+import io
 import json
 import random
-import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -23,6 +24,7 @@ from typing import Any
 from jsonargparse import auto_cli
 
 from benchmarks.repeat import report
+from flowdpo_pl.verbs.plan import plan
 
 _CHUNK, _MOST = 160, 6
 _PLAY_SECONDS, _UPDATE_SECONDS, _MEASURED_PROBLEMS = 42.6, 10.0, 16
@@ -140,16 +142,17 @@ def _planned(base: Base, gpus: int, batch: int) -> dict[str, float]:
     """What `plan` says a GPU needs."""
     with TemporaryDirectory() as folder:
         Path(folder, "config.json").write_text(json.dumps(base.shape))
-        words = ["plan", "--config=configs/paper/flow_dpo.yaml", "--config=configs/llama3_8b/model.yaml"]
-        words += [f"--shape={folder}", "--card=h100", "--json", f"--data.batch_size={batch}"]
-        words += [f"--data.chunk_size={max(batch, 160)}", f"--trainer.devices={gpus}"]
+        words = ["--config=configs/paper/flow_dpo.yaml", "--config=configs/llama3_8b/model.yaml"]
+        words += [
+            f"--data.batch_size={batch}",
+            f"--data.chunk_size={max(batch, 160)}",
+            f"--trainer.devices={gpus}",
+        ]
         words += [f"--model.team.base.quantization={base.quantization}"] if base.quantization else []
-        done = subprocess.run(
-            [sys.executable, "-m", "flowdpo_pl", *words], capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        sys.exit(done.stderr)
-    said = json.loads(done.stdout.splitlines()[-1])
+        said_of_it = io.StringIO()
+        with redirect_stdout(said_of_it):
+            plan(words, card="h100", shape=Path(folder), json=True)
+    said = json.loads(said_of_it.getvalue())
     return {name: round(said[name]["needs"] / 1e9, 1) for name in ("typical", "at_most")}
 
 
