@@ -30,6 +30,7 @@ from flowdpo_pl.modules.evaluation_module import EvaluationModule as EvaluationM
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule as FlowDPOModule
 from flowdpo_pl.modules.metrics_table import MetricsTable as MetricsTable
 from flowdpo_pl.modules.prompt_data_module import PromptDataModule as PromptDataModule
+from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy as RayAdapterStrategy
 from flowdpo_pl.modules.sft_module import SFTModule as SFTModule
 from flowdpo_pl.modules.tensor_board import TensorBoard as TensorBoard
 from flowdpo_pl.modules.trace_data_module import TraceDataModule as TraceDataModule
