@@ -111,14 +111,14 @@ def make_world(models: Callable[[str], Path], tmp_path: Path, device: torch.devi
         family: str = "llama",
         seed: int = 0,
         activation_checkpointing: bool = False,
-        dtype: Literal["float32", "bfloat16"] = "float32",
+        dtype: Literal["float32", "bfloat16", "float64"] = "float32",
         flow: Flow = FLOW,
         prompts: Mapping[str, AgentPrompt] = PROMPTS,
         adapted: Sequence[str] | None = None,
         dropout: float = 0.0,
     ) -> World:
         folder = models(family)
-        model, tokenizer = BaseModel(str(folder), dtype=dtype).load()
+        model, tokenizer = BaseModel(str(folder), dtype=dtype).load()  # type: ignore[arg-type]
         agents = Agents(
             model,
             flow.agents if adapted is None else adapted,

@@ -110,8 +110,13 @@ def _lora(told: DescribedRun) -> Any:
 
 
 def _devices(told: DescribedRun) -> int:
-    devices = told.config[told.config.subcommand].trainer.devices
-    return devices if isinstance(devices, int) and devices > 0 else 1
+    """Ranks that share a batch, as far as the config says."""
+    trainer = told.config[told.config.subcommand].trainer
+    devices = trainer.devices
+    if isinstance(devices, list):
+        return len(devices) * trainer.num_nodes
+    known = str(devices).isdecimal() and int(devices) > 0  # on a command line it is a text
+    return (int(devices) if known else 1) * trainer.num_nodes
 
 
 def _use(told: DescribedRun, module: AdapterModule) -> Use:

@@ -38,3 +38,15 @@ def test_a_probe_measures_two_batches(
     told = json.loads(capsys.readouterr().out.splitlines()[-1])["measured"]
     assert told["batch_size"] == 4 and set(told["phases"]) == {"play", "score", "update"}
     assert told["run_seconds"] > told["batch_seconds"]
+
+
+@pytest.mark.parametrize("ranks", [["--trainer.devices=4"], ["--trainer.devices=2", "--trainer.num_nodes=2"]])
+def test_ranks_share_a_batch(
+    ranks: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    needs = []
+    for given in (["--data.batch_size=8"], ["--data.batch_size=32", *ranks]):
+        plan(["--config=configs/quickstart.yaml", *given], card="l4", json=True)
+        needs.append(json.loads(capsys.readouterr().out.splitlines()[-1])["at_most"]["needs"])
+    assert needs[0] == needs[1]
