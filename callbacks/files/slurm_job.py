@@ -7,7 +7,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
-from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 REQUEUE = signal.SIGUSR1
 """What `#SBATCH --signal=USR1@SECONDS` has SLURM send before it ends a job."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import StrategyRegistry
 
 from flowdpo_pl.errors import UserError

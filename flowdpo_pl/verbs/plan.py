@@ -112,11 +112,11 @@ def _lora(told: DescribedRun) -> Any:
 def _devices(told: DescribedRun) -> int:
     """Ranks that share a batch, as far as the config says."""
     trainer = told.config[told.config.subcommand].trainer
-    devices = trainer.devices
+    devices, nodes = trainer.devices, int(trainer.num_nodes)
     if isinstance(devices, list):
-        return len(devices) * trainer.num_nodes
+        return len(devices) * nodes
     known = str(devices).isdecimal() and int(devices) > 0  # on a command line it is a text
-    return (int(devices) if known else 1) * trainer.num_nodes
+    return (int(devices) if known else 1) * nodes
 
 
 def _use(told: DescribedRun, module: AdapterModule) -> Use:
