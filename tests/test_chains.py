@@ -141,14 +141,23 @@ def test_regraded_tests_and_traces(tmp_path: Path) -> None:
     assert "lucky,100.0,0.0,100.0,100.0,0.0,9.0" in (tmp_path / "out" / "mistakes.csv").read_text()
 
 
-def test_a_trimmed_trace_ends_at_its_first_answer(tmp_path: Path) -> None:
-    texts = ["January 3 arrive: 7. The answer is 7. Or maybe not. The answer is 9.", "January 3 arrive: 7."]
-    traces = [Trace(str(n), f"q{n}", "7", text, False, token_ids=(1, 2)) for n, text in enumerate(texts)]
+def test_a_trimmed_trace_ends_at_its_first_answer_and_is_judged_by_nobody(tmp_path: Path) -> None:
+    end = "January 3 arrive, 4 + 3 = 7. The answer is 7."
+    texts = [
+        f"{end} Check it again. The answer is 7.",
+        f"{end} Or maybe not. The answer is 9.",
+        "January 3 arrive,",
+    ]
+    traces = [Trace(str(n), f"q{n}", "9", text, n < 2, token_ids=(1, 2)) for n, text in enumerate(texts)]
     (tmp_path / "t.jsonl").write_text("".join(map(trace_line, traces)))
     trim.trim(tmp_path / "t.jsonl", tmp_path / "out" / "t.jsonl")
     cut = read_traces(tmp_path / "out" / "t.jsonl")
-    assert [one.trace for one in cut] == ["January 3 arrive: 7. The answer is 7.", "January 3 arrive: 7."]
-    assert [(one.correct, one.token_ids) for one in cut] == [(True, ()), (False, ())]
+    assert [one.trace for one in cut] == [end, end, "January 3 arrive,"]
+    assert [(one.correct, one.score, one.token_ids) for one in cut] == [
+        (True, 1.0, ()),
+        (False, 0.0, ()),
+        (False, 0.0, ()),
+    ]
 
 
 def test_an_answer_with_its_mark_is_finished() -> None:

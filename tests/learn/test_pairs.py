@@ -51,6 +51,10 @@ def test_of_graded_endings_the_higher_score_is_chosen_and_close_ones_are_ties() 
     )
     tree = RolloutTree(PROBLEM, main, forks)
     pairs = [(pair.chosen, pair.rejected) for pair in mine([tree]).pairs]
-    assert pairs == [(better, main.moves[0]), (main.moves[0], worse), (close, main.moves[0])]
-    assert [(pair.chosen, pair.rejected) for pair in mine([tree], margin=0.125).pairs] == pairs[:2]
-    assert mine([tree], margin=0.5).pairs == ()
+    taken = main.moves[0]
+    of_worse = [(taken, worse), (better, worse)]
+    of_close = [(close, taken), (better, close), (close, worse)]
+    assert pairs == [(better, taken), *of_worse, *of_close]
+    apart = [(pair.chosen, pair.rejected) for pair in mine([tree], margin=0.125).pairs]
+    assert apart == [(better, taken), *of_worse, *of_close[1:]]
+    assert [(pair.chosen, pair.rejected) for pair in mine([tree], margin=0.5).pairs] == [(better, worse)]

@@ -9,7 +9,7 @@ from quickstart.recipe.tokenizer import build_tokenizer
 
 
 def main() -> None:
-    parser = arguments(__doc__, out="runs/chains/model", steps=1500, batch_size=32)
+    parser = arguments(__doc__, out="runs/chains/model", steps=3000, batch_size=32)
     parser.add_argument("--layers", type=int, default=2, help="of the model")
     parser.add_argument("--longest", type=int, default=LONGEST, help="steps of a story at most")
     args = parser.parse_args()

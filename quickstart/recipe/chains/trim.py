@@ -1,6 +1,9 @@
-"""Cuts traces after their first answer, and judges them anew: what was written on after Stop's No goes.
+"""Cuts traces after their first answer: what Answer wrote on after Stop's No goes.
 
-python -m quickstart.recipe.chains.trim --traces predict/traces.jsonl --out trimmed.jsonl
+    python -m quickstart.recipe.chains.trim --traces arms/flow.jsonl --out trimmed.jsonl
+
+Nothing is judged anew: a judge that sees more than the world's own would pick the right answers. A
+trace whose first answer is not the one that was judged counts as wrong.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from pathlib import Path
 
 from jsonargparse import auto_cli
 
-from flowdpo_pl import MarkedAnswerVerifier
 from flowdpo_pl.results.traces import Trace, read_traces, to_line
+from flowdpo_pl.verify.markers import extract_marked
 from quickstart.recipe.chains.grade import first_answer
 
 
@@ -23,16 +26,13 @@ def trim(traces: Path, out: Path) -> None:
         out: the trace file to write.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with MarkedAnswerVerifier() as verifier:
-        cut = [_trimmed(trace, verifier) for trace in read_traces(traces)]
-    out.write_text("".join(map(to_line, cut)), encoding="utf-8")
+    out.write_text("".join(to_line(_trimmed(trace)) for trace in read_traces(traces)), encoding="utf-8")
 
 
-def _trimmed(trace: Trace, verifier: MarkedAnswerVerifier) -> Trace:
+def _trimmed(trace: Trace) -> Trace:
     text = first_answer(trace.trace)
-    verdict = verifier(text, trace.gold)
-    values = {"correct": verdict.correct, "score": verdict.score, "extracted": verdict.extracted}
-    return replace(trace, trace=text, token_ids=(), **values)
+    kept = trace.correct and extract_marked(text) == extract_marked(trace.trace)
+    return replace(trace, trace=text, token_ids=(), correct=kept, score=float(kept))
 
 
 if __name__ == "__main__":
