@@ -62,8 +62,8 @@ def _run(words: list[str]) -> None:
     if page := page_asked_for(verb, words[1:]):
         print(page, flush=True)
         return
-    if "LOCAL_RANK" not in os.environ and (told := untested_versions()):
-        print(f"flowdpo_pl: {told}", file=sys.stderr)
+    if "LOCAL_RANK" not in os.environ and (untested := untested_versions()):
+        print(f"flowdpo_pl: {untested}", file=sys.stderr)
     arguments = with_plain_flags(verb, with_run(verb, words[1:], tell="LOCAL_RANK" not in os.environ))
     arguments = with_key_of_position(verb, arguments)
     require_right(verb, arguments)
