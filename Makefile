@@ -79,6 +79,7 @@ $(READY_OLDEST): pyproject.toml constraints/oldest.txt
 
 .venv-newest:
 	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet $(TORCH)
 
 # The splits of MU-NLPC/Calc-mawps (MIT) share no problem with each other.
 word_problems/train.jsonl: | $(READY)
