@@ -74,6 +74,9 @@ def test_an_answer_is_true_if_every_step_is() -> None:
     confirmed = f"{careful} Check it again. The answer is no."
     assert grade.grade(careful, careful) == grade.Grade(True, None, 0)
     assert grade.grade(confirmed, careful) == grade.Grade(True, None, 2)
+    for broken_off in ("Check it", "Check it again. The answer"):
+        assert grade.grade(f"{careful} {broken_off}", careful).true
+    assert not grade.grade(f"{careful} Or maybe", careful).true
     assert grade.grade(f"{careful} Or maybe not. The answer is yes.", careful) == grade.Grade(False, None, 2)
     slipped = "January 3 arrive: 7. February 2 break: 3. The answer is no."
     forgotten = "February 2 break: 2. The answer is yes."

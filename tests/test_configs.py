@@ -26,7 +26,7 @@ from tests.conftest import CoinJudge
 from tests.models import write_model
 from tests.problem_files import write_jsonl
 from tests.runs import ROOT
-from tests.test_study_configs import FLOWS, STUDIES
+from tests.test_study_configs import FLOWS, GRIDS, STUDIES
 
 CONFIGS = ROOT / "configs"
 FAMILY = {"llama3_8b": "llama", "phi3_medium": "phi3", "qwen3_1b7": "qwen3"}
@@ -117,12 +117,11 @@ def test_every_config_is_part_of_a_tested_run() -> None:
     files = {path for _, configs in whole_configs() for path in configs}
     files |= {CONFIGS / f"{overlay}.yaml" for overlay in OVERLAYS}
     for study in STUDIES:
-        stages = yaml.safe_load((ROOT / study).read_text())["stages"].values()
-        named = (stage.get("config", []) for stage in stages)
-        files |= {
-            ROOT / study,
-            *(ROOT / path for one in named for path in ([one] if isinstance(one, str) else one)),
-        }
+        read = yaml.safe_load((ROOT / study).read_text())
+        named = (stage.get("config", []) for stage in read["stages"].values())
+        paths = [path for one in named for path in ([one] if isinstance(one, str) else one)]
+        files |= {ROOT / study, *(ROOT / path.format_map(read.get("values", {})) for path in paths)}
+    files |= {ROOT / cells for cells in GRIDS}
     assert files == set(CONFIGS.rglob("*.yaml"))
 
 

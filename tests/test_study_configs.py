@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from flowdpo_pl.cli import VERBS, main
 from flowdpo_pl.verbs.arms import arms
 from flowdpo_pl.verbs.export import export
+from flowdpo_pl.verbs.grid import grid
 from flowdpo_pl.verbs.ground_truth import ground_truth
 from flowdpo_pl.verbs.study import study
 from flowdpo_pl.verbs.study_report import Report
@@ -31,6 +32,7 @@ STUDIES = (
     *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "learning_rate", "pilot")),
     "configs/paper/table_1.yaml",
 )
+GRIDS = ("configs/chains/grid.yaml",)
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
 MODULES = {"luck": luck, "problems": problems, "regrade": regrade, "trim": trim}
 """Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
@@ -104,6 +106,26 @@ def test_the_stages_are_in_order(path: str, tmp_path: Path, capsys: pytest.Captu
     assert [line.split()[:3] for line in table] == [
         ["run", f"seed0/{name}", "new"] for name in settings.stages
     ]
+
+
+@pytest.mark.parametrize("path", GRIDS)
+def test_a_grid_s_cells_have_values_of_its_study_and_its_picture_rows_of_the_report(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_function_arguments(grid)
+    parser.add_argument("--config", action="config")
+    settings = parser.instantiate_classes(parser.parse_args([f"--config={path}", f"--output={tmp_path}"]))
+    given = {name: settings[name] for name in ("study", "cells", "output", "seeds", "before", "picture")}
+    of_study = parsed(str(settings.study))
+    for values in settings.cells.values():
+        assert values.keys() <= of_study["values"].keys()
+    differences = {f"{two} - {one}" for one, two in of_study.report.differences}
+    assert {*settings.picture.differences} <= differences
+    assert settings.picture.table in of_study.report.tables
+    grid(**given, dry_run=True)
+    jobs = len(settings.seeds) * (len(settings.cells) + 1) + len(settings.cells)
+    assert capsys.readouterr().out.startswith(f"{jobs} commands.")
 
 
 def test_the_arms_differ_in_their_traces_alone() -> None:

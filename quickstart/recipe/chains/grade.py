@@ -15,7 +15,7 @@ class Grade:
     """Of one answer."""
 
     true: bool
-    """Every step is there and right, the answer follows, and whatever comes after only confirms it."""
+    """Every step is there and right, the answer follows, and what comes after does not take it back."""
     mistake: int | None
     """The first step that is wrong or missing, from 0; None if all are there and right."""
     afterthoughts: int
@@ -29,10 +29,16 @@ def grade(text: str, solution: str) -> Grade:
     right = min(len(said), len(careful)) if right is None else right
     steps = len(careful) - 1
     return Grade(
-        true=right == len(careful) and set(said[right:]) <= {CONFIRMED, careful[-1]},
+        true=right == len(careful) and _confirms(said[right:], careful[-1]),
         mistake=right if right < steps else None,
         afterthoughts=len(said) - len(sentences(first_answer(text))),
     )
+
+
+def _confirms(said: list[str], answer: str) -> bool:
+    """Whether sentences after an answer only confirm it; the last may break off, wherever Stop ended it."""
+    *whole, last = said or [CONFIRMED]
+    return {*whole} <= {CONFIRMED, answer} and (CONFIRMED.startswith(last) or answer.startswith(last))
 
 
 def sentences(text: str) -> list[str]:
