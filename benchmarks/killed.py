@@ -28,7 +28,7 @@ import peft  # noqa: F401
 import transformers  # noqa: F401
 from jsonargparse import auto_cli
 
-from benchmarks.ranked_run import BATCH, Left, forked, go_on, in_a_process, told
+from benchmarks.ranked_run import BATCH, Left, forked, free_port, go_on, in_a_process, told
 from benchmarks.repeat import report
 from flowdpo_pl.errors import UserError
 
@@ -118,7 +118,7 @@ def _under_slurm(
     asked, stand_in = folder / "requeued", folder / "scontrol"
     stand_in.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
     stand_in.chmod(0o755)
-    port = draws.randrange(20_000, 40_000)
+    port = free_port()
 
     def task(rank: int) -> None:
         os.environ |= told("slurm", rank, 2, port)

@@ -151,9 +151,7 @@ def forked(
         RuntimeError: one of them failed; it has printed why.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def member(rank: int) -> None:
         if ranks > 1:
@@ -164,6 +162,13 @@ def forked(
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     if any(statuses):
         raise RuntimeError(f"ranks of {folder} ended with {statuses}")
+
+
+def free_port() -> int:
+    """One of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def in_a_process(act: Callable[[], None], log: Path | None = None) -> int:

@@ -269,6 +269,10 @@ def test_heavy_libraries_are_imported_where_they_are_needed(module: str) -> None
     assert not {found.name.split(".")[0] for found in imports(module) if found.at_start} & HEAVY
 
 
+WORDS_OF_OTHERS = {"flowdpo_pl.play.engines.vllm.server": {"stop"}}
+"""What vLLM calls an answer that has come to its end."""
+
+
 @pytest.mark.parametrize(
     "module", sorted(name for name in OURS if not name.startswith("flowdpo_pl.play.flows"))
 )
@@ -279,7 +283,8 @@ def test_the_names_of_agents_are_their_flow_s_own(module: str) -> None:
     names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    assert not names & {"ANSWER", "STOP"} and not strings & {"stop", "critic", "judge", "planner", "solver"}
+    agents = {"stop", "critic", "judge", "planner", "solver"} - WORDS_OF_OTHERS.get(module, set())
+    assert not names & {"ANSWER", "STOP"} and not strings & agents
 
 
 @pytest.mark.parametrize("module", CORE)

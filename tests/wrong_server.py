@@ -107,7 +107,7 @@ def run_that_goes_wrong(
     (folder / "adapters").mkdir()
     answer = fake.answer
     with serving(fake) as url:
-        engine = VLLM([url], folder=str(folder / "adapters"))
+        engine = VLLM([url], folder=str(folder / "adapters"), gap_warns=0.02, gap_stops=0.05)
         run: FlowDPOModule = module(
             **{"engine": engine, "learning": FAST, "max_problems": after + batch, **options}
         )

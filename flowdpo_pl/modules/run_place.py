@@ -123,7 +123,7 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path | None:
     if given == "auto" and starts and _newest(run / "checkpoints" / "last.ckpt") is None:
         return None
     if given in ("last", "best", "auto"):
-        return _plain(_of_this_run("last" if given == "auto" else given, run, starts))
+        return _plain(_of_this_run(given, run, starts))
     path = Path(given).expanduser()
     if path.is_dir():
         return _plain(_in_folder(path))
@@ -155,17 +155,18 @@ def _plain(path: Path) -> Path:
     return path
 
 
-def _of_this_run(word: str, run: Path, starts: bool) -> Path:
+def _of_this_run(given: str, run: Path, starts: bool) -> Path:
+    word = "last" if given == "auto" else given
     path = run / "checkpoints" / f"{word}.ckpt"
     found = _newest(path) if word == "last" else path if path.is_file() else None
     if found is None:
         raise UserError(
-            f"--ckpt_path={word}: {path} does not exist; give the file of the run that you mean, such as "
+            f"--ckpt_path={given}: {path} does not exist; give the file of the run that you mean, such as "
             f"{RUNS}/NAME/checkpoints/{word}.ckpt{', or leave it out to start' if starts else ''}."
         )
     if not is_whole(found):
         raise UserError(
-            f"--ckpt_path={word}: {found} is truncated or spoilt, and no other is whole: start anew."
+            f"--ckpt_path={given}: {found} is truncated or spoilt, and no other is whole: start anew."
         )
     return found
 

@@ -50,8 +50,10 @@ class BatchNumbers:
     generated_tokens: float = _summed("generated_tokens")
     generated_tokens_per_second: float
     choice_mass: float
-    learning: Mapping[str, float] = _summed("*/groups", "*/groups_taught", default_factory=dict)
-    """What each agent's update measured; empty where nothing is learnt."""
+    groups: Mapping[str, float] = _summed("*/groups", "*/groups_taught", default_factory=dict)
+    """Numbers of groups by agent; empty where none learns from groups."""
+    learning: Mapping[str, float] = field(default_factory=dict)
+    """What else each agent's update measured; empty where nothing is learnt."""
     seconds: Mapping[str, float] = _summed("seconds/*")
     """Wall clock by phase: play, score, update."""
     peak_memory_bytes: float
@@ -66,9 +68,11 @@ class BatchNumbers:
                 `update_seconds` among them.
             peak_memory_bytes: so far.
         """
+        measured = {f"{agent}/{name}": value for agent in learnt for name, value in learnt[agent].items()}
         return replace(
             self,
-            learning={f"{agent}/{name}": value for agent in learnt for name, value in learnt[agent].items()},
+            groups={name: value for name, value in measured.items() if is_summed(name)},
+            learning={name: value for name, value in measured.items() if not is_summed(name)},
             seconds={
                 "seconds/play": self.seconds["seconds/play"],
                 "seconds/score": sum(numbers["score_seconds"] for numbers in learnt.values()),

@@ -14,7 +14,7 @@ scores = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
 @few
-@given(scores, st.lists(st.tuples(st.integers(0, 3), scores), max_size=8), scores)
+@given(scores, st.dictionaries(st.integers(0, 3), scores).map(lambda drawn: sorted(drawn.items())), scores)
 def test_a_fork_is_a_pair_where_scores_differ_by_more_than_the_margin(
     main_score: float, others: list[tuple[int, float]], margin: float
 ) -> None:

@@ -24,7 +24,6 @@ from benchmarks.killed import killed
 from benchmarks.ranks import ranks
 ranks()
 killed("a rank", times=1, batches=3)
-killed("a job", times=1, batches=3)
 """
 
 
@@ -56,13 +55,6 @@ def test_a_rank_that_is_killed_costs_no_finished_batch_and_the_other_one_says_so
     assert run["told_in_a_sentence"] == 1
 
 
-def test_a_job_of_which_one_task_is_told_to_end_is_saved_requeued_and_goes_on(
-    found: dict[str, dict[str, Any]],
-) -> None:
-    run = found["a job"]
-    assert (run["finished_batches_lost"], run["same_as_never_killed"], run["requeued"]) == (0, 1, 1)
-
-
 TWO_RANKS = """
 import sys, torch
 torch.set_num_threads(1)
@@ -72,7 +64,7 @@ from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
 from tests.runs import data, module, weights
 
 if __name__ == "__main__":
-    run = module(learning=Learning(lr=3e-3, loss=PolicyGradient()), exploration=NodeGroups())
+    run = module(learning=Learning(lr=3e-3, loss=PolicyGradient()), exploration=NodeGroups(), max_problems=8)
     Trainer(
         accelerator="cpu", devices=2, strategy=AdapterStrategy(process_group_backend="gloo"), max_epochs=-1,
         num_sanity_val_steps=0, limit_val_batches=0, logger=False, enable_checkpointing=False,
@@ -85,7 +77,7 @@ if __name__ == "__main__":
 
 
 def test_two_ranks_learn_from_groups_as_one_does(tmp_path: Path) -> None:
-    one = module(learning=Learning(lr=3e-3, loss=PolicyGradient()), exploration=NodeGroups())
+    one = module(learning=Learning(lr=3e-3, loss=PolicyGradient()), exploration=NodeGroups(), max_problems=8)
     trainer(tmp_path).fit(one, data())
     run_program(TWO_RANKS, tmp_path)
     for rank in range(2):

@@ -28,6 +28,7 @@ NUMBERS = BatchNumbers(
     generated_tokens=100.0,
     generated_tokens_per_second=50.0,
     choice_mass=0.9,
+    groups={"reader/groups": 9.0, "reader/groups_taught": 4.0},
     learning={"reader/loss": 0.7, "reader/tokens": 300.0},
     seconds={"seconds/play": 2.0},
     peak_memory_bytes=1000.0,

@@ -26,7 +26,7 @@ def test_hostile_texts_are_kept_as_trees_and_as_a_table(tmp_path: Path) -> None:
     file = tmp_path / "trees.jsonl"
     file.write_text("".join(json_text(tree_to_dict(tree)) + "\n" for tree in trees), encoding="utf-8")
     assert list(read_trees(file)) == trees
-    write_forks([file], tmp_path / "trees.parquet")
+    write_forks(file, tmp_path / "trees.parquet")
     from pyarrow import parquet
 
     texts = parquet.read_table(tmp_path / "trees.parquet")["taken_text"].to_pylist()

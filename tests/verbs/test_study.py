@@ -105,7 +105,7 @@ def test_a_failing_stage_ends_the_study_and_an_interrupted_fit_goes_on() -> None
     Path("broken").unlink()
     study(stages(), Path("out"))
     assert calls() == [f"seed0/{name}" for name in stages()]
-    assert options("first")["ckpt_path"] == "out/seed0/first/checkpoints/last.ckpt"
+    assert options("first")["ckpt_path"] == "out/seed0/first"
 
 
 def test_only_one_stage_and_what_it_needs() -> None:

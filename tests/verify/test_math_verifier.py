@@ -124,8 +124,9 @@ def test_an_endless_answer_is_killed_and_the_next_is_judged() -> None:
 
 
 def test_a_crash_hurts_no_other_answer() -> None:
+    """What a crashed worker was asked is asked once more; here it takes too long then."""
     before = children()
-    with MathVerifier(timeout=60) as verifier:
+    with MathVerifier(timeout=1) as verifier:
         verifier("1/2", "0.5")  # now the worker runs
         (worker,) = children() - before
         futures = [verifier.compare(answer, "0.5") for answer in (ENDLESS, "1/2", "1/3")]
@@ -135,9 +136,8 @@ def test_a_crash_hurts_no_other_answer() -> None:
         os.kill(worker, signal.SIGSEGV)
         verdicts = [future.result() for future in futures]
         assert [verdict.correct for verdict in verdicts] == [False, True, False]
-        assert "worker died" in str(verdicts[0].error)
-        assert [verdict.error for verdict in verdicts[1:]] == [None, None]
-        assert verifier.counts == VerifierCounts(judged=4, errors=1)
+        assert [verdict.error for verdict in verdicts] == ["timeout", None, None]
+        assert verifier.counts == VerifierCounts(judged=4, timeouts=1)
         assert worker not in children()
 
 
