@@ -113,6 +113,23 @@ def test_a_policy_gradient_is_that_of_padded_moves(
         torch.testing.assert_close(own, value, atol=2e-5, rtol=1e-4, msg=name)
 
 
+def test_the_shares_of_two_ranks_add_up_to_the_update_of_one(
+    make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lessons = [one for one in every_group(make_world(), problems, ANSWER) if one.teaches]
+    monkeypatch.setattr(learner, "summed", lambda *_: [len(lessons), len(problems)])
+    moved = []
+    for share, played in ((lessons, len(problems)), (lessons[::2], 1), (lessons[1::2], len(problems) - 1)):
+        world = make_world()
+        weights = world.agents.parameters_of(ANSWER)
+        start = [value.detach().clone() for value in weights]
+        learning = Learning(loss=PolicyGradient(), max_grad_norm=0)
+        learner_of(world, 10_000).learn(ANSWER, share, learning, torch.optim.SGD(weights, lr=1.0), 0, played)
+        moved.append([value.detach() - before for value, before in zip(weights, start, strict=True)])
+    for whole, *shares in zip(*moved, strict=True):
+        torch.testing.assert_close(sum(shares), whole, atol=1e-6, rtol=1e-4)
+
+
 def test_a_clipped_first_step_is_the_plain_one_and_a_second_compares_with_the_start(
     make_world: Callable[..., World], problems: list[Problem]
 ) -> None:
