@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PROGRAM = ("python", "-m", "flowdpo_pl")
 SMALLER = {
-    r"fit (?!.*sft)": "--model.max_problems=32",
+    r"fit (?!.*sft)": "--model.max_problems=16",
     r"fit (?!.*--ckpt_path)": "--overwrite=true",
     r"validate ": "--data.validation.limit=16",
-    r"test ": "--data.test.limit=32",
-    r"predict ": "--data.predict.limit=32",
+    r"test ": "--data.test.limit=16",
+    r"predict ": "--data.predict.limit=16",
 }
 """What a command of ours gets behind its text."""
 NOT_OURS = ("make", "pip")

@@ -71,7 +71,7 @@ def test_forced_starts(stage: Callable[..., Stage]) -> None:
 
 @pytest.mark.parametrize(("temperature", "ends"), [(1.0, 2), (0.6, 1)])
 def test_law_of_alternatives(stage: Callable[..., Stage], temperature: float, ends: int) -> None:
-    checks.check_law_of_alternatives(stage(ends), temperature, draws=1500)
+    checks.check_law_of_alternatives(stage(ends), temperature, draws=500)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
