@@ -7,7 +7,7 @@ READY_OLDEST := .venv-oldest/.ready
 READY_VLLM := .venv-vllm/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smollm2 word_problems test test-oldest test-newest test-vllm gpu check docs docs-serve bench
+.PHONY: help setup quickstart smollm2 word_problems test test-long test-oldest test-newest test-vllm gpu check docs docs-serve bench
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -21,8 +21,11 @@ smollm2: models/smollm2 ## write SmolLM2-135M-Instruct to models/smollm2, for ma
 
 word_problems: word_problems/train.jsonl ## write MAWPS from the hub to word_problems, for configs/smollm2
 
-test: $(READY) ## run the tests
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS)
+test: $(READY) ## run the tests, but for the longest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS) -m "not long"
+
+test-long: $(READY) ## run the longest tests: processes of several ranks, tutorials, faults
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS) -m long
 
 test-oldest: $(READY_OLDEST) ## run the tests on the oldest supported versions, in .venv-oldest
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(WORKERS)

@@ -335,6 +335,7 @@ def gsm8k(tmp_path: Path) -> str:
     ],
     ids=lambda value: value if isinstance(value, str) else "4-bit" if value else "16-bit",
 )
+@pytest.mark.long
 def test_the_stages_of_a_model_run_one_after_another(
     name: str,
     architecture: str,

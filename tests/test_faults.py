@@ -17,6 +17,7 @@ from benchmarks.faults.shim import compiler
 from tests.runs import ROOT
 
 
+@pytest.mark.long
 @pytest.mark.skipif(compiler() is None, reason="needs Linux and a C compiler")
 def test_a_kill_in_half_a_write_and_a_full_disk_lose_nothing(tmp_path: Path) -> None:
     sample = ["--verbs=[fit]", "--faults=[TEAR,NO_SPACE]", "--every=450", "--first=200"]

@@ -16,6 +16,7 @@ import pytest
 from tests.snippets import DOCS, ROOT, snippets, steps, with_foot
 
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+LONG = {"losses.md", "tutorials/own_data.md", "tutorials/reading_a_run.md", "tutorials/table_1.md"}
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -46,7 +47,14 @@ def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
         process.stdin.close()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(steps(text_of(page)))])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.long] if page in LONG else [])
+        for page in PAGES
+        if any(steps(text_of(page)))
+    ],
+)
 def test_its_blocks_run(page: str, tmp_path: Path, forking: subprocess.Popen[str]) -> None:
     folder, log = tmp_path / "checkout", tmp_path / "log"
     for name in ("configs", "quickstart", "examples"):

@@ -312,6 +312,7 @@ def test_weights_are_quantised_where_the_trainer_s_module_will_be() -> None:
 
 
 @pytest.mark.skipif(not SMOLLM2.is_dir(), reason="models/smollm2 is not there: make smollm2")
+@pytest.mark.long
 def test_smollm2_takes_less_than_half_of_its_memory() -> None:
     """At most 45 %, though a fifth of its weights are the embeddings, which stay in 16 bits."""
     sixteen, _ = BaseModel(str(SMOLLM2)).load()

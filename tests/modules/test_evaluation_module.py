@@ -298,6 +298,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_two_ranks_write_what_one_writes(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     tested = judged(one, PredictionLog(), problems=data(limit=14), sampling=HOT, samples=2).results.summary()

@@ -316,6 +316,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_two_ranks_equal_one(tmp_path: Path) -> None:
     one, _ = fit(tmp_path, max_epochs=1, batch_size=3)
     run_program(PROGRAM, tmp_path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from flowdpo_pl.play.engines.vllm.settings import VLLM
@@ -45,6 +46,7 @@ def versions(fake: FakeVLLM) -> list[str]:
     return [name.rsplit("-", 1)[0] for name in loads if name.startswith((ANSWER, STOP))]
 
 
+@pytest.mark.long
 def test_two_ranks_load_each_version_once_and_learn_what_one_learns(tmp_path: Path) -> None:
     logits = PeftLogits(MODEL)
     alone, shared = FakeVLLM(logits), FakeVLLM(logits)
