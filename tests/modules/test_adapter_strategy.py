@@ -26,6 +26,7 @@ def run() -> dict[str, Any]:
     return told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ranks", ["2", "3", "1, then 3, then 2"])
 def test_ranks_change_nothing_but_rounding(ranks: str, run: dict[str, Any]) -> None:
     assert run["problems"] == 21 and run["steps_set_aside"] > 1 and run["largest_weight"] > 0.05
