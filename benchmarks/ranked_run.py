@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
+from benchmarks.exit_status import exit_status
 from callbacks import AdapterCheckpoint, TreeLog
 from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
@@ -176,19 +176,13 @@ def in_a_process(act: Callable[[], None], log: Path | None = None) -> int:
     child = os.fork()
     if child:
         return child
-    status = 1
-    try:
-        if log is not None:
-            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.dup2(file, 1)
-            os.dup2(file, 2)
-        act()
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+    if log is not None:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+    status = exit_status(act)
+    sys.stdout.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import json
 import os
 import runpy
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from benchmarks.exit_status import exit_status
 
 HEAVY = (
     "torch",
@@ -50,20 +51,10 @@ def in_a_process(step: dict[str, Any]) -> int:
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    status = 1
-    try:
-        act(step)
-        status = 0
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        if isinstance(ended.code, str):
-            print(ended.code)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    status = exit_status(lambda: act(step))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def played(folder: str, steps: list[dict[str, Any]]) -> int:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.every import shown
-from benchmarks.faults.same import broken
-from benchmarks.faults.trial import Bench, Trial, after, forget
+from benchmarks.faults.trial import Bench, Trial, judged
 from benchmarks.faults.verbs import Verb
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -58,10 +57,4 @@ def _ended(bench: Bench, folder: Path, whole: dict[str, Any], number: int, delay
         os.kill(pid, number)
     ended = started.ended()
     trial.said = f"{signal.Signals(number).name}: {ended.status}"
-    if ended.orphans:
-        trial.wrong.append(f"{ended.orphans} processes are left")
-    trial.wrong += [f"not whole: {name}" for name in broken(folder)]
-    trial.wrong += after(bench, folder, whole, ended)
-    if not trial.wrong:
-        forget(folder)
-    return trial
+    return judged(trial, bench, folder, whole, ended)

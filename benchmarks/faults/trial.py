@@ -68,7 +68,7 @@ def finished_wrong(bench: Bench, folder: Path, whole: Mapping[str, Any]) -> list
     """Go on in a folder where a command has ended too soon; what is wrong with the result."""
     again = bench.go_on(folder)
     wrong = [] if again.status == 0 else [f"going on ends with {again.status}: {last_words(again.output)}"]
-    wrong += [f"{again.orphans} processes are left"] if again.orphans else []
+    wrong += _left(again)
     if not wrong:
         wrong += differences(whole, contents(folder))
     left = [path.name for path in beside(folder, "tmp").iterdir()]
@@ -84,19 +84,27 @@ def tried(bench: Bench, folder: Path, whole: Mapping[str, Any], fault: Fault, at
     """Meet a fault at one operation."""
     trial = Trial(f"{fault.name} at {told}")
     ended = bench.begin(folder, fault, at).ended()
-    if ended.orphans:
-        trial.wrong.append(f"{ended.orphans} processes are left")
     if fault in ERRORS:
         _judge_words(trial, ended)
     elif fault == Fault.CLOCK:
         trial.wrong += [f"it ends with {ended.status}"] if ended.status else []
     elif ended.status != -9:
         trial.wrong.append(f"it was not reached (status {ended.status})")
+    return judged(trial, bench, folder, whole, ended)
+
+
+def judged(trial: Trial, bench: Bench, folder: Path, whole: Mapping[str, Any], ended: Ended) -> Trial:
+    """The trial with what a command has left behind, and how it went on; a good folder is removed."""
+    trial.wrong += _left(ended)
     trial.wrong += [f"not whole: {name}" for name in broken(folder)]
     trial.wrong += after(bench, folder, whole, ended)
     if not trial.wrong:
         forget(folder)
     return trial
+
+
+def _left(ended: Ended) -> list[str]:
+    return [f"{ended.orphans} processes are left"] if ended.orphans else []
 
 
 def forget(folder: Path) -> None:

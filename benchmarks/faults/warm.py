@@ -10,7 +10,6 @@ import socket
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,20 +17,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks.exit_status import exit_status
 from benchmarks.faults.shim import Fault, arm
+from tests.forked import HEAVY
 
-HEAVY = (
-    *(
-        "torch",
-        "transformers",
-        "peft",
-        "lightning.pytorch",
-        "datasets",
-        "matplotlib.pyplot",
-        "pyarrow.parquet",
-    ),
-    *("rich.table", "rich.progress", "torchmetrics", "callbacks", "flowdpo_pl.cli", "flowdpo_pl.__main__"),
+ALSO_HEAVY = (
+    "pyarrow.parquet",
+    "rich.table",
+    "rich.progress",
+    "torchmetrics",
+    "callbacks",
+    "flowdpo_pl.__main__",
 )
+"""Beside what the blocks of the docs take."""
 GRACE_SECONDS = 5.0
 """So long a process may outlive the command that started it: the verifier's workers notice its end."""
 _PR_SET_CHILD_SUBREAPER = 36
@@ -39,7 +37,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def warm_up() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # "" would be the folder of each command
-    for name in HEAVY:
+    for name in (*HEAVY, *ALSO_HEAVY):
         import_module(name)
 
 
@@ -130,17 +128,8 @@ def _command(words: Sequence[str], jobs: socket.socket) -> None:
             look(self, verb, *given)
 
         cli.FlowCLI.require_there = waiting  # type: ignore[method-assign]
-    status = 1
-    try:
-        sys.argv = ["flowdpo_pl", *words]
-        main()
-        status = 0
-    except SystemExit as ended:
-        if isinstance(ended.code, str):
-            print(ended.code, file=sys.stderr)
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
+    sys.argv = ["flowdpo_pl", *words]
+    status = exit_status(main)
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()

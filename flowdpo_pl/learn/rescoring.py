@@ -16,7 +16,7 @@ from flowdpo_pl.distributed import gathered, summed
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.adapter_update import AdapterUpdate
 from flowdpo_pl.learn.packing import PackedTree, pack
-from flowdpo_pl.learn.pairs import Mined, mine
+from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.scoring import MicroBatch, scored_states
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.output_head import OutputHead
@@ -43,12 +43,12 @@ class Rescoring:
         self._sampling = sampling
         self._update = update
 
-    def gaps(self, pairs: Mined, trees: Sequence[RolloutTree]) -> dict[Agent, float]:
+    def gaps(self, trees: Sequence[RolloutTree], margin: float = 0.0) -> dict[Agent, float]:
         """Nats a token between the engine's log-probabilities and ours, by agent; NaN without a fork.
 
-        Of all pairs of these trees; of some ties for an agent that has none, since what another base writes
-        is mostly wrong everywhere. Empty where the engine plays this process's own weights. All ranks come
-        to the same.
+        Of all pairs of these trees (`margin` as in `mine`); of some ties for an agent that has none, since
+        what another base writes is mostly wrong everywhere. Empty where the engine plays this process's own
+        weights. All ranks come to the same.
 
         Raises:
             UserError: an agent's moves were played by another one, by the base, or by who knows whom;
@@ -58,7 +58,7 @@ class Rescoring:
         if tolerance is None:
             return {}
         noise = max(noise for own in gathered([tolerance.noise]) for noise in own)
-        ties = mine(trees[:_TIED_TREES], margin=-1.0)
+        pairs, ties = mine(trees, margin), mine(trees[:_TIED_TREES], margin=-1.0)
         packed = {
             agent: pack(pairs.of(agent) or ties.of(agent), self._players.prompts)
             for agent in self._players.flow.agents

@@ -16,7 +16,6 @@ from flowdpo_pl.distributed import gathered, summed, whole_batch
 from flowdpo_pl.errors import LIMIT, MARGIN, UserError, require_within
 from flowdpo_pl.learn.learner import Learner, Learning, averaged
 from flowdpo_pl.learn.packing import Lesson
-from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.rescoring import Rescoring
 from flowdpo_pl.learn.update_steps import update_steps
 from flowdpo_pl.learn.who_learns import learners, learning_by_agent
@@ -290,8 +289,7 @@ class FlowDPOModule(AdapterModule):
         given = self._given("train")
         self.at_boundary = True
         play = self._rollouts_of(given.pass_number).play(batch, self.exploration)
-        pairs = mine(play.trees, self.score_margin)
-        gaps = self.rescoring.gaps(pairs, play.trees)
+        gaps = self.rescoring.gaps(play.trees, self.score_margin)
         trees = whole_batch(play.trees)
         self.at_boundary = False
         self.trees = trees

@@ -120,10 +120,9 @@ def checkpoint_of(given: str, run: Path, starts: bool = True) -> Path | None:
     word = given.partition(":")[0]
     if word in _OTHER_WORDS:
         raise UserError(f"--ckpt_path={given} asks for {_OTHER_WORDS[word]}: give last, best or a file.")
-    if given == "auto" and starts and _newest(run / "checkpoints" / "last.ckpt") is None:
-        return None
     if given in ("last", "best", "auto"):
-        return _plain(_of_this_run(given, run, starts))
+        found = _of_this_run(given, run, starts)
+        return None if found is None else _plain(found)
     path = Path(given).expanduser()
     if path.is_dir():
         return _plain(_in_folder(path))
@@ -155,28 +154,30 @@ def _plain(path: Path) -> Path:
     return path
 
 
-def _of_this_run(given: str, run: Path, starts: bool) -> Path:
+def _of_this_run(given: str, run: Path, starts: bool) -> Path | None:
     word = "last" if given == "auto" else given
     path = run / "checkpoints" / f"{word}.ckpt"
-    found = _newest(path) if word == "last" else path if path.is_file() else None
-    if found is None:
+    found = _newest(path) if word == "last" else path if is_whole(path) else None
+    if found is not None:
+        return found
+    if path.is_file():
         raise UserError(
-            f"--ckpt_path={given}: {path} does not exist; give the file of the run that you mean, such as "
-            f"{RUNS}/NAME/checkpoints/{word}.ckpt{', or leave it out to start' if starts else ''}."
+            f"--ckpt_path={given}: {path} is truncated or spoilt, and no other is whole: start anew."
         )
-    if not is_whole(found):
-        raise UserError(
-            f"--ckpt_path={given}: {found} is truncated or spoilt, and no other is whole: start anew."
-        )
-    return found
+    if given == "auto" and starts:
+        return None
+    raise UserError(
+        f"--ckpt_path={given}: {path} does not exist; give the file of the run that you mean, such as "
+        f"{RUNS}/NAME/checkpoints/{word}.ckpt{', or leave it out to start' if starts else ''}."
+    )
 
 
 def _newest(last: Path) -> Path | None:
-    """`last.ckpt`, or the newest one before it, which is said, where that is missing or spoilt."""
+    """`last.ckpt`, or the newest one before it, which is said, where that is missing or spoilt; None: none is
+    whole.
+    """
     found = newest_whole(last.parent)
-    if found is None:
-        return last if last.is_file() else None
-    if found != last:
+    if found not in (None, last):
         what = "is truncated or spoilt" if last.is_file() else "is not there"
         rank_zero_warn(f"{last} {what}: {found.name}, the newest whole checkpoint, is taken.")
     return found
@@ -185,9 +186,9 @@ def _newest(last: Path) -> Path | None:
 def _in_folder(folder: Path) -> Path:
     for path in (folder / "checkpoints" / "last.ckpt", folder / "last.ckpt"):
         if (found := _newest(path)) is not None:
-            if not is_whole(found):
-                raise UserError(f"{found} is truncated or spoilt, and no other is whole: give another run.")
             return found
+        if path.is_file():
+            raise UserError(f"{path} is truncated or spoilt, and no other is whole: give another run.")
     if any(next(folder.glob(f"{below}adapter_config.json"), None) for below in ("", "*/", "*/*/")):
         raise UserError(f"--ckpt_path {folder} is a folder of adapters, no checkpoint: {_FOR_ADAPTERS}.")
     raise UserError(f"--ckpt_path {folder} is a folder without checkpoints: give a file, or a run's folder.")

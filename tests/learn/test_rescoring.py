@@ -19,7 +19,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.learn.adapter_update import AdapterUpdate
 from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import SigmoidLoss
-from flowdpo_pl.learn.pairs import Mined, mine
+from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.learn.rescoring import Rescoring
 from flowdpo_pl.play.engines.engine_settings import Tolerance
 from flowdpo_pl.play.engines.native import NativeEngine, OpenNative
@@ -27,7 +27,7 @@ from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.play.rollouts import Rollouts
-from flowdpo_pl.types import Problem
+from flowdpo_pl.types import Problem, RolloutTree
 from tests import wrong_server as wrong
 from tests.conftest import CoinJudge, World
 from tests.fake_vllm import PeftLogits
@@ -36,12 +36,13 @@ FAST = Learning(lr=5e-2, loss=SigmoidLoss(beta=1.0))
 """Two updates that can be seen."""
 
 
-def mined(world: World, problems: Sequence[Problem], sampling: Sampling, exploration: Exploration) -> Mined:
+def played(
+    world: World, problems: Sequence[Problem], sampling: Sampling, exploration: Exploration
+) -> Sequence[RolloutTree]:
     engine = NativeEngine(world.agents, world.head, world.draws, sampling, 65_536)
-    played = Rollouts(world.prompts, engine, CoinJudge(), world.draws).play(problems, exploration)
-    pairs = mine(played.trees)
-    assert all(pairs.of(agent) for agent in (ANSWER, STOP))
-    return pairs
+    trees = Rollouts(world.prompts, engine, CoinJudge(), world.draws).play(problems, exploration).trees
+    assert all(mine(trees).of(agent) for agent in (ANSWER, STOP))
+    return trees
 
 
 @pytest.fixture
@@ -74,22 +75,22 @@ def test_moves_score_as_they_were_drawn(
 ) -> None:
     """All tokens of all moves: first ones, ends, the starts of alternatives, words."""
     world = make_world()
-    pairs = mined(world, problems, sampling, exploration)
-    assert all(math.isfinite(move.logprob) for pair in pairs.pairs for move in (pair.chosen, pair.rejected))
-    gaps = rescoring(world, sampling, budget).gaps(pairs, ())
+    trees = played(world, problems, sampling, exploration)
+    assert all(math.isfinite(move.logprob) for pair in mine(trees).pairs for move in pair.moves)
+    gaps = rescoring(world, sampling, budget).gaps(trees)
     assert gaps == pytest.approx({ANSWER: 0.0, STOP: 0.0}, abs=1e-5)
 
 
 def test_the_trainer_s_own_engine_is_not_compared(make_world: Callable[..., World]) -> None:
     world = make_world()
     own = Rescoring(world.players, Sampling(), AdapterUpdate(world.agents, world.draws, 100))
-    assert own.gaps(Mined(()), ()) == {}
+    assert own.gaps(()) == {}
 
 
 def test_without_pairs_nothing_is_said(
     make_world: Callable[..., World], rescoring: Callable[..., Rescoring]
 ) -> None:
-    assert all(map(math.isnan, rescoring(make_world()).gaps(Mined(()), ()).values()))
+    assert all(map(math.isnan, rescoring(make_world()).gaps(()).values()))
 
 
 def test_a_gap_is_warned_of_or_ends_the_run(
@@ -100,17 +101,17 @@ def test_a_gap_is_warned_of_or_ends_the_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = make_world()
-    pairs = mined(world, problems, Sampling(), NodeAlternatives())
+    trees = played(world, problems, Sampling(), NodeAlternatives())
     with torch.no_grad():
         for parameter in world.agents.parameters_of(ANSWER):
             parameter += 0.1 * torch.randn(parameter.shape)
     compared = rescoring(world)
     monkeypatch.setattr(OpenNative, "tolerance", Tolerance(1e-3, 1e-2, 1e-2))
     with pytest.raises(UserError, match=rf"agent '{ANSWER}' differ from .*gap_stops is 0\.01"):
-        compared.gaps(pairs, ())
+        compared.gaps(trees)
     monkeypatch.setattr(OpenNative, "tolerance", Tolerance(1e-3, 1e-2, 100.0))
     with caplog.at_level(logging.WARNING, logger="flowdpo_pl"):
-        assert compared.gaps(pairs, ())[ANSWER] > 1e-2
+        assert compared.gaps(trees)[ANSWER] > 1e-2
     assert "gap_warns is 0.01" in caplog.text
 
 

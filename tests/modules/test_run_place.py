@@ -107,6 +107,9 @@ def test_auto_is_the_last_one_or_the_start(tmp_path: Path) -> None:
         checkpoint_of("auto", tmp_path, starts=False)
     last = checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     assert checkpoint_of("auto", tmp_path) == last
+    last.write_bytes(last.read_bytes()[:-20])
+    with pytest.raises(UserError, match="truncated or spoilt, and no other is whole"):
+        checkpoint_of("auto", tmp_path)
 
 
 def test_a_run_s_folder_or_that_of_its_checkpoints_is_its_last_one(tmp_path: Path) -> None:
