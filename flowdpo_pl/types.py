@@ -147,7 +147,7 @@ class Fork:
         if self.is_pair(margin):
             return None
         if self.repeats:
-            return Tie.NO_ALTERNATIVE
+            return Tie.REPEATED
         both = self.taken_verdict.score + self.branch.score
         return Tie.BOTH_RIGHT if both >= 1 else Tie.BOTH_WRONG
 
@@ -201,8 +201,10 @@ class Tie(StrEnum):
     BOTH_RIGHT = "both_right"
     """Of graded endings: their scores are too close, and a half or more on average."""
     BOTH_WRONG = "both_wrong"
+    REPEATED = "repeated"
+    """An independent draw was the move taken again."""
     NO_ALTERNATIVE = "no_alternative"
-    """Nothing else could be drawn, or an independent draw was the same move again."""
+    """Nothing else could be drawn."""
 
 
 def answer_tokens(moves: Sequence[Move]) -> int:

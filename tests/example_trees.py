@@ -65,3 +65,16 @@ def random_tree(seed: int, correct: bool | None = None) -> RolloutTree:
             forks.append(fork(main, node, other, [written("end", 5)], generator.random() < 0.5))
     problem = Problem(f"p{seed}", f"question {seed}?", str(seed), seed_question="s")
     return RolloutTree(problem, main, tuple(forks), tuple(without))
+
+
+def group_tree(seed: int) -> RolloutTree:
+    """Four draws of one written move, the main chain's twice; and both words of the choice behind it."""
+    main = path([written("add "), choice(NO), written("b")], seed % 2 == 0)
+    draws = [written("add "), written("wrong "), written("other ")]
+    ends = ([choice(YES)], [choice(YES)], [choice(NO), written("end", 5)])
+    forks = [
+        fork(main, 0, draw, rest, right)
+        for draw, rest, right in zip(draws, ends, (True, False, seed % 3 == 0), strict=True)
+    ]
+    forks.append(fork(main, 1, choice(YES), [], seed % 4 == 0))
+    return RolloutTree(Problem(f"g{seed}", f"question {seed}?", str(seed)), main, tuple(forks))

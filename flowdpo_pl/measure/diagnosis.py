@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from flowdpo_pl.measure.course import Course, Share, Stretch, added
+from flowdpo_pl.types import Tie
 
 ALMOST_ALL, MOST, ALMOST_NONE = 0.95, 0.5, 0.05
 
@@ -488,9 +489,8 @@ RULES = (
 
 
 def _nodes(agent: str) -> list[str]:
-    return [
-        f"{agent}/{kind}" for kind in ("pairs", "ties/both_right", "ties/both_wrong", "ties/no_alternative")
-    ]
+    """What its nodes come to; the last: they have no alternative."""
+    return [f"{agent}/pairs", *(f"{agent}/ties/{kind}" for kind in Tie)]
 
 
 def _nats(part: Stretch) -> float:

@@ -215,7 +215,8 @@ class FlowDPOModule(AdapterModule):
         agents = self.team.adapted
         starts = self.team.start.frozen(agents)
         most = self._limits.max_problems
-        return Demand(agents, self.learners, starts, self.exploration, most_problems=most)
+        objectives = {agent: self.learning[agent].loss for agent in self.learners}
+        return Demand(agents, self.learners, objectives, starts, self.exploration, most_problems=most)
 
     def save_adapters(self, directory: Path) -> None:
         """Write every agent's adapter in PEFT's format to `<directory>/<agent>/`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from flowdpo_pl.learn.objective import Objective
 from flowdpo_pl.play.exploration import Exploration
 from flowdpo_pl.types import Agent
 
@@ -15,6 +17,8 @@ class Demand:
     agents: tuple[Agent, ...]
     """That are loaded."""
     learners: tuple[Agent, ...]
+    objectives: Mapping[Agent, Objective] = field(default_factory=dict)
+    """What each learner learns from trees; empty where traces are learnt."""
     frozen_starts: int = 0
     """Agents whose start is kept beside them as their reference."""
     exploration: Exploration | None = None

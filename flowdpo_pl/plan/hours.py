@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flowdpo_pl.learn.objective import Objective
 from flowdpo_pl.plan import storage
 from flowdpo_pl.plan.cards import Card
 from flowdpo_pl.plan.memory import Use
 from flowdpo_pl.plan.shapes import ModelShape
 from flowdpo_pl.plan.working import rows_at_once
 from flowdpo_pl.plan.workload import Workload
+from flowdpo_pl.types import Agent
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,18 @@ class Phase:
     tokens: int
     seconds: float
 
+    def __add__(self, other: Phase) -> Phase:
+        return Phase(self.tokens + other.tokens, self.seconds + other.seconds)
 
-def phases(shape: ModelShape, use: Use, card: Card, workload: Workload, count: int) -> dict[str, Phase]:
+
+def phases(
+    shape: ModelShape,
+    use: Use,
+    card: Card,
+    workload: Workload,
+    count: int,
+    objectives: Mapping[Agent, Objective],
+) -> dict[str, Phase]:
     """By phase, of `count` problems (or traces, where nothing is played)."""
     found: dict[str, Phase] = {}
     batches = count / workload.size
@@ -30,14 +43,22 @@ def phases(shape: ModelShape, use: Use, card: Card, workload: Workload, count: i
         found["write"] = Phase(written, batches * _writing(shape, use, card, workload))
         found["read"] = Phase(read, read * _forward(shape) / card.flops)
     if workload.packs and use.learners:
-        learnt, scored = round(batches * workload.packed_tokens), round(batches * workload.scored_tokens)
         head = 2 * shape.hidden * shape.vocabulary
-        forward = learnt * _forward(shape) + scored * head
-        if workload.waves:
-            found["reference"] = Phase(learnt, forward / card.flops)
         # backward of frozen weights passes gradients on and makes none: as much again as forward
-        passes = 3 if use.checkpointing else 2
-        found["update"] = Phase(learnt, (passes * learnt * _forward(shape) + 2 * scored * head) / card.flops)
+        forwards = 3 if use.checkpointing else 2
+        reference = update = Phase(0, 0.0)
+        for agent, packs in workload.packs.items():
+            objective = objectives.get(agent)
+            passes = objective.passes if objective is not None else 1
+            learnt = round(batches * passes * sum(pack.tokens for pack in packs))
+            scored = round(batches * passes * sum(pack.scored for pack in packs))
+            body, top = learnt * _forward(shape), scored * head
+            update += Phase(learnt, (forwards * body + 2 * top) / card.flops)
+            if objective is not None and objective.needs_reference:
+                reference += Phase(learnt, (body + top) / card.flops)
+        if reference.tokens:
+            found["reference"] = reference
+        found["update"] = update
     return found
 
 

@@ -1,7 +1,7 @@
 """Trees of unknown tokens: a flow as it is played when its answers have a given length.
 
 The flow's own rules are asked, so any flow can be planned. Every alternative differs from its first token on,
-is played to its end, and makes a pair: the most that can come.
+is played to its end, and ends otherwise: the most that can come.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def made_tree(flow: Flow, exploration: Exploration, most: int | None = None) -> 
     return RolloutTree(_PROBLEM, Trajectory(main, "", Verdict(False)), tuple(forks))
 
 
-def deepest_pairs(tree: RolloutTree) -> RolloutTree:
-    """The same, but only each agent's deepest fork makes a pair."""
+def deepest_lessons(tree: RolloutTree) -> RolloutTree:
+    """The same, but only each agent's deepest fork has another ending, so that its node alone teaches."""
     deepest = {fork.taken.agent: fork for fork in tree.forks}
     tied = Verdict(False)
     forks = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flowdpo_pl.learn.objective import Objective
 from flowdpo_pl.plan.advice import Change, changes
 from flowdpo_pl.plan.cards import GB, Card
 from flowdpo_pl.plan.hours import Phase, phases
-from flowdpo_pl.plan.made_trees import deepest_pairs, made_tree
+from flowdpo_pl.plan.made_trees import deepest_lessons, made_tree
 from flowdpo_pl.plan.memory import Machine, Use, memory
 from flowdpo_pl.plan.shapes import ModelShape
 from flowdpo_pl.plan.sketched_prompts import PromptShape, SketchedPrompts
@@ -20,7 +21,7 @@ from flowdpo_pl.types import Agent, RolloutTree
 LEFT_FREE = GB
 """Of a card: what its driver and libraries take before the first tensor."""
 _TYPICAL = 3
-"""A typical answer has a third of the tokens that the flow allows, and a third of the problems give pairs."""
+"""A typical answer has a third of the tokens that the flow allows, and a third of the problems teach."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Task:
     exploration: Exploration | None
     """None: nothing is played, traces are learnt."""
     writer: Agent
-    learners: tuple[Agent, ...]
+    objectives: Mapping[Agent, Objective]
+    """What each learner learns from trees; empty where nothing is learnt, or traces are."""
     typical: Mapping[Agent, PromptShape]
     longest: Mapping[Agent, PromptShape]
     count: int | None
@@ -97,7 +99,7 @@ def planned(
         return Extent(
             answer,
             memory(shape, changed, machine, workload),
-            phases(shape, changed, card, workload, count) if card.flops else {},
+            phases(shape, changed, card, workload, count, task.objectives) if card.flops else {},
         )
 
     typical = of(use, typically(task, use, answer), answer)
@@ -111,15 +113,15 @@ def planned(
 
 
 def typically(task: Task, use: Use, answer: int) -> Workload:
-    """A batch whose answers have `answer` tokens; a third of its problems give each agent a pair."""
+    """A batch whose answers have `answer` tokens; a third of its problems teach each agent at one node."""
     if task.exploration is None:
         return _traces(task, use, answer, task.typical)
-    tree = deepest_pairs(made_tree(task.flow, task.exploration, answer))
+    tree = deepest_lessons(made_tree(task.flow, task.exploration, answer))
     return _problems(task, tree, task.typical, use, -(-use.trees // _TYPICAL))
 
 
 def at_most(task: Task, use: Use) -> Workload:
-    """A batch of the longest answers, with a pair at every node of every problem."""
+    """A batch of the longest answers, with something to learn at every node of every problem."""
     if task.exploration is None:
         return _traces(task, use, task.flow.max_answer_tokens, task.longest)
     tree = made_tree(task.flow, task.exploration)
@@ -133,5 +135,5 @@ def _traces(task: Task, use: Use, answer: int, prompts: Mapping[Agent, PromptSha
 def _problems(
     task: Task, tree: RolloutTree, prompts: Mapping[Agent, PromptShape], use: Use, trees: int
 ) -> Workload:
-    one = counted([tree], SketchedPrompts(task.flow, prompts), task.learners)
+    one = counted([tree], SketchedPrompts(task.flow, prompts), task.objectives)
     return one.times(use.problems, trees)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flowdpo_pl.learn.objective import Objective
 from flowdpo_pl.learn.packing import PackedTree, Prompts, ScoredMove, pack, pack_rows
-from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.play.engines.prefix_cache import Ids, common_prefix
 from flowdpo_pl.types import Agent, Move, RolloutTree
 
@@ -64,7 +64,7 @@ class Workload:
         return sum(pack.scored for packs in self.packs.values() for pack in packs)
 
     def times(self, problems: int, trees: int) -> Workload:
-        """This much for each of so many problems, of which so many give pairs."""
+        """This much for each of so many problems, of which so many teach something."""
         return Workload(
             size=problems * self.size,
             generated=problems * self.generated,
@@ -81,15 +81,19 @@ def supervised(writer: Agent, prompt: int, written: int, traces: int) -> Workloa
     return Workload(traces, 0, 0, 0, (), {writer: [_shape_of(row)] * traces})
 
 
-def counted(trees: Sequence[RolloutTree], prompts: Prompts, learners: Sequence[Agent]) -> Workload:
-    """A batch as these trees were played, and as their pairs are packed."""
+def counted(
+    trees: Sequence[RolloutTree], prompts: Prompts, objectives: Mapping[Agent, Objective], margin: float = 0.0
+) -> Workload:
+    """A batch as these trees were played, and as what each agent learns from them is packed."""
     problems = [_Problem(tree, prompts) for tree in trees]
     waves: defaultdict[int, list[Wave]] = defaultdict(list)
     for problem in problems:
         for number, wave in problem.waves.items():
             waves[number] += wave
-    mined = mine(trees)
-    packed = {agent: [_shape_of(tree) for tree in pack(mined.of(agent), prompts)] for agent in learners}
+    packed = {}
+    for agent, objective in objectives.items():
+        lessons = (lesson for lesson in objective.mine(trees, margin) if lesson.agent == agent)
+        packed[agent] = [_shape_of(tree) for tree in pack(lessons, prompts)]
     return Workload(
         size=len(trees),
         generated=sum(problem.generated for problem in problems),

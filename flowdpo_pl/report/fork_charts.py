@@ -10,7 +10,9 @@ from flowdpo_pl.report.fork_counts import OUTCOMES, CountsAt, ForkCounts
 from flowdpo_pl.report.stretches import Stretch, share, stretches
 from flowdpo_pl.types import Agent
 
-_COLORS = dict(zip(OUTCOMES, ("var(--first)", "var(--right)", "var(--wrong)", "var(--faint)"), strict=True))
+_COLORS = dict(
+    zip(OUTCOMES, [f"var(--{name})" for name in ("first", "right", "wrong", "quiet", "faint")], strict=True)
+)
 _MOST_BARS, _MOST_ROWS = 24, 8
 _FEW = 20
 """Nodes: of fewer a share says little."""
@@ -35,7 +37,7 @@ def _agent_chart(agent: Agent, counts: ForkCounts, parts: Sequence[Stretch[Count
     traces: list[Trace] = []
     layout: dict[str, Any] = {"barmode": "stack", "height": 110 + _ROW * len(rows)}
     for number, (words, within) in enumerate(rows):
-        traces += _row(agent, within, number, parts)
+        traces += _row(agent, within, number, parts, counts.outcomes)
         top = 1 - number / len(rows)
         layout[f"yaxis{number + 1 if number else ''}"] = {
             "domain": [top - 0.8 / len(rows), top],
@@ -46,20 +48,22 @@ def _agent_chart(agent: Agent, counts: ForkCounts, parts: Sequence[Stretch[Count
     lowest = "y" if len(rows) == 1 else f"y{len(rows)}"
     layout["xaxis"] = {"title": {"text": "problems"}, "anchor": lowest, "rangemode": "tozero"}
     note = "Percent of the agent's nodes, a bar a stretch of the run, pale where it has fewer than "
-    note += f"{_FEW}. Only pairs teach. "
+    note += f"{_FEW}. Pairs alone teach a preference loss. "
     if len(rows) > 1:
         note += "Depth: the chunk that a node wrote or judged. "
     return Chart(f"Pairs and ties of {agent}", note + counts.told, traces, layout)
 
 
-def _row(agent: Agent, within: range, number: int, parts: Sequence[Stretch[CountsAt]]) -> list[Trace]:
-    found = [{outcome: _count(part, agent, within, outcome) for outcome in OUTCOMES} for part in parts]
+def _row(
+    agent: Agent, within: range, number: int, parts: Sequence[Stretch[CountsAt]], outcomes: Sequence[str]
+) -> list[Trace]:
+    found = [{outcome: _count(part, agent, within, outcome) for outcome in outcomes} for part in parts]
     return [
         bars(
             [part.middle for part in parts],
             [part.width for part in parts],
             [share(one[outcome], sum(one.values())) for one in found],
-            words,
+            OUTCOMES[outcome],
             _COLORS[outcome],
             "%{y:.0f} % (%{customdata:,})",
             customdata=[one[outcome] for one in found],
@@ -68,7 +72,7 @@ def _row(agent: Agent, within: range, number: int, parts: Sequence[Stretch[Count
             showlegend=number == 0,
             yaxis="y" if number == 0 else f"y{number + 1}",
         )
-        for outcome, words in OUTCOMES.items()
+        for outcome in outcomes
     ]
 
 

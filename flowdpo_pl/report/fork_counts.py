@@ -17,6 +17,7 @@ OUTCOMES = {
     "pairs": "pairs",
     f"ties/{Tie.BOTH_RIGHT}": "ties, both right",
     f"ties/{Tie.BOTH_WRONG}": "ties, both wrong",
+    f"ties/{Tie.REPEATED}": "the same move again",
     f"ties/{Tie.NO_ALTERNATIVE}": "no alternative",
 }
 """As in logs, behind the agent's name; and in words."""
@@ -46,6 +47,14 @@ class ForkCounts:
     @property
     def agents(self) -> list[Agent]:
         return list(dict.fromkeys(agent for batch in self.batches for agent, _, _ in batch.counts))
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Those that there are."""
+        found = {
+            outcome for batch in self.batches for (_, _, outcome), number in batch.counts.items() if number
+        }
+        return [outcome for outcome in OUTCOMES if outcome in found]
 
     def depths(self, agent: Agent) -> list[int]:
         """Those at which the agent has nodes, ascending; empty where depths are not known."""

@@ -168,7 +168,7 @@ def _task(told: DescribedRun, module: AdapterModule, verb: str, matter: ReadingM
         flow=module.team.flow,
         exploration=exploration,
         writer=module.team.flow.writer,
-        learners=demand.learners if verb == "fit" else (),
+        objectives=demand.objectives if verb == "fit" else {},
         typical=matter.typical,
         longest=matter.longest,
         count=min(counts, default=None),
@@ -232,19 +232,20 @@ def _played(module: AdapterModule, task: Task) -> Workload | None:
     from flowdpo_pl.plan.workload import counted
 
     trees = getattr(module, "trees", ())
-    return counted(trees, module.players.prompts, task.learners) if trees else None
+    margin = getattr(module, "score_margin", 0.0)
+    return counted(trees, module.players.prompts, task.objectives, margin) if trees else None
 
 
 def _notes(found: Plan, task: Task, card: Card, matter: ReadingMatter, told: DescribedRun) -> list[str]:
     most = found.at_most.answer_tokens
     expected = (
-        f"Typical: answers of {found.typical.answer_tokens} tokens, and a pair an agent on a third of the "
-        "problems"
+        f"Typical: answers of {found.typical.answer_tokens} tokens, and one node that teaches an agent on "
+        "a third of the problems"
         if found.played is None
         else "As played: the second of two batches"
     )
     said = [
-        f"{expected}; at most: answers of {most}, and a pair at every node of all problems. "
+        f"{expected}; at most: answers of {most}, and every node of all problems teaches. "
         f"Here {matter.assumed}."
     ]
     if card.flops:

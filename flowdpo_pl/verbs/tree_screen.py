@@ -16,7 +16,7 @@ from flowdpo_pl.visible import visible, visible_line
 _TIES = {
     Tie.BOTH_RIGHT: "= tie, both right",
     Tie.BOTH_WRONG: "= tie, both wrong",
-    Tie.NO_ALTERNATIVE: "= the same move",
+    Tie.REPEATED: "= the same move again",
 }
 _CHOSEN, _REJECTED, _NONE = "▲ chosen", "▽ rejected", "∅ no alternative"
 _INDENT = 4

@@ -37,7 +37,8 @@ def test_the_whole_run_is_in_it(tmp_path: Path) -> None:
     assert found["pairs"] == {agent: expected[f"{agent}/pairs"] for agent in ("answer", "stop")}
     assert found["ties"] == {
         agent: {
-            kind: expected[f"{agent}/ties/{kind}"] for kind in ("both_right", "both_wrong", "no_alternative")
+            kind: expected[f"{agent}/ties/{kind}"]
+            for kind in ("both_right", "both_wrong", "repeated", "no_alternative")
         }
         for agent in ("answer", "stop")
     }

@@ -3,8 +3,8 @@ import pytest
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
-from flowdpo_pl.types import Problem, RolloutTree
-from tests.example_trees import NO, YES, choice, fork, main_only, path, random_tree, written
+from flowdpo_pl.types import Problem, RolloutTree, Tie
+from tests.example_trees import NO, YES, choice, fork, group_tree, main_only, path, random_tree, written
 
 AGENTS = AnswerStopFlow.agents
 PROBLEM = Problem("p", "2 + 2?", "4")
@@ -31,10 +31,12 @@ def test_forks_are_counted_by_agent_outcome_and_depth() -> None:
             "answer/pairs": 1,
             "answer/ties/both_right": 1,
             "answer/ties/both_wrong": 0,
+            "answer/ties/repeated": 0,
             "answer/ties/no_alternative": 1,
             "stop/pairs": 1,
             "stop/ties/both_right": 1,
             "stop/ties/both_wrong": 1,
+            "stop/ties/repeated": 0,
             "stop/ties/no_alternative": 0,
             "answer/flips": 1 / 2,
             "stop/flips": 1 / 3,
@@ -51,6 +53,14 @@ def test_every_node_that_was_tried_is_counted_once() -> None:
     values = tree_statistics(trees, AGENTS)
     tried = sum(len(tree.forks) + len(tree.nodes_without_alternative) for tree in trees)
     assert sum(number for key, number in values.items() if "/ties/" in key or key.endswith("/pairs")) == tried
+
+
+def test_every_fork_of_a_group_is_a_pair_or_a_tie_with_the_main_chain() -> None:
+    for tree in map(group_tree, range(12)):
+        values, outcomes = tree_statistics([tree], AGENTS), [fork.tie() for fork in tree.forks]
+        assert values["answer/ties/repeated"] == 1 == outcomes.count(Tie.REPEATED)
+        for kind in (Tie.BOTH_RIGHT, Tie.BOTH_WRONG):
+            assert sum(values[f"{agent}/ties/{kind}"] for agent in AGENTS) == outcomes.count(kind)
 
 
 def test_same_text_from_other_tokens_is_counted() -> None:

@@ -9,8 +9,12 @@ from dataclasses import replace
 import pytest
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.learn.losses import SigmoidLoss
+from flowdpo_pl.learn.objective import Objective
+from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient, PolicyGradient
 from flowdpo_pl.plan.advice import changes
 from flowdpo_pl.plan.cards import CARDS, card_named
+from flowdpo_pl.plan.hours import Phase
 from flowdpo_pl.plan.memory import Machine, Use, memory
 from flowdpo_pl.plan.planning import Task, at_most, planned
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape, Product
@@ -18,7 +22,7 @@ from flowdpo_pl.plan.sketched_prompts import PromptShape
 from flowdpo_pl.plan.storage import adapter_bytes, weight_bytes
 from flowdpo_pl.plan.table import plan_lines
 from flowdpo_pl.plan.working import Reading, saved_bytes
-from flowdpo_pl.play.exploration import NodeAlternatives
+from flowdpo_pl.play.exploration import NodeAlternatives, NodeGroups
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 
 LAYER = LayerShape(
@@ -37,9 +41,15 @@ LAYER = LayerShape(
 )
 SMOLLM2 = ModelShape("llama", 576, 49152, (LAYER,) * 30, 28_346_688, 2)
 USE = Use("bfloat16", None, 8, 0.05, 2, 2, 0, 32, 32, 65_536, 4096, checkpointing=False)
+
+
+def learning(objective: Objective) -> dict[str, Objective]:
+    return {"answer": objective, "stop": objective}
+
+
 PROMPTS = {"answer": PromptShape((80,)), "stop": PromptShape((80, 10), ("{partial}",))}
 FLOW = AnswerStopFlow(chunk_tokens=32, max_chunks=4)
-TASK = Task("fit", FLOW, NodeAlternatives(), "answer", ("answer", "stop"), PROMPTS, PROMPTS, 320)
+TASK = Task("fit", FLOW, NodeAlternatives(), "answer", learning(SigmoidLoss()), PROMPTS, PROMPTS, 320)
 
 
 def needs(use: Use) -> int:
@@ -89,6 +99,17 @@ def test_a_table_has_eighty_columns_and_names_every_part() -> None:
     assert {"weights", "adapters", "optimizer"} <= {line.split("  ")[1] for line in lines if line[:2] == "  "}
     small = replace(card, memory=10**9 + 400 * 10**6)
     assert "fit" in " ".join(plan_lines(planned(TASK, SMOLLM2, USE, small, Machine(False)), TASK, small, []))
+
+
+def test_hours_are_those_of_the_objective() -> None:
+    def phases(objective: Objective) -> dict[str, Phase]:
+        task = replace(TASK, exploration=NodeGroups(), objectives=learning(objective))
+        return planned(task, SMOLLM2, USE, card_named("L4"), Machine(is_cpu=False)).at_most.phases
+
+    plain, costly = phases(PolicyGradient()), phases(PolicyGradient(kl=0.1))
+    twice = phases(ClippedPolicyGradient(passes=2))
+    assert "reference" not in plain and costly["reference"].tokens == costly["update"].tokens
+    assert twice["update"].tokens == 2 * plain["update"].tokens == 2 * costly["update"].tokens
 
 
 def test_an_unknown_card_is_refused_with_those_that_are_known() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count
 
 from flowdpo_pl.draws import Draws
+from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.packing import pack
 from flowdpo_pl.learn.pairs import mine
 from flowdpo_pl.plan.made_trees import made_tree
@@ -20,7 +21,7 @@ from flowdpo_pl.types import Problem, RolloutTree, Verdict
 from tests.fakes import END, LastWordJudge, ScriptedEngine, WordTokenizer
 
 FLOW = AnswerStopFlow(3, 3)
-LEARNERS = (ANSWER, STOP)
+LEARNERS = {ANSWER: SigmoidLoss(), STOP: SigmoidLoss()}
 PROMPTS = {
     ANSWER: AgentPrompt("solve {question}"),
     STOP: AgentPrompt("solve {question} so far {partial} finished?", options=("Yes", "No")),
@@ -76,6 +77,6 @@ def test_only_pairs_are_learnt_from() -> None:
         trees[0],
         forks=tuple(replace(f, branch=replace(f.branch, verdict=wrong)) for f in trees[0].forks),
     )
-    found = counted([tied, trees[1]], book, (STOP,))
+    found = counted([tied, trees[1]], book, {STOP: SigmoidLoss()})
     packed = pack(mine([trees[1]]).of(STOP), book)
     assert found.packed_tokens == sum(map(len, packed)) and found.scored_tokens == 0

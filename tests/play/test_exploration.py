@@ -136,7 +136,7 @@ def test_a_group_is_independent_draws_of_a_writer_and_every_word_of_a_chooser() 
                 repeats += sum(fork.repeats for fork in forks)
     written = sum(fork.taken.agent == ANSWER for tree in trees for fork in tree.forks)
     assert abs(repeats / written - 0.5) < 0.1, "a coin each, the main chain's among them"
-    assert all(fork.tie() is Tie.NO_ALTERNATIVE for tree in trees for fork in tree.forks if fork.repeats)
+    assert all(fork.tie() is Tie.REPEATED for tree in trees for fork in tree.forks if fork.repeats)
     assert all(pair.chosen.token_ids != pair.rejected.token_ids for pair in mine(trees).pairs)
 
 

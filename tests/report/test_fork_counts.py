@@ -9,10 +9,10 @@ import pytest
 
 from flowdpo_pl.report import fork_counts
 from flowdpo_pl.report.fork_charts import fork_charts
-from flowdpo_pl.report.fork_counts import OUTCOMES, counted_in_log, counted_in_trees
+from flowdpo_pl.report.fork_counts import counted_in_log, counted_in_trees
 from flowdpo_pl.results.logged_numbers import read_logged
 from flowdpo_pl.results.run_trees import RunTrees
-from tests.example_trees import random_tree
+from tests.example_trees import group_tree, random_tree
 from tests.tree_files import write_trees
 
 
@@ -35,15 +35,17 @@ def test_a_chart_has_a_row_for_all_and_one_a_depth(finished_run: Path) -> None:
     trees = RunTrees.at(finished_run)
     assert trees is not None
     counts = counted_in_trees(trees)
+    kinds = len(counts.outcomes)
+    assert kinds > 1
     for agent, chart in zip(counts.agents, fork_charts(counts), strict=True):
         rows = 1 + len(counts.depths(agent))
         assert chart.title == f"Pairs and ties of {agent}"
-        assert len(chart.traces) == rows * len(OUTCOMES)
+        assert len(chart.traces) == rows * kinds
         assert sum(key.startswith("yaxis") for key in chart.layout) == rows
-        for outcome in range(len(OUTCOMES)):
-            whole, *depths = (trace["customdata"] for trace in chart.traces[outcome :: len(OUTCOMES)])
+        for outcome in range(kinds):
+            whole, *depths = (trace["customdata"] for trace in chart.traces[outcome::kinds])
             assert whole == [sum(column) for column in zip(*depths, strict=True)]
-        shares = zip(*(trace["y"] for trace in chart.traces[: len(OUTCOMES)]), strict=True)
+        shares = zip(*(trace["y"] for trace in chart.traces[:kinds]), strict=True)
         assert all(sum(stretch) == pytest.approx(100) for stretch in shares)
 
 
@@ -56,3 +58,10 @@ def test_of_very_many_trees_some_are_counted_and_it_is_said(
     counted = counted_in_trees(trees)
     assert counted.told == "Counted in 5 of 12 trees, evenly over the run."
     assert [batch.seen for batch in counted.batches] == [4, 8, 12]
+
+
+def test_draws_that_repeat_the_main_move_are_shown_where_there_are_some(tmp_path: Path) -> None:
+    for name, tree in (("groups", group_tree(0)), ("alternatives", random_tree(0))):
+        trees = RunTrees.at(write_trees(tmp_path / name, [tree]))
+        assert trees is not None
+        assert ("ties/repeated" in counted_in_trees(trees).outcomes) == (name == "groups")

@@ -12,6 +12,7 @@ from flowdpo_pl.measure.chooser_questions import PARTIAL_ANSWERS
 from flowdpo_pl.measure.play_signs import SIGNS
 from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.results.batch_numbers import BatchNumbers, is_summed
+from flowdpo_pl.types import Tie
 from tests.runs import Recorder, data, module, trainer
 
 NUMBERS = BatchNumbers(
@@ -64,7 +65,7 @@ def test_of_a_real_batch_just_these_add_up(tmp_path: Path) -> None:
     (values,) = recorder.values
     assert tree_statistics(run.trees, run.team.flow.agents).items() <= values.items(), "none of them is lost"
     agents = ("answer", "stop")
-    outcomes = ("pairs", "ties/both_right", "ties/both_wrong", "ties/no_alternative")
+    outcomes = ("pairs", *(f"ties/{kind}" for kind in Tie))
     assert {name for name in values if is_summed(name)} == {
         *(f"{agent}/{outcome}" for agent in agents for outcome in outcomes),
         *("seconds/play", "seconds/score", "seconds/update", "generated_tokens"),

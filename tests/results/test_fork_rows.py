@@ -17,7 +17,7 @@ from flowdpo_pl.measure.tree_statistics import tree_statistics
 from flowdpo_pl.results.fork_rows import fork_rows, write_forks
 from flowdpo_pl.results.tree_io import tree_to_dict
 from flowdpo_pl.types import RolloutTree
-from tests.example_trees import random_tree
+from tests.example_trees import group_tree, random_tree
 
 TREES = [random_tree(seed) for seed in range(41)]
 BATCH = 7
@@ -60,10 +60,21 @@ def test_kinds_are_the_counts_of_the_log_and_better_moves_those_of_the_pairs(mar
     for agent in ("answer", "stop"):
         own = [row["kind"] for row in made if row["agent"] == agent]
         assert own.count("pair") == counted[f"{agent}/pairs"]
-        for kind in ("both_right", "both_wrong", "no_alternative"):
+        for kind in ("both_right", "both_wrong", "repeated", "no_alternative"):
             assert own.count(kind) == counted[f"{agent}/ties/{kind}"]
     chosen = [row[f"{row['better']}_ids"] for row in made if row["kind"] == "pair"]
     assert chosen == [pair.chosen.token_ids for pair in mine(TREES, margin).pairs]
+
+
+def test_a_group_has_a_row_a_draw_repeats_too() -> None:
+    rows = [list(fork_rows(group_tree(seed), 0)) for seed in range(4)]
+    assert [[row["kind"] for row in made if row["agent"] == "answer"] for made in rows] == [
+        ["repeated", "pair", "both_right"],
+        ["repeated", "both_wrong", "both_wrong"],
+        ["repeated", "pair", "pair"],
+        ["repeated", "both_wrong", "pair"],
+    ]
+    assert [made[0]["better"] for made in rows] == [None] * 4
 
 
 def test_datasets_and_pandas_read_it(tmp_path: Path) -> None:

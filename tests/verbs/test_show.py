@@ -12,7 +12,7 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.predictions import Prediction, to_line
 from flowdpo_pl.types import RolloutTree
 from flowdpo_pl.verbs.show import show
-from tests.example_trees import NO, YES, choice, fork, path, random_tree, written
+from tests.example_trees import NO, YES, choice, fork, group_tree, path, random_tree, written
 from tests.hostile import HOSTILE, READABLE
 from tests.tree_files import write_trees
 
@@ -56,6 +56,15 @@ def test_every_node_stands_there_with_what_it_teaches(
         "  2 answer  [b]x[/b]",
         "    ∅ no alternative",
     ]
+
+
+def test_of_a_group_every_draw_stands_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_trees(tmp_path, [group_tree(0)])
+    show(tmp_path, "1")
+    said = [line.strip().partition(";")[0] for line in printed(capsys)]
+    assert [line for line in said if line.startswith(("=", "▲", "▽"))] == [
+        "= the same move again", "▽ rejected", "= tie, both right", "= tie, both right"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("word", "number"), [("2", 2), ("#2", 2), ("p3", 4), ("p12", 13), ("99", 14)])

@@ -15,7 +15,7 @@ from flowdpo_pl.results.run_trees import RunTrees
 from flowdpo_pl.types import RolloutTree, Verdict
 from flowdpo_pl.view.problems import ending
 from flowdpo_pl.view.tree_problems import TreeProblems
-from tests.example_trees import NO, YES, choice, fork, path, random_tree, written
+from tests.example_trees import NO, YES, choice, fork, group_tree, path, random_tree, written
 from tests.tree_files import write_trees
 
 
@@ -38,7 +38,8 @@ def scored(score: float, *others: float) -> RolloutTree:
 
 @pytest.mark.parametrize("margin", [0.0, 0.3])
 def test_the_pairs_and_ties_are_those_that_training_takes(margin: float, tmp_path: Path) -> None:
-    trees = [random_tree(seed) for seed in range(40)] + [scored(0.6, 0.5, 0.2, 1.0, 0.6), scored(0.1, 0.3)]
+    trees = [random_tree(seed) for seed in range(40)] + [group_tree(seed) for seed in range(6)]
+    trees += [scored(0.6, 0.5, 0.2, 1.0, 0.6), scored(0.1, 0.3)]
     data, agents = shown(tmp_path, trees, margin)
     told = [
         (tree["id"], node, agents[move[0]], outcome, move[1])
@@ -50,16 +51,16 @@ def test_the_pairs_and_ties_are_those_that_training_takes(margin: float, tmp_pat
     for pair in mine(trees, margin).pairs:
         tree = next(one for one in trees if one.problem is pair.problem)
         taken = tree.main.moves[pair.node]
-        if taken not in (pair.chosen, pair.rejected):
+        if not any(move is taken for move in pair.moves):  # a repeat is equal, and another draw
             continue  # of two alternatives, each of which is shown beside the main chain
         outcome, other = ("rejected", pair.rejected) if pair.chosen is taken else ("chosen", pair.chosen)
         known.append((pair.problem.id, pair.node, pair.agent, outcome, other.text))
     assert told == known and {one[3] for one in known} == {"chosen", "rejected"}
 
     counts = tree_statistics(trees, agents, margin)
-    for kind in ("both_right", "both_wrong"):
+    for kind in ("both_right", "both_wrong", "repeated"):
         here = sum(fork[1] == kind for tree in data for fork in tree["forks"])
-        assert here == sum(counts[f"{agent}/ties/{kind}"] for agent in agents)
+        assert 0 < here == sum(counts[f"{agent}/ties/{kind}"] for agent in agents)
     assert sum(len(tree["without"]) for tree in data) == sum(
         counts[f"{agent}/ties/no_alternative"] for agent in agents
     )

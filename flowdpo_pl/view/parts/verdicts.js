@@ -3,6 +3,7 @@
 const TIES = {
   both_right: ["both right", "Both endings are right (or graded too close): nothing to prefer."],
   both_wrong: ["both wrong", "Both endings are wrong (or graded too close): nothing to prefer."],
+  repeated: ["the same move again", "An independent draw came to the same move: one more draw of a group, never a pair."],
 };
 
 /** Sign, words and class of an ending. */
