@@ -111,7 +111,9 @@ def main() -> None:
         sys.exit("benchmarks.faults needs Linux and a C compiler (cc, gcc or clang).")
     if "FLOWDPO_FAULTS" not in os.environ:  # begin again with the library, on one thread
         with tempfile.TemporaryDirectory(prefix="faults-shim-") as folder:
-            environment = with_shim(Path(folder)) | {"FLOWDPO_FAULTS": "1", "OMP_NUM_THREADS": "1"}
+            root = str(Path(__file__).resolve().parents[2])  # for the stages of a study
+            own = {"FLOWDPO_FAULTS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+            environment = with_shim(Path(folder)) | own
             command = [sys.executable, "-m", "benchmarks.faults", *sys.argv[1:]]
             sys.exit(os.spawnve(os.P_WAIT, sys.executable, command, environment))
     sys.exit(bool(auto_cli([every, at_random, spoilt], as_positional=False)))

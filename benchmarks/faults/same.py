@@ -14,10 +14,14 @@ from typing import Any
 import torch
 
 _CHANGES = re.compile(
-    r"second|memory|started|directory|resumed|\bversion|^completed$|^_batches_that_stepped$"
+    r"second|memory|started|directory|resumed|\bversion|^completed$|^_batches_that_stepped$|^command$"
 )
-"""Keys whose values are another run's by right; the last two are Lightning's counts of batches, which it
-raises in the middle of a batch's end."""
+"""Keys whose values are another run's by right: two are Lightning's counts of batches, which it raises in the
+middle of a batch's end, and the command of a study's stage that goes on names its checkpoint."""
+
+
+_SECONDS = re.compile(r"\n#+ seconds\n.*?(?=\n#|\Z)", re.DOTALL)
+"""Of a study's report, what its stages took."""
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -85,6 +89,8 @@ def _content(path: Path) -> Any:
         return "a picture"
     if path.name == "log.txt":
         return "a log"
+    if path.name == "report.md":
+        return _SECONDS.sub("", path.read_text())
     return path.read_bytes()
 
 

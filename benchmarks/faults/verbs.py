@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,18 @@ def fit() -> Verb:
 
 def judged() -> Verb:
     """A `fit` whose answers a function judges, in two worker processes."""
-    function = ("--model.verifier=flowdpo_pl.FunctionVerifier", "--model.verifier.workers=2")
-    judge = "--model.verifier.function=benchmarks.coin.coin"
-    return _trained("judged", (*fit().commands[0], *function, judge))
+    return _trained("judged", _by_function("benchmarks.coin.coin"))
+
+
+def stumbling() -> Verb:
+    """The same, with a function that hangs at some answers and eats memory at others."""
+    words = _by_function("benchmarks.faults.judge.stumbling")
+    return _trained("stumbling", (*words, "--model.verifier.timeout=1"))
+
+
+def _by_function(name: str) -> Words:
+    function = ("--model.verifier=flowdpo_pl.FunctionVerifier", f"--model.verifier.function={name}")
+    return (*fit().commands[0], *function, "--model.verifier.workers=2")
 
 
 def sft() -> Verb:
@@ -64,6 +74,12 @@ def export(run: Path) -> Verb:
     words = ("export", str(run), "--output=out")
     over = (*words, "--overwrite")
     return Verb("export", (words, over), lambda folder: over if (folder / "out").exists() else words)
+
+
+def study() -> Verb:
+    """docs/study.md: the same command goes on. The study's own files are broken, and its stages killed."""
+    words = ("study", "--config=study.yaml")
+    return Verb("study", (words,), lambda folder: words, _with_study)
 
 
 def _trained(name: str, words: Words, prepare: Callable[[Path], None] = Path.mkdir) -> Verb:
@@ -95,6 +111,25 @@ def _with_traces(folder: Path) -> None:
     (folder / "traces.jsonl").write_text("".join(map(to_line, traces)))
 
 
+def _with_study(folder: Path) -> None:
+    base = {"model.team.base.path": f"{ROOT}/quickstart/model"}
+    valid = f"{PROBLEMS}/valid.jsonl"
+    learnt = {"data.train.path": f"{PROBLEMS}/train.jsonl", "data.validation.path": valid}
+    tested = {"data.test.path": valid, "model.team.start.adapters.answer": "{learnt}/adapters/last/answer"}
+    stages = {
+        "learnt": _stage("fit", ROOT / "configs/quickstart.yaml", "tiny", base | learnt),
+        "tested": _stage("test", STUDY / "evaluate.yaml", "tiny_test", base | tested),
+    }
+    tables = {"right": {"trained": "{tested}/test/predictions.jsonl"}}
+    report = {"tables": tables, "curves": {"trained": "{learnt}/accuracy_curve.csv"}}
+    folder.mkdir()
+    (folder / "study.yaml").write_text(json.dumps({"output": "runs", "stages": stages, "report": report}))
+
+
+def _stage(verb: str, config: Path, tiny: str, arguments: dict[str, str]) -> dict[str, object]:
+    return {"verb": verb, "config": [str(config), f"{HERE}/{tiny}.yaml"], "arguments": arguments}
+
+
 VERBS: dict[str, Callable[[Path], Verb]] = {
     "fit": lambda work: fit(),
     "sft": lambda work: sft(),
@@ -102,6 +137,8 @@ VERBS: dict[str, Callable[[Path], Verb]] = {
     "test": lambda work: test(),
     "export": lambda work: export(trained(work)),
     "judged": lambda work: judged(),
+    "stumbling": lambda work: stumbling(),
+    "study": lambda work: study(),
 }
 """By name, given a folder for what one begins with."""
 

@@ -84,8 +84,10 @@ def fit_rows(summary: Mapping[str, Any]) -> dict[str, str]:
             rows[name] = share_told(*(summary[f"{curve}_{part}"] for part in ("accuracy", "low", "high")))
     rows["pairs"] = ", ".join(f"{agent} {number:,}" for agent, number in summary["pairs"].items())
     for kind in dict.fromkeys(kind for of_agent in summary["ties"].values() for kind in of_agent):
-        numbers = (f"{agent} {of_agent[kind]:,}" for agent, of_agent in summary["ties"].items())
-        rows[f"ties, {kind.replace('_', ' ')}"] = ", ".join(numbers)
+        numbers = {agent: of_agent[kind] for agent, of_agent in summary["ties"].items()}
+        if any(numbers.values()):
+            told = ", ".join(f"{agent} {number:,}" for agent, number in numbers.items())
+            rows[f"ties, {kind.replace('_', ' ')}"] = told
     margins = (f"{agent} {margin:+.2f}" for agent, margin in summary["margins"].items())
     rows["margin, mean of pairs"] = ", ".join(margins)
     rows["margin, last batch"] = ", ".join(

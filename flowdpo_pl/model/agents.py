@@ -235,6 +235,9 @@ class Agents(nn.Module):
             names: agents; None: all.
         """
         for name in self.names if names is None else names:
+            config: Any = self.peft.peft_config[name]
+            if isinstance(config.target_modules, set):  # whose order is another one in each process
+                config.target_modules = sorted(config.target_modules)
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
 

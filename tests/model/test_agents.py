@@ -5,6 +5,7 @@ Also tests `model.acting`: each mode against stock PEFT.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def test_a_saved_adapter_is_loaded_under_any_name(tmp_path: Path) -> None:
     other.load_saved("reader", tmp_path / "adapters" / "stop")
     for loaded, saved in zip(other.parameters_of("reader"), agents.parameters_of("stop"), strict=True):
         assert torch.equal(loaded, saved)
+
+
+def test_a_saved_config_names_its_modules_in_one_order_in_every_process(tmp_path: Path) -> None:
+    trained(write_model(tmp_path / "base")).save(tmp_path / "adapters")
+    modules = json.loads((tmp_path / "adapters/stop/adapter_config.json").read_text())["target_modules"]
+    assert modules == sorted(modules) and len(modules) > 5
 
 
 def test_an_adapter_of_another_shape_is_refused(tmp_path: Path) -> None:
