@@ -1,4 +1,4 @@
-"""Makes the chains' model: see the README beside this file."""
+"""Makes the chains' model: see docs/worlds.md."""
 
 from __future__ import annotations
 
