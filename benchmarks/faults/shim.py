@@ -50,10 +50,10 @@ class Operation:
 
     def takes(self, fault: Fault) -> bool:
         """Whether this fault can happen here and is another one than at the operation before."""
-        if fault == Fault.NONE or not self.made:
-            return False
         if fault == Fault.CLOCK:
             return self.number == 1
+        if fault == Fault.NONE or not self.made:
+            return False
         if fault == Fault.NO_SPACE:
             return self.call in _NEED_SPACE
         if fault == Fault.NO_PERMISSION:
