@@ -150,8 +150,9 @@ def _member(folder: Path, ranks: int, problems: int) -> None:
 def _on_ray(
     victim: str, folder: Path, problems: int, draws: random.Random, alone: Left
 ) -> dict[str, Any] | None:
-    from benchmarks.ranked_on_ray import run
+    from benchmarks.ranked_on_ray import run, start_ray
 
+    start_ray(2)
     running = Thread(target=run, args=(folder, 2, problems))
     running.start()
     members = _under_way(folder, problems, draws)

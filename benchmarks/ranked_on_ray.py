@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 
-def run(folder: Path, ranks: int, problems: int, restarts: int = 3) -> None:
-    """From its checkpoint on if there is one, to so many problems."""
+def start_ray(ranks: int) -> None:
+    """With room for so many workers. It ends with the thread that calls this."""
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
 
     if not ray.is_initialized():
         ray.init(num_cpus=ranks, include_dashboard=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
+
+
+def run(folder: Path, ranks: int, problems: int, restarts: int = 3) -> None:
+    """From its checkpoint on if there is one, to so many problems."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    start_ray(ranks)
     TorchTrainer(
         _worker,
         train_loop_config={"directory": os.getcwd(), "folder": str(folder.resolve()), "problems": problems},
