@@ -54,6 +54,9 @@ def _loss(name: str, **arguments: Any) -> dict[str, Any]:
 OBJECTIVES = {
     "sigmoid": Compared(_loss("SigmoidLoss"), {}),
     "ipo": Compared(_loss("IPOLoss"), {}),
+    "hinge": Compared(_loss("HingeLoss"), {}),
+    "sigmoid and nll": Compared(_loss("SigmoidNLLLoss"), {}),
+    "length-normalised": Compared(_loss("LengthNormalisedLoss"), {}),
     "sigmoid, three alternatives": Compared(
         {
             **_loss("SigmoidLoss"),
@@ -79,13 +82,13 @@ def objectives(
     output: Path = Path("runs/objectives"),
     seeds: list[int] = [0, 1, 2],  # noqa: B006 (never changed)
     only: list[str] = [*OBJECTIVES],  # noqa: B006 (never changed)
-    lrs: list[float] = [1e-3, 3e-3, 1e-2],  # noqa: B006 (never changed)
+    lrs: list[float] = [1e-3, 3e-3, 1e-2, 3e-2],  # noqa: B006 (never changed)
     config: str = "configs/quickstart.yaml",
     evaluate: str = "configs/quickstart_study/evaluate.yaml",
     batch_size: int = 32,
-    search_tokens: int = 150_000,
-    tokens: int = 400_000,
-    updates: int = 40,
+    search_tokens: int = 60_000,
+    tokens: int = 100_000,
+    updates: int = 20,
     held_out: int = 512,
     noise_batches: int = 8,
 ) -> None:
@@ -119,6 +122,8 @@ def objectives(
         for name, one in compared.items() for lr in lrs
     }  # fmt: skip
     _study(output / "search", searches, [1000], {})
+    for name in searches:
+        _require_whole(output / "search" / "seed1000" / name, "max_generated_tokens")
     chosen = {name: max(lrs, key=lambda lr: _found(output, name, lr)) for name in compared}
     stages: dict[str, Any] = {}
     tables: dict[str, dict[str, str]] = {}
@@ -142,10 +147,21 @@ def objectives(
             place = f"{{{tested}}}/test/predictions.jsonl"
             tables[f"equal {kind}, held-out problems, sampled at temperature 1"][f"{name}, {kind}"] = place
     _study(output / "table", stages, seeds, {"tables": tables})
+    for kind, ends in (("tokens", "max_generated_tokens"), ("updates", "max_problems")):
+        for name in compared:
+            for seed in seeds:
+                _require_whole(output / "table" / f"seed{seed}" / _stage(name, kind), ends)
     for name, one in compared.items():
         noise = gradient_noise(config, {**one.flow, **one.learning, **stream}, batch_size, noise_batches)
         for kind in limits:
             print(json.dumps(_row(output, name, kind, seeds, chosen[name], noise)), flush=True)
+
+
+def _require_whole(run: Path, ends: str) -> None:
+    """What is called equal must be: a run that its problems ended has had less than the others."""
+    told = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    if told["ended_by"] != ends:
+        sys.exit(f"{run} ended by {told['ended_by']}, not by {ends}: give a smaller number of these.")
 
 
 def _stage(*words: str) -> str:
