@@ -29,7 +29,7 @@ STUDIES = (
     *WITH_ARMS,
     "configs/quickstart_gain.yaml",
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
-    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "learning_rate", "pilot")),
+    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "compared", "learning_rate", "pilot")),
     "configs/paper/table_1.yaml",
 )
 GRIDS = ("configs/chains/grid.yaml",)
