@@ -4,6 +4,7 @@ Also tests `callbacks.summary.fit_report` and `callbacks.summary.validate_report
 """
 
 import json
+import logging
 import os
 import shlex
 from contextlib import suppress
@@ -195,15 +196,30 @@ class Unjudged(Playing):
         }
 
 
+class Heard(logging.Handler):
+    """What a logger is told, whether or not it hands it on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 def test_why_it_may_not_learn_is_in_log_table_and_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with caplog.at_level("INFO", logger="lightning.pytorch"):
+    logger, heard = logging.getLogger("lightning.pytorch"), Heard()
+    logger.addHandler(heard)
+    try:
         fit(tmp_path, RunSummary(look_every_n_problems=4), module=Unjudged())
+    finally:
+        logger.removeHandler(heard)
     (finding,) = summary(tmp_path)["findings"]
     assert finding["name"] == "not_judged" and finding["sentence"].startswith("50.0% of the answers")
     assert "in the way, 1" in capsys.readouterr().out
-    said = [record.message for record in caplog.records if "why it may not learn" in record.message]
+    said = [message for message in heard.messages if "why it may not learn" in message]
     assert said == [f"why it may not learn (not_judged): {finding['sentence']}. Try: {finding['try']}."]
 
 
