@@ -12,7 +12,7 @@ from callbacks.watching.batch_values import BatchValues, pairs_by_agent
 from callbacks.watching.pace import Pace
 from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
-from flowdpo_pl.results.atomic_writes import append_lines
+from flowdpo_pl.results.atomic_writes import append_lines, remove
 from flowdpo_pl.results.curves import CURVES, draw_measured, draw_run, read_curve
 
 _ACCURACIES = tuple(f"{curve}_{part}" for curve in CURVES for part in ("accuracy", "low", "high"))
@@ -50,7 +50,7 @@ class AccuracyCurve(PlayCallback):
         self._pace.start(seen)
         cut_to(self.table, seen, _position)
         if seen == 0:
-            self.table.unlink(missing_ok=True)
+            remove(self.table)
 
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         pairs = pairs_by_agent(values)

@@ -16,7 +16,7 @@ from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.pace import Pace
 from callbacks.watching.watched_modules import TrainedModule, played
 from flowdpo_pl.errors import LIMIT, require_within
-from flowdpo_pl.results.atomic_writes import copied, whole_file, whole_folder, written
+from flowdpo_pl.results.atomic_writes import copied, remove, whole_file, whole_folder
 from flowdpo_pl.results.checkpoint_files import is_whole
 
 
@@ -178,8 +178,7 @@ class AdapterCheckpoint(PacedCheckpoint):
             shutil.copyfile(checkpoint, file)
 
     def _remove(self, name: str) -> None:
-        with written(self.checkpoints / f"{name}.ckpt"):
-            (self.checkpoints / f"{name}.ckpt").unlink(missing_ok=True)
+        remove(self.checkpoints / f"{name}.ckpt")
         shutil.rmtree(self.adapters / name, ignore_errors=True)
 
     def _improves(self, seen: int) -> bool:

@@ -11,7 +11,7 @@ from callbacks.files.evaluation_log import EvaluationLog
 from callbacks.screen.products import print_products, quoted
 from callbacks.summary.shares import chooser_told, share_told, unjudged
 from callbacks.summary.summary_file import ending, versions, write_summary
-from flowdpo_pl.results.atomic_writes import append_lines, whole_file
+from flowdpo_pl.results.atomic_writes import append_lines, remove, whole_file
 from flowdpo_pl.results.judged_answers import JudgedAnswers, unfinished_header, unfinished_line
 from flowdpo_pl.results.predictions import to_line
 from flowdpo_pl.visible import visible_line
@@ -60,7 +60,7 @@ class PredictionLog(EvaluationLog):
             "versions": versions(),
         }
         write_summary(self.folder, summary)
-        self.path.unlink()
+        remove(self.path)
         print_table(summary)
         print_products(
             self.folder,

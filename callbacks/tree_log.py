@@ -9,7 +9,7 @@ from callbacks.files.batch_log import cut_to
 from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.play_callback import PlayCallback
 from callbacks.watching.watched_modules import PlayedModule
-from flowdpo_pl.results.atomic_writes import append_lines
+from flowdpo_pl.results.atomic_writes import append_lines, remove
 from flowdpo_pl.results.fork_rows import write_forks
 from flowdpo_pl.results.json_text import json_text
 from flowdpo_pl.results.tree_io import tree_to_dict
@@ -33,7 +33,7 @@ class TreeLog(PlayCallback):
 
     def play_started(self, module: PlayedModule, seen: int) -> None:
         cut_to(self._file, seen, lambda line: int(json.loads(line)["problems_seen"]))
-        self._table.unlink(missing_ok=True)  # it is of an earlier end
+        remove(self._table)  # it is of an earlier end
 
     def batch_played(self, module: PlayedModule, values: BatchValues) -> None:
         lines = (

@@ -142,13 +142,27 @@ def copied(folder: Path, to: Path) -> None:
             shutil.copyfile(path, copy)
 
 
-def remove_partials(folder: Path) -> None:
-    """Removes what a killed process left behind in this folder."""
-    for leftover in folder.glob(".*.partial"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
+def remove(target: Path) -> None:
+    """Remove a file or folder; one that is not there is none.
+
+    Raises:
+        UserError: it can't be removed.
+    """
+    with written(target):
+        if target.is_dir():
+            shutil.rmtree(target)
         else:
-            leftover.unlink()
+            target.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Removes what a killed process left behind in this folder.
+
+    Raises:
+        UserError: something can't be removed.
+    """
+    for leftover in folder.glob(".*.partial"):
+        remove(leftover)
 
 
 def _flush(path: Path) -> None:

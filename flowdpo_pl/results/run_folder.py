@@ -9,16 +9,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from flowdpo_pl.errors import UserError, some_of
-from flowdpo_pl.results.atomic_writes import written
+from flowdpo_pl.results.atomic_writes import remove, written
 
 MARK = "run.json"
 PRODUCTS = (
@@ -116,7 +115,8 @@ class RunFolder:
             yield "" if resumed else self._to_replace(overwrite)
         finally:
             if not marked and not self._begun:
-                (self.path / MARK).unlink(missing_ok=True)
+                with suppress(OSError):  # what went wrong before was said already
+                    (self.path / MARK).unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
             if not marked and not self._begun:
@@ -127,11 +127,7 @@ class RunFolder:
         if self._begun or self._lock is None:
             return
         for place in self._replaced:
-            with written(place):
-                if place.is_dir():
-                    shutil.rmtree(place)
-                else:
-                    place.unlink(missing_ok=True)
+            remove(place)
         mark = Mark(self._verb, self._settings, time.strftime("%Y-%m-%d %H:%M:%S"), os.getcwd())
         text = (json.dumps(asdict(mark), indent=2) + "\n").encode()
         with written(self.path / MARK):

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.atomic_writes import append_lines, copied, remove_partials, whole_file, whole_folder
+from flowdpo_pl.results.atomic_writes import (
+    append_lines,
+    copied,
+    remove,
+    remove_partials,
+    whole_file,
+    whole_folder,
+)
 
 
 class Killed(BaseException):
@@ -112,6 +119,23 @@ def test_what_cannot_be_written_is_named_with_the_reason(
     with pytest.raises(UserError, match="log can't be written"):
         append_lines(tmp_path / "log", ["line"])
     assert target.read_text() == "old" and {path.name for path in tmp_path.iterdir()} == {"file", "log"}
+
+
+def test_what_cannot_be_removed_is_named_and_what_is_not_there_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for name in ("file", "folder", "file"):
+        remove(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+
+    def denied(path: Path, missing_ok: bool) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "unlink", denied)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'file'} can't be written (Permission")):
+        remove(tmp_path / "file")
 
 
 def test_a_file_that_is_read_meanwhile_keeps_its_own_error(tmp_path: Path) -> None:
