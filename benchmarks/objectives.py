@@ -32,10 +32,7 @@ from jsonargparse import auto_cli
 
 from flowdpo_pl.modules.flow_dpo_module import FlowDPOModule
 
-SEARCHED, LEARNT = [0.8, 1.0], [0.0, 0.8]
-"""Parts of the training problems."""
 GROUPS = {"model.exploration": "flowdpo_pl.NodeGroups"}
-SINGLE = {"model.team.flow": "flowdpo_pl.SingleFlow", "model.team.flow.max_tokens": 72}
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,38 @@ class Compared:
     """An objective, as overrides of a config."""
 
     learning: Mapping[str, Any]
-    flow: Mapping[str, Any]
+    single: bool = False
+    """Whether one agent writes the whole answer."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What is learnt, whatever the objective."""
+
+    config: str = "configs/quickstart.yaml"
+    evaluate: str = "configs/quickstart_study/evaluate.yaml"
+    base: str = "quickstart/model"
+    chunk_tokens: int = 12
+    max_chunks: int = 6
+    searched: tuple[float, float] = (0.8, 1.0)
+    """Part of the training problems that rates are chosen on."""
+    learnt: tuple[float, float] = (0.0, 0.8)
+    lrs: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
+    batch_size: int = 32
+    """Problems of an update."""
+
+    def fit(self, one: Compared) -> dict[str, Any]:
+        """Overrides of `config`."""
+        stream = {"data.shuffle": False, "data.batch_size": self.batch_size}
+        return {**self.flow(one), **one.learning, **stream, "model.team.base.path": self.base}
+
+    def flow(self, one: Compared) -> dict[str, Any]:
+        if one.single:
+            limits = {"max_tokens": self.chunk_tokens * self.max_chunks}
+        else:
+            limits = {"chunk_tokens": self.chunk_tokens, "max_chunks": self.max_chunks}
+        name = "flowdpo_pl.SingleFlow" if one.single else "flowdpo_pl.AnswerStopFlow"
+        return {"model.team.flow": name, **{f"model.team.flow.{key}": n for key, n in limits.items()}}
 
 
 def _loss(name: str, **arguments: Any) -> dict[str, Any]:
@@ -52,28 +80,27 @@ def _loss(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 OBJECTIVES = {
-    "sigmoid": Compared(_loss("SigmoidLoss"), {}),
-    "ipo": Compared(_loss("IPOLoss"), {}),
-    "hinge": Compared(_loss("HingeLoss"), {}),
-    "sigmoid and nll": Compared(_loss("SigmoidNLLLoss"), {}),
-    "length-normalised": Compared(_loss("LengthNormalisedLoss"), {}),
+    "sigmoid": Compared(_loss("SigmoidLoss")),
+    "ipo": Compared(_loss("IPOLoss")),
+    "hinge": Compared(_loss("HingeLoss")),
+    "sigmoid and nll": Compared(_loss("SigmoidNLLLoss")),
+    "length-normalised": Compared(_loss("LengthNormalisedLoss")),
     "sigmoid, three alternatives": Compared(
         {
             **_loss("SigmoidLoss"),
             "model.exploration": "flowdpo_pl.NodeAlternatives",
             "model.exploration.each": 3,
-        },
-        {},
+        }
     ),
-    "policy gradient": Compared({**_loss("PolicyGradient"), **GROUPS}, {}),
-    "clipped policy gradient": Compared({**_loss("ClippedPolicyGradient"), **GROUPS}, {}),
+    "policy gradient": Compared({**_loss("PolicyGradient"), **GROUPS}),
+    "clipped policy gradient": Compared({**_loss("ClippedPolicyGradient"), **GROUPS}),
     "grpo, single model": Compared(
         {
             **_loss("PolicyGradient", kl=0.01, advantage="flowdpo_pl.GroupNormalised"),
             **GROUPS,
             "model.exploration.draws": 8,
         },
-        SINGLE,
+        single=True,
     ),
 }
 
@@ -82,10 +109,7 @@ def objectives(
     output: Path = Path("runs/objectives"),
     seeds: list[int] = [0, 1, 2],  # noqa: B006 (never changed)
     only: list[str] = [*OBJECTIVES],  # noqa: B006 (never changed)
-    lrs: list[float] = [1e-3, 3e-3, 1e-2, 3e-2],  # noqa: B006 (never changed)
-    config: str = "configs/quickstart.yaml",
-    evaluate: str = "configs/quickstart_study/evaluate.yaml",
-    batch_size: int = 32,
+    world: World = World(),
     search_tokens: int = 60_000,
     tokens: int = 100_000,
     updates: int = 20,
@@ -98,10 +122,7 @@ def objectives(
         output: the folder of both studies.
         seeds: of the table.
         only: names of objectives.
-        lrs: learning rates that are tried.
-        config: what is learnt; its training problems are parted.
-        evaluate: how held-out problems are played.
-        batch_size: problems of an update.
+        world: what is learnt.
         search_tokens: generated in each run of the search.
         tokens: generated in each run of equal tokens.
         updates: batches of each run of equal updates.
@@ -109,27 +130,26 @@ def objectives(
         noise_batches: whose gradients are compared.
     """
     compared = {name: OBJECTIVES[name] for name in only}
-    stream = {"data.shuffle": False, "data.batch_size": batch_size}
     searches = {
         _stage(name, str(lr)): {
             "verb": "fit",
-            "config": config,
+            "config": world.config,
             "arguments": {
-                **one.flow, **one.learning, **stream, "data.train.part": SEARCHED, "model.learning.lr": lr,
+                **world.fit(one), "data.train.part": [*world.searched], "model.learning.lr": lr,
                 "model.max_problems": None, "model.max_generated_tokens": search_tokens,
             },
         }
-        for name, one in compared.items() for lr in lrs
+        for name, one in compared.items() for lr in world.lrs
     }  # fmt: skip
     _study(output / "search", searches, [1000], {})
     for name in searches:
         _require_whole(output / "search" / "seed1000" / name, "max_generated_tokens")
-    chosen = {name: max(lrs, key=lambda lr: _found(output, name, lr)) for name in compared}
+    chosen = {name: max(world.lrs, key=lambda lr: _found(output, name, lr)) for name in compared}
     stages: dict[str, Any] = {}
     tables: dict[str, dict[str, str]] = {}
     limits = {
         "tokens": {"model.max_problems": None, "model.max_generated_tokens": tokens},
-        "updates": {"model.max_problems": batch_size * updates},
+        "updates": {"model.max_problems": world.batch_size * updates},
     }
     for kind, limit in limits.items():
         tables[f"equal {kind}, held-out problems, sampled at temperature 1"] = {}
@@ -137,13 +157,14 @@ def objectives(
             learnt, tested = _stage(name, kind), _stage(name, kind, "test")
             stages[learnt] = {
                 "verb": "fit",
-                "config": config,
+                "config": world.config,
                 "arguments": {
-                    **one.flow, **one.learning, **stream, **limit, "data.train.part": LEARNT,
+                    **world.fit(one), **limit, "data.train.part": [*world.learnt],
                     "model.learning.lr": chosen[name],
                 },
             }  # fmt: skip
-            stages[tested] = {"verb": "test", "config": evaluate, "arguments": _test(one, learnt, held_out)}
+            arguments = _test(world, one, learnt, held_out)
+            stages[tested] = {"verb": "test", "config": world.evaluate, "arguments": arguments}
             place = f"{{{tested}}}/test/predictions.jsonl"
             tables[f"equal {kind}, held-out problems, sampled at temperature 1"][f"{name}, {kind}"] = place
     _study(output / "table", stages, seeds, {"tables": tables})
@@ -152,7 +173,7 @@ def objectives(
             for seed in seeds:
                 _require_whole(output / "table" / f"seed{seed}" / _stage(name, kind), ends)
     for name, one in compared.items():
-        noise = gradient_noise(config, {**one.flow, **one.learning, **stream}, batch_size, noise_batches)
+        noise = gradient_noise(world, one, noise_batches)
         for kind in limits:
             print(json.dumps(_row(output, name, kind, seeds, chosen[name], noise)), flush=True)
 
@@ -168,18 +189,14 @@ def _stage(*words: str) -> str:
     return "_".join(words).replace(", ", "_").replace(" ", "_").replace(".", "_").replace("-", "_")
 
 
-def _test(one: Compared, learnt: str, held_out: int) -> dict[str, Any]:
-    flow = {
-        "model.team.flow": "flowdpo_pl.AnswerStopFlow",
-        "model.team.flow.chunk_tokens": 12,
-        "model.team.flow.max_chunks": 6,
-        "model.team.start.adapters.stop": f"{{{learnt}}}/adapters/last/stop",
-    }
+def _test(world: World, one: Compared, learnt: str, held_out: int) -> dict[str, Any]:
+    agents = ("answer",) if one.single else ("answer", "stop")
     return {
+        **world.flow(one),
+        "model.team.base.path": world.base,
         "model.sampling.temperature": 1.0,
         "data.test.limit": held_out,
-        "model.team.start.adapters.answer": f"{{{learnt}}}/adapters/last/answer",
-        **(one.flow or flow),
+        **{f"model.team.start.adapters.{agent}": f"{{{learnt}}}/adapters/last/{agent}" for agent in agents},
     }
 
 
@@ -247,11 +264,12 @@ class _Kept:
             parameter.grad = None
 
 
-def gradient_noise(config: str, settings: Mapping[str, Any], size: int, count: int) -> dict[str, float]:
+def gradient_noise(world: World, one: Compared, count: int) -> dict[str, float]:
     """By agent, the norm of the mean gradient of `count` batches over the root mean square of what single
     batches differ from it: above 1, a batch says more than chance.
     """
-    module, batches = _played(config, settings, size, count)
+    size = world.batch_size
+    module, batches = _played(world, one, count)
     noise = {}
     for agent in module.learners:
         learning = replace(module.learning[agent], max_grad_norm=0.0)
@@ -268,22 +286,21 @@ def gradient_noise(config: str, settings: Mapping[str, Any], size: int, count: i
     return noise
 
 
-def _played(
-    config: str, settings: Mapping[str, Any], size: int, count: int
-) -> tuple[FlowDPOModule, list[Any]]:
+def _played(world: World, one: Compared, count: int) -> tuple[FlowDPOModule, list[Any]]:
     from flowdpo_pl.cli import described
 
+    settings = {**world.fit(one), "data.train.part": [*world.learnt]}
     given = [
         f"--{key}={json.dumps(value) if isinstance(value, list) else value}"
         for key, value in settings.items()
     ]
-    told = described(["fit", f"--config={config}", f"--data.train.part={LEARNT}", *given])
+    told = described(["fit", f"--config={world.config}", *given])
     module = told.model
     assert isinstance(module, FlowDPOModule)
     told.datamodule.setup("fit")
     module.configure_model()
     stream = told.datamodule.streams["train"].batches()
-    plays = (module.rollouts.play(next(stream)[:size], module.exploration) for _ in range(count))
+    plays = (module.rollouts.play(next(stream)[: world.batch_size], module.exploration) for _ in range(count))
     return module, [play.trees for play in plays]
 
 
