@@ -120,6 +120,11 @@ def process(prediction: str, gold: str) -> Verdict:
     return Verdict(True, str(os.getpid()))
 
 
+def hashed(prediction: str, gold: str) -> float:
+    """What Python makes of a text, another number in each process unless somebody sees to it."""
+    return hash(prediction) % 1000 / 1000
+
+
 def three(prediction: str, gold: str, extra: int) -> bool:
     return True
 

@@ -122,11 +122,13 @@ class WorkerProcess:
             f"see the message above, {self._program.mend}."
         )
 
-    def _environment(self) -> dict[str, str] | None:
-        """The worker's variables; None: ours as they are."""
-        if not self._program.path:
-            return None
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(self._program.path)}
+    def _environment(self) -> dict[str, str]:
+        """The worker's variables: ours, and hashes that are the same in every worker.
+
+        sympy goes through sets, and another order can take it seconds instead of minutes.
+        """
+        path = {"PYTHONPATH": os.pathsep.join(self._program.path)} if self._program.path else {}
+        return {**os.environ, "PYTHONHASHSEED": "0", **path}
 
 
 _Task: TypeAlias = tuple[Question, "Future[Verdict]"]

@@ -56,6 +56,14 @@ def test_what_the_values_mean(anything: FunctionVerifier) -> None:
     assert "None" in errors["none"] and "1.5" in errors["too much"] and "nan" in errors["nan"]
 
 
+def test_texts_have_the_same_hash_in_every_worker() -> None:
+    scores = set()
+    for _ in range(2):
+        with FunctionVerifier("tests.judges.hashed") as verifier:
+            scores.add(verifier.judge("a text", PROBLEM).score)
+    assert len(scores) == 1
+
+
 @pytest.mark.parametrize("in_process", [True, False])
 def test_what_a_function_raises_is_an_error(in_process: bool) -> None:
     told = {"raises": "ValueError: no 4", "leaves": "SystemExit: 3", "bad_score": "score is 2.0"}
