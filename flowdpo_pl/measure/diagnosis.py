@@ -283,17 +283,18 @@ def mass_vanishes(course: Course) -> Told:
 
 
 def no_alternatives(course: Course) -> Told:
-    """A node whose policy leaves nothing else to draw has no fork.
+    """A node whose policy leaves nothing else to draw has no fork; of a group, draws repeat the main move.
 
-    Threshold: almost all nodes of an agent.
+    Threshold: almost all nodes (or draws) of an agent.
     """
     for agent in course.agents:
-        nodes = _nodes(agent)
-        share = course.latest.share(nodes[-1], *nodes)
+        forks, rest = _forks(agent), _moveless(agent)
+        share = course.latest.share_of(course.latest.of(*rest), course.latest.of(*forks, *rest))
         if share.low > ALMOST_ALL:
             return (
                 f"{share.told} of the nodes of agent '{agent}' have no alternative",
-                "model.sampling.temperature nearer to 1, model.sampling.top_p nearer to 1",
+                "model.sampling.temperature nearer to 1, model.sampling.top_p nearer to 1; at 1 the agent is "
+                "certain of its moves, and has nothing left to learn from them",
             )
     return None
 
@@ -450,7 +451,7 @@ def no_contrast(course: Course) -> Told:
 
     Pairs are less than one in fifty forks, of at least two hundred.
     """
-    forks = [name for agent in course.agents for name in _nodes(agent)[:-1]]
+    forks = [name for agent in course.agents for name in _forks(agent)]
     found = course.latest.of(*(f"{agent}/pairs" for agent in course.agents))
     pairs = course.latest.share_of(found, course.latest.of(*forks))
     if pairs.whole < 200 or pairs.high >= 0.02:
@@ -488,9 +489,14 @@ RULES = (
 """In the order of causes."""
 
 
-def _nodes(agent: str) -> list[str]:
-    """What its nodes come to; the last: they have no alternative."""
-    return [f"{agent}/pairs", *(f"{agent}/ties/{kind}" for kind in Tie)]
+def _forks(agent: str) -> list[str]:
+    """Numbers of its nodes where two moves were compared."""
+    return [f"{agent}/pairs", f"{agent}/ties/{Tie.BOTH_RIGHT}", f"{agent}/ties/{Tie.BOTH_WRONG}"]
+
+
+def _moveless(agent: str) -> list[str]:
+    """Of those where there was no other move."""
+    return [f"{agent}/ties/{Tie.REPEATED}", f"{agent}/ties/{Tie.NO_ALTERNATIVE}"]
 
 
 def _nats(part: Stretch) -> float:

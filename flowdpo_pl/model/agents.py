@@ -76,6 +76,7 @@ class Agents(nn.Module):
                     self.peft = get_peft_model(base, deepcopy(config), adapter_name=name)
                 else:
                     self.peft.add_adapter(name, deepcopy(config))
+                _order_modules(self.peft.peft_config[name])
         self._base = base
         self._dropout = lora.dropout
         self._rank = lora.r
@@ -235,9 +236,6 @@ class Agents(nn.Module):
             names: agents; None: all.
         """
         for name in self.names if names is None else names:
-            config: Any = self.peft.peft_config[name]
-            if isinstance(config.target_modules, set):  # whose order is another one in each process
-                config.target_modules = sorted(config.target_modules)
             self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
@@ -355,6 +353,12 @@ class Agents(nn.Module):
         super()._apply(*args, **kwargs)
         follow_weights(self._base)
         return self
+
+
+def _order_modules(config: Any) -> None:
+    """In one order: a set is saved in that of its process."""
+    if isinstance(config.target_modules, set):
+        config.target_modules = sorted(config.target_modules)
 
 
 def _matrices(layer: LoraLayer, agent: Agent) -> Matrices:

@@ -53,7 +53,8 @@ def phases(
             learnt = round(batches * passes * sum(pack.tokens for pack in packs))
             scored = round(batches * passes * sum(pack.scored for pack in packs))
             body, top = learnt * _forward(shape), scored * head
-            update += Phase(learnt, (forwards * body + 2 * top) / card.flops)
+            before = (body + top) / passes if passes > 1 else 0.0  # what is known at the start of the batch
+            update += Phase(learnt, (forwards * body + 2 * top + before) / card.flops)
             if objective is not None and objective.needs_reference:
                 reference += Phase(learnt, (body + top) / card.flops)
         if reference.tokens:

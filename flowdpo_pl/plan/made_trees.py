@@ -38,6 +38,13 @@ def made_tree(flow: Flow, exploration: Exploration, most: int | None = None) -> 
     return RolloutTree(_PROBLEM, Trajectory(main, "", Verdict(False)), tuple(forks))
 
 
+def all_tied(tree: RolloutTree) -> RolloutTree:
+    """The same, but every path ends alike."""
+    wrong = Verdict(False)
+    forks = [replace(fork, branch=replace(fork.branch, verdict=wrong)) for fork in tree.forks]
+    return replace(tree, forks=tuple(forks))
+
+
 def deepest_lessons(tree: RolloutTree) -> RolloutTree:
     """The same, but only each agent's deepest fork has another ending, so that its node alone teaches."""
     deepest = {fork.taken.agent: fork for fork in tree.forks}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowdpo_pl.learn.objective import Objective
 from flowdpo_pl.plan.advice import Change, changes
 from flowdpo_pl.plan.cards import GB, Card
 from flowdpo_pl.plan.hours import Phase, phases
-from flowdpo_pl.plan.made_trees import deepest_lessons, made_tree
+from flowdpo_pl.plan.made_trees import all_tied, deepest_lessons, made_tree
 from flowdpo_pl.plan.memory import Machine, Use, memory
 from flowdpo_pl.plan.shapes import ModelShape
 from flowdpo_pl.plan.sketched_prompts import PromptShape, SketchedPrompts
@@ -113,11 +113,20 @@ def planned(
 
 
 def typically(task: Task, use: Use, answer: int) -> Workload:
-    """A batch whose answers have `answer` tokens; a third of its problems teach each agent at one node."""
+    """A batch whose answers have `answer` tokens; a third of its problems teach each agent at one node.
+
+    An objective that learns from ties too, such as one that pays for divergence, learns from every node.
+    """
     if task.exploration is None:
         return _traces(task, use, answer, task.typical)
-    tree = deepest_lessons(made_tree(task.flow, task.exploration, answer))
-    return _problems(task, tree, task.typical, use, -(-use.trees // _TYPICAL))
+    tree, prompts = made_tree(task.flow, task.exploration, answer), SketchedPrompts(task.flow, task.typical)
+    some = counted([deepest_lessons(tree)], prompts, task.objectives)
+    tied = counted([all_tied(tree)], prompts, task.objectives).packs
+    packs = {
+        agent: [*tied[agent]] * use.trees if agent in tied else [*few] * -(-use.trees // _TYPICAL)
+        for agent, few in some.packs.items()
+    }
+    return replace(some.times(use.problems, 0), packs=packs)
 
 
 def at_most(task: Task, use: Use) -> Workload:

@@ -148,11 +148,13 @@ def remove(target: Path) -> None:
     Raises:
         UserError: it can't be removed.
     """
-    with written(target):
-        if target.is_dir():
+    try:
+        if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{target} can't be removed ({error.strerror or error}): {MEND}.") from error
 
 
 def remove_partials(folder: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from flowdpo_pl.learn.losses import SigmoidLoss
 from flowdpo_pl.learn.policy_gradient import PolicyGradient
-from flowdpo_pl.plan.made_trees import deepest_lessons, made_tree
+from flowdpo_pl.plan.made_trees import all_tied, deepest_lessons, made_tree
 from flowdpo_pl.plan.sketched_prompts import PromptShape, SketchedPrompts
 from flowdpo_pl.plan.workload import Workload, counted, supervised
 from flowdpo_pl.play.exploration import Exploration, NodeAlternatives, NodeGroups, WholeTrajectories
@@ -90,3 +90,11 @@ def test_any_flow_can_be_planned(flow: Flow) -> None:
     found = counted([tree], SketchedPrompts(flow, shapes), dict.fromkeys(flow.agents, SigmoidLoss()))
     assert set(found.packs) == set(flow.agents) and found.generated > flow.max_answer_tokens
     assert found.times(3, 2).packed_tokens == 2 * found.packed_tokens
+
+
+def test_what_learns_from_ties_learns_from_every_node() -> None:
+    flow = AnswerStopFlow(chunk_tokens=7, max_chunks=3)
+    tree, book = made_tree(flow, NodeGroups(draws=4)), SketchedPrompts(flow, SHAPES)
+    costly = {"answer": PolicyGradient(kl=0.1), "stop": SigmoidLoss()}
+    tied = counted([all_tied(tree)], book, costly).packs
+    assert tied == {"answer": counted([tree], book, costly).packs["answer"]}

@@ -15,13 +15,15 @@ from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient, PolicyGradie
 from flowdpo_pl.plan.advice import changes
 from flowdpo_pl.plan.cards import CARDS, card_named
 from flowdpo_pl.plan.hours import Phase
+from flowdpo_pl.plan.made_trees import made_tree
 from flowdpo_pl.plan.memory import Machine, Use, memory
-from flowdpo_pl.plan.planning import Task, at_most, planned
+from flowdpo_pl.plan.planning import Task, at_most, planned, typically
 from flowdpo_pl.plan.shapes import LayerShape, ModelShape, Product
-from flowdpo_pl.plan.sketched_prompts import PromptShape
+from flowdpo_pl.plan.sketched_prompts import PromptShape, SketchedPrompts
 from flowdpo_pl.plan.storage import adapter_bytes, weight_bytes
 from flowdpo_pl.plan.table import plan_lines
 from flowdpo_pl.plan.working import Reading, saved_bytes
+from flowdpo_pl.plan.workload import counted
 from flowdpo_pl.play.exploration import NodeAlternatives, NodeGroups
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 
@@ -110,6 +112,17 @@ def test_hours_are_those_of_the_objective() -> None:
     twice = phases(ClippedPolicyGradient(passes=2))
     assert "reference" not in plain and costly["reference"].tokens == costly["update"].tokens
     assert twice["update"].tokens == 2 * plain["update"].tokens == 2 * costly["update"].tokens
+
+
+def test_a_typical_batch_is_all_of_it_where_ties_are_learnt_from() -> None:
+    def packed(objective: Objective) -> int:
+        task = replace(TASK, exploration=NodeGroups(), objectives=learning(objective))
+        return typically(task, USE, 40).packed_tokens
+
+    task = replace(TASK, exploration=NodeGroups(), objectives=learning(PolicyGradient(kl=0.1)))
+    tree = made_tree(FLOW, NodeGroups(), 40)
+    whole = counted([tree], SketchedPrompts(FLOW, PROMPTS), task.objectives).packed_tokens
+    assert packed(PolicyGradient(kl=0.1)) == USE.trees * whole > 3 * packed(PolicyGradient())
 
 
 def test_an_unknown_card_is_refused_with_those_that_are_known() -> None:

@@ -126,15 +126,17 @@ def test_what_cannot_be_removed_is_named_and_what_is_not_there_is_gone(
 ) -> None:
     (tmp_path / "folder" / "inner").mkdir(parents=True)
     (tmp_path / "file").touch()
-    for name in ("file", "folder", "file"):
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("file", "folder", "file", "link"):
         remove(tmp_path / name)
-    assert not [*tmp_path.iterdir()]
+    assert [*tmp_path.iterdir()] == [tmp_path / "elsewhere"]
 
     def denied(path: Path, missing_ok: bool) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(Path, "unlink", denied)
-    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'file'} can't be written (Permission")):
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'file'} can't be removed (Permission")):
         remove(tmp_path / "file")
 
 

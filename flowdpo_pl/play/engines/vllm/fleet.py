@@ -164,14 +164,14 @@ class Fleet:
         Raises:
             UserError: a server refuses a job, or none is left.
         """
-        futures = [self._pool.submit(self._play, job, self._given(job), name_of) for job in jobs]
+        futures = [self._pool.submit(self._play, job, *self._given(job), name_of) for job in jobs]
         try:
             return [future.result() for future in futures]
         finally:  # one that failed ends the wave
             for future in futures:
                 future.cancel()
 
-    def _play(self, job: Job, place: Place, name_of: Callable[[Agent], str | None]) -> Generated:
+    def _play(self, job: Job, place: Place, work: int, name_of: Callable[[Agent], str | None]) -> Generated:
         while True:
             try:
                 name = name_of(job.agent) or place.base
@@ -179,20 +179,20 @@ class Fleet:
             except ServerLost as lost:
                 self._lose(place, lost)
             finally:
-                self._done(job, place)
-            place = self._given(job)
+                self._done(job, place, work)
+            place, work = self._given(job)
 
-    def _given(self, job: Job) -> Place:
-        """The server whose work is done first with this job."""
+    def _given(self, job: Job) -> tuple[Place, int]:
+        """The server whose work is done first with this job, and how much that adds to it."""
         with self._lock:
             self._require_any()
             place = min(self.live, key=lambda place: place.outstanding + place.work(job))
-            place.outstanding += place.work(job)
-            return place
+            place.outstanding += (work := place.work(job))
+            return place, work
 
-    def _done(self, job: Job, place: Place) -> None:
+    def _done(self, job: Job, place: Place, work: int) -> None:
         with self._lock:
-            place.outstanding = max(0, place.outstanding - place.work(job))
+            place.outstanding = max(0, place.outstanding - work)
             place.read[job.agent, job.problem_id] = len(job.token_ids)
 
     def _require_any(self) -> None:
