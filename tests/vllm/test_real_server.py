@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,29 +25,46 @@ def server(vllm_python: str) -> LocalVLLM:
 
 
 @pytest.fixture
-def stage(server: LocalVLLM, make_world: Callable[..., World]) -> Iterator[Stage]:
+def on_stage(server: LocalVLLM, make_world: Callable[..., World]) -> Iterator[Callable[..., Stage]]:
+    """The model on a server of its own, with one end token, or with several."""
     world = make_world()
-    opened: OpenEngine = server.open(world.agents, world.head, decode_tokens=1)
+    opened: list[OpenEngine] = []
 
     def plain(agent: str, token_ids: Sequence[int]) -> Floats:
         return world.plain.logits(agent, token_ids).detach().double().numpy()
 
-    yield Stage(
-        engine=lambda sampling: opened.engine(world.draws, sampling),
-        logits=plain,
-        draws=world.draws,
-        agents=world.agents.names,
-        prefixes=PREFIXES,
-        words=(7, 8, 9),
-        end_ids=world.head.end_ids,
-        nats=5e-3,
-    )
-    opened.close()
+    def on(*more_ends: int) -> Stage:
+        head = replace(world.head, end_ids=(*world.head.end_ids, *more_ends))
+        opened.append(server.open(world.agents, head, decode_tokens=1))
+        return Stage(
+            engine=lambda sampling: opened[-1].engine(world.draws, sampling),
+            logits=plain,
+            draws=world.draws,
+            agents=world.agents.names,
+            prefixes=PREFIXES,
+            words=(7, 8, 9),
+            end_ids=head.end_ids,
+            nats=5e-3,
+        )
+
+    yield on
+    for one in opened:
+        one.close()
 
 
-def test_a_real_server_passes_every_check(stage: Stage) -> None:
+def test_several_end_tokens_are_one_symbol(on_stage: Callable[..., Stage]) -> None:
+    stage = on_stage(20, 21)
+    checks.check_greedy_moves_in_order(stage)
+    checks.check_forced_starts(stage)
+    checks.check_ends_limits_and_logprobs(stage)
+    checks.check_law_of_alternatives(stage, 1.0, draws=1000)
+
+
+def test_a_real_server_passes_every_check(on_stage: Callable[..., Stage]) -> None:
     """In one test: a server takes a minute to start."""
+    stage = on_stage()
     checks.check_empty_batches(stage)
+    checks.check_law_of_choices(stage, temperature=0.0)
     checks.check_law_of_choices(stage)
     checks.check_law_of_choices(stage, temperature=0.5)
     checks.check_greedy_moves_in_order(stage)
@@ -57,7 +75,7 @@ def test_a_real_server_passes_every_check(stage: Stage) -> None:
 
 
 def test_a_run_on_a_real_server(vllm_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`fit`, and `ask` of what it made."""
+    """`fit` of 16 problems."""
     monkeypatch.chdir(ROOT)
     run = fit_quickstart(
         tmp_path,
