@@ -34,7 +34,7 @@ class SFTSummary(MadeWith, Callback):
         self._sums = dict.fromkeys(_SUMMED, 0.0)
         self._epoch = {"loss": 0.0, "tokens": 0.0}
         self._peak_memory_bytes = 0.0
-        self._started = False
+        self._keeps = self._started = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self._sums, "epoch": self._epoch, "peak_memory_bytes": self._peak_memory_bytes}
@@ -48,8 +48,11 @@ class SFTSummary(MadeWith, Callback):
         self._module = taught(self, pl_module)
         self._folder = run_folder(trainer)
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._keeps = trainer.is_global_zero and keeps_files(trainer)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._started = trainer.is_global_zero and keeps_files(trainer)
+        self._started = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._epoch = {"loss": 0.0, "tokens": 0.0}
@@ -67,17 +70,19 @@ class SFTSummary(MadeWith, Callback):
         self._peak_memory_bytes = max(self._peak_memory_bytes, outputs["peak_memory_bytes"])
 
     # on_fit_end rather than on_train_end: by then the last checkpoint is written.
+    # A finished run that is resumed has no step left, and may lack its summary still.
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write(trainer, None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        with still_telling(exception):
-            self._write(trainer, exception)
+        if self._started:
+            with still_telling(exception):
+                self._write(trainer, exception)
 
     def _write(self, trainer: Trainer, stopped_by: BaseException | None) -> None:
-        if not self._started:
+        if not self._keeps:
             return
-        self._started = False  # an exception in here must not call it again
+        self._keeps = False  # an exception in here must not call it again
         summary = self.summary(trainer, stopped_by)
         write_summary(self._folder, summary)
         known = unknown_as_null(summary)

@@ -22,6 +22,7 @@ NEWEST_TESTED = {
     "pyyaml": 6,
     "rich": 15,
     "safetensors": 0,
+    "sympy": 1,
     "tensorboard": 2,
     "torch": 2,
     "torchmetrics": 1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -117,9 +116,11 @@ class SFTModule(AdapterModule):
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format to `folder`, which does not exist yet."""
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".partial") as scratch:
-            self.players.agents.save(Path(scratch))
-            (Path(scratch) / self.agent).rename(folder)
+        self.players.agents.save(folder)
+        inner = folder / self.agent
+        for file in inner.iterdir():
+            file.rename(folder / file.name)
+        inner.rmdir()
 
     def saved(self) -> dict[str, Any]:
         """What waits for the next step is in it."""

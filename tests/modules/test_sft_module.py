@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -251,6 +252,19 @@ def test_an_interrupted_run_is_saved_between_batches_and_goes_on(tmp_path: Path)
     resumed = module()
     trainer(tmp_path).fit(resumed, data(tmp_path), ckpt_path=file, weights_only=True)
     assert_same_weights(fit(tmp_path)[0], resumed)
+
+
+def test_a_finished_run_that_lost_its_summary_gets_it_again(tmp_path: Path) -> None:
+    def go(**options: Any) -> None:
+        runner = trainer(tmp_path, SFTCheckpoint(), SFTSummary(), enable_checkpointing=True)
+        runner.fit(module(), data(tmp_path), **options)
+
+    go()
+    file = tmp_path / "summary.json"
+    told = json.loads(file.read_text())
+    file.unlink()
+    go(ckpt_path=tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert json.loads(file.read_text()) == told and told["ended"] == "finished"
 
 
 def test_checkpoints_of_something_else_are_refused(tmp_path: Path) -> None:
