@@ -95,11 +95,21 @@ class AdapterCheckpoint(PacedCheckpoint):
         if best is None:
             self._best_accuracy = self._best_problems = None
         self.best_model_path = "" if best is None else str(self.checkpoints / "best.ckpt")
-        last, numbered = (self.checkpoints / f"{name}.ckpt" for name in ("last", _numbered(seen)))
-        there = [is_whole(path) and (self.adapters / path.stem).is_dir() for path in (last, numbered)]
-        if not (all(there) and filecmp.cmp(last, numbered, shallow=False)):
+        in_order = trainer.is_global_zero and self._put_in_order(_numbered(seen), Path(came_from))
+        if not trainer.strategy.broadcast(in_order):
             self._saved = [number for number in self._saved if number != seen]
             self.save(trainer)
+
+    def _put_in_order(self, name: str, came_from: Path) -> bool:
+        """Make `last` the numbered checkpoint that the run comes from; False if that is not there or spoilt."""
+        last, numbered = (self.checkpoints / f"{one}.ckpt" for one in ("last", name))
+        there = [is_whole(path) and (self.adapters / path.stem).is_dir() for path in (last, numbered)]
+        if all(there) and filecmp.cmp(last, numbered, shallow=False):
+            return True
+        if not there[1] or not filecmp.cmp(numbered, came_from, shallow=False):
+            return False
+        self._copy(numbered, self.adapters / name, "last")
+        return True
 
     def _numbers(self) -> set[int]:
         """Problems after which there is a checkpoint, or adapters alone."""

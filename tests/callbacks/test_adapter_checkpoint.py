@@ -217,3 +217,22 @@ def test_bad_arguments_are_refused() -> None:
         AdapterCheckpoint(keep_last=0)
     with pytest.raises(UserError, match="every_n_problems is 0"):
         AdapterCheckpoint(every_n_problems=0)
+
+
+def test_a_numbered_checkpoint_is_left_as_it_is_where_only_last_has_to_be_mended(tmp_path: Path) -> None:
+    """As a power cut leaves it in the middle of the save after it."""
+    save(tmp_path, module=Playing(max_problems=24), keep_best=False, keep_last=2)
+    checkpoints, adapters = tmp_path / "checkpoints", tmp_path / "adapters"
+    (checkpoints / "problems_000016.ckpt").unlink()
+    shutil.rmtree(adapters / "problems_000016")
+    shutil.rmtree(adapters / "last")
+    numbered = (checkpoints / "problems_000024.ckpt").read_bytes()
+    save(
+        tmp_path,
+        module=Playing(max_problems=32),
+        keep_best=False,
+        keep_last=2,
+        ckpt_path=checkpoints / "last.ckpt",
+    )
+    assert (checkpoints / "problems_000024.ckpt").read_bytes() == numbered
+    assert names(adapters) == {"problems_000024", "problems_000032", "last"}
