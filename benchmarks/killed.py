@@ -75,6 +75,7 @@ def killed(
         told_in_a_sentence=sum(trial["told"] for trial in trials),
         requeued=sum(trial["requeued"] for trial in trials),
         seconds_until_all_ended=round(median(trial["seconds"] for trial in trials), 1),
+        seconds_until_the_end=median(trial.get("seconds_until_the_end", 0.0) for trial in trials),
         most_seconds=max(trial["seconds"] for trial in trials),
     )
 
@@ -153,6 +154,7 @@ def _on_ray(
     from benchmarks.ranked_on_ray import run, start_ray
 
     start_ray(2)
+    before = _said_on_ray()
     running = Thread(target=run, args=(folder, 2, problems))
     running.start()
     members = _under_way(folder, problems, draws)
@@ -165,10 +167,19 @@ def _on_ray(
     _wait(lambda: not any(map(_is_alive, members)))
     seconds, saved = time.perf_counter() - start, _saved(folder)
     running.join(_PATIENCE)
+    if running.is_alive():
+        sys.exit("Ray has not ended a run whose worker was killed")
     return {
         **_outcome(folder, finished, saved, seconds, alone),
+        "told": _said_on_ray() > before,
         "seconds_until_the_end": round(time.perf_counter() - start, 1),
     }
+
+
+def _said_on_ray() -> int:
+    """Workers of this Ray that have said that another one has ended."""
+    logs = Path("/tmp/ray/session_latest/logs").glob("worker-*.err")
+    return sum(_SENTENCE in log.read_text(errors="replace") for log in logs)
 
 
 def _outcome(folder: Path, finished: int, saved: int, seconds: float, alone: Left) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def start_ray(ranks: int) -> None:
         ray.init(num_cpus=ranks, include_dashboard=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
 
 
-def run(folder: Path, ranks: int, problems: int, restarts: int = 3) -> None:
+def run(folder: Path, ranks: int, problems: int, dtype: str = "float64", restarts: int = 3) -> None:
     """From its checkpoint on if there is one, to so many problems."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -23,7 +23,12 @@ def run(folder: Path, ranks: int, problems: int, restarts: int = 3) -> None:
     start_ray(ranks)
     TorchTrainer(
         _worker,
-        train_loop_config={"directory": os.getcwd(), "folder": str(folder.resolve()), "problems": problems},
+        train_loop_config={
+            "directory": os.getcwd(),
+            "folder": str(folder.resolve()),
+            "problems": problems,
+            "dtype": dtype,
+        },
         torch_config=TorchConfig(backend="gloo", timeout_s=24 * 3600),
         scaling_config=ScalingConfig(num_workers=ranks),
         run_config=RunConfig(
@@ -37,4 +42,4 @@ def _worker(given: dict[str, Any]) -> None:
     from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy
 
     os.chdir(given["directory"])
-    go_on(Path(given["folder"]), 1, given["problems"], strategy=RayAdapterStrategy())
+    go_on(Path(given["folder"]), 1, given["problems"], given["dtype"], RayAdapterStrategy())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -21,10 +22,11 @@ from jsonargparse import auto_cli
 from benchmarks.ranked_run import BATCH, Left, forked
 from benchmarks.repeat import report
 
-STAGES = {"1": (1,), "2": (2,), "3": (3,), "1, then 3, then 2": (1, 3, 2)}
+STAGES = {"1": (1,), "2": (2,), "3": (3,), "1, then 3, then 2": (1, 3, 2), "2 on Ray": (2,)}
 """Processes of each part of a run; between parts it is resumed."""
-LAUNCHERS = {"2": "slurm", "3": "torchrun"}
-"""As whose processes the ranks of a run find out who they are, where that is not Lightning's launcher."""
+LAUNCHERS = {"2": "slurm", "3": "torchrun", "2 on Ray": "ray"}
+"""As whose processes the ranks of a run find out who they are, where that is not Lightning's launcher; Ray's
+where it is installed."""
 
 
 def ranks(
@@ -44,9 +46,18 @@ def ranks(
         left, seconds = {}, {}
         for number, (name, stages) in enumerate(STAGES.items()):
             start = time.perf_counter()
+            launcher = LAUNCHERS.get(name, "lightning")
+            if launcher == "ray" and find_spec("ray") is None:
+                continue
             for stage, world in enumerate(stages, start=1):
                 problems = BATCH * batches * stage // len(stages)
-                forked(where / str(number), world, problems, dtype, LAUNCHERS.get(name, "lightning"))
+                if launcher == "ray":
+                    from benchmarks.ranked_on_ray import run
+
+                    (where / str(number)).mkdir()
+                    run(where / str(number), world, problems, dtype)
+                else:
+                    forked(where / str(number), world, problems, dtype, launcher)
             left[name], seconds[name] = Left.at(where / str(number)), time.perf_counter() - start
             print(f"{name}: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
     one = left["1"]

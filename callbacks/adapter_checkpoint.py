@@ -101,7 +101,7 @@ class AdapterCheckpoint(PacedCheckpoint):
             self.save(trainer)
 
     def _put_in_order(self, name: str, came_from: Path) -> bool:
-        """Make `last` the numbered checkpoint that the run comes from; False if that is not there or spoilt."""
+        """Make `last` the numbered checkpoint that the run comes from; False if that is not there whole."""
         last, numbered = (self.checkpoints / f"{one}.ckpt" for one in ("last", name))
         there = [is_whole(path) and (self.adapters / path.stem).is_dir() for path in (last, numbered)]
         if all(there) and filecmp.cmp(last, numbered, shallow=False):
