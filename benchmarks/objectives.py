@@ -10,9 +10,10 @@ Two studies, so that a run that was stopped goes on where it was (docs/study.md)
    each on seeds of its own; then its flow on held-out problems, sampled. `<output>/table/report/` has the
    intervals.
 
-Prints a JSON line an objective and kind of equality: held-out accuracy by seed, lessons (pairs, or groups
-whose returns differ) of the whole run, problems, seconds of play and of learning a batch, and at the start
-the gradient's norm over its spread by agent (`noise_batches` batches, without any step).
+The first is compared with each other one, problem by problem. Prints a JSON line an objective and kind of
+equality: held-out accuracy by seed, lessons (pairs, or groups whose returns differ) of the whole run,
+problems, seconds of play and of learning a batch, and at the start the gradient's norm over its spread by
+agent (`noise_batches` batches, without any step).
 """
 
 from __future__ import annotations
@@ -167,7 +168,9 @@ def objectives(
             stages[tested] = {"verb": "test", "config": world.evaluate, "arguments": arguments}
             place = f"{{{tested}}}/test/predictions.jsonl"
             tables[f"equal {kind}, held-out problems, sampled at temperature 1"][f"{name}, {kind}"] = place
-    _study(output / "table", stages, seeds, {"tables": tables})
+    first, *others = compared
+    differences = [[f"{name}, {kind}", f"{first}, {kind}"] for kind in limits for name in others]
+    _study(output / "table", stages, seeds, {"tables": tables, "differences": differences})
     for kind, ends in (("tokens", "max_generated_tokens"), ("updates", "max_problems")):
         for name in compared:
             for seed in seeds:
