@@ -6,8 +6,9 @@ Laws are checked by enumeration: all moves of two tokens, and frequencies of dra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from flowdpo_pl.draws import Draws
 from flowdpo_pl.play.engines.choosing import choice
+from flowdpo_pl.play.engines.engine_settings import EngineSettings
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, Engine, WriteRequest, Written
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.types import Agent
+from tests.conftest import World
 
 Floats = NDArray[np.float64]
 _POOLS = 20
@@ -68,6 +71,37 @@ class Stage:
         problem = asked.pop("problem_id", f"p{index}")
         prefix = self.prefixes[index]
         return ChooseRequest(self.agents[agent], problem, prefix=prefix, options=self.words, **asked)
+
+
+PREFIXES = tuple(tuple(7 + (5 * n + k) % 57 for k in range(4 + 9 * n)) for n in range(4))
+
+
+@contextmanager
+def staged(
+    world: World, settings: EngineSettings, nats: float = Stage.nats
+) -> Iterator[Callable[[tuple[int, ...]], Stage]]:
+    """What puts a world's agents on an engine, given the end tokens; all engines are closed behind it."""
+
+    def plain(agent: str, token_ids: Sequence[int]) -> Floats:
+        return world.plain.logits(agent, token_ids).detach().double().numpy()
+
+    def on_stage(end_ids: tuple[int, ...]) -> Stage:
+        opened = engines.enter_context(
+            closing(settings.open(world.agents, replace(world.head, end_ids=end_ids), decode_tokens=65_536))
+        )
+        return Stage(
+            engine=lambda sampling: opened.engine(world.draws, sampling),
+            logits=plain,
+            draws=world.draws,
+            agents=world.agents.names,
+            prefixes=PREFIXES,
+            words=(7, 8, 9),
+            end_ids=end_ids,
+            nats=nats,
+        )
+
+    with ExitStack() as engines:
+        yield on_stage
 
 
 def all_moves(engine: Engine, requests: Sequence[WriteRequest]) -> list[Written]:

@@ -125,7 +125,7 @@ class WorkerProcess:
     def _environment(self) -> dict[str, str]:
         """The worker's variables: ours, and hashes that are the same in every worker.
 
-        sympy goes through sets, and another order can take it seconds instead of minutes.
+        sympy goes through sets, and in another order an answer may take it minutes instead of seconds.
         """
         path = {"PYTHONPATH": os.pathsep.join(self._program.path)} if self._program.path else {}
         return {**os.environ, "PYTHONHASHSEED": "0", **path}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from flowdpo_pl.play.engines.engine_settings import OpenEngine
 from flowdpo_pl.play.engines.vllm.settings import LocalVLLM
 from tests import engine_checks as checks
 from tests.conftest import World
-from tests.engine_checks import Floats, Stage
+from tests.engine_checks import Stage
 from tests.finished_runs import fit_quickstart
-from tests.play.engines.test_conformance import PREFIXES
 from tests.runs import ROOT
 
 
@@ -28,28 +25,8 @@ def server(vllm_python: str) -> LocalVLLM:
 def on_stage(server: LocalVLLM, make_world: Callable[..., World]) -> Iterator[Callable[..., Stage]]:
     """The model on a server of its own, with one end token, or with several."""
     world = make_world()
-    opened: list[OpenEngine] = []
-
-    def plain(agent: str, token_ids: Sequence[int]) -> Floats:
-        return world.plain.logits(agent, token_ids).detach().double().numpy()
-
-    def on(*more_ends: int) -> Stage:
-        head = replace(world.head, end_ids=(*world.head.end_ids, *more_ends))
-        opened.append(server.open(world.agents, head, decode_tokens=1))
-        return Stage(
-            engine=lambda sampling: opened[-1].engine(world.draws, sampling),
-            logits=plain,
-            draws=world.draws,
-            agents=world.agents.names,
-            prefixes=PREFIXES,
-            words=(7, 8, 9),
-            end_ids=head.end_ids,
-            nats=5e-3,
-        )
-
-    yield on
-    for one in opened:
-        one.close()
+    with checks.staged(world, server, nats=5e-3) as on_stage:
+        yield lambda *more_ends: on_stage((*world.head.end_ids, *more_ends))
 
 
 def test_several_end_tokens_are_one_symbol(on_stage: Callable[..., Stage]) -> None:

@@ -6,8 +6,7 @@ checks on a real server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,41 +14,18 @@ from flowdpo_pl.play.engines.engine_settings import EngineSettings, Native
 from flowdpo_pl.play.engines.vllm.settings import VLLM
 from tests import engine_checks as checks
 from tests.conftest import World
-from tests.engine_checks import Floats, Stage
+from tests.engine_checks import Stage
 from tests.fake_vllm import FakeVLLM, PeftLogits, serving
-
-PREFIXES = tuple(tuple(7 + (5 * n + k) % 57 for k in range(4 + 9 * n)) for n in range(4))
 
 
 @pytest.fixture(params=["native", "vllm"])
 def stage(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> Iterator[Callable[..., Stage]]:
     """The tiny model on an engine, with as many of its two end tokens as a test wants."""
     world = make_world()
-    fake = FakeVLLM(PeftLogits(world.folder))
-
-    def plain(agent: str, token_ids: Sequence[int]) -> Floats:
-        return world.plain.logits(agent, token_ids).detach().double().numpy()
-
-    with serving(fake) as url:
+    with serving(FakeVLLM(PeftLogits(world.folder))) as url:
         settings: EngineSettings = Native() if request.param == "native" else VLLM([url])
-        opened = []
-
-        def on_stage(ends: int = 2) -> Stage:
-            head = replace(world.head, end_ids=world.head.end_ids[:ends])
-            opened.append(settings.open(world.agents, head, decode_tokens=65_536))
-            return Stage(
-                engine=lambda sampling: opened[-1].engine(world.draws, sampling),
-                logits=plain,
-                draws=world.draws,
-                agents=world.agents.names,
-                prefixes=PREFIXES,
-                words=(7, 8, 9),
-                end_ids=head.end_ids,
-            )
-
-        yield on_stage
-        for one in opened:
-            one.close()
+        with checks.staged(world, settings) as on_stage:
+            yield lambda ends=2: on_stage(world.head.end_ids[:ends])
 
 
 def test_empty_batches(stage: Callable[..., Stage]) -> None:
