@@ -23,7 +23,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from csv import DictReader
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +60,23 @@ class World:
     lrs: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     batch_size: int = 32
     """Problems of an update."""
+    overrides: dict[str, str] = field(default_factory=dict)
+    """Of both configs, such as a verifier."""
 
     def fit(self, one: Compared) -> dict[str, Any]:
         """Overrides of `config`."""
         stream = {"data.shuffle": False, "data.batch_size": self.batch_size}
-        return {**self.flow(one), **one.learning, **stream, "model.team.base.path": self.base}
+        return {**self.played(one), **one.learning, **stream}
 
-    def flow(self, one: Compared) -> dict[str, Any]:
+    def played(self, one: Compared) -> dict[str, Any]:
+        """Overrides of `config` and `evaluate`."""
         if one.single:
             limits = {"max_tokens": self.chunk_tokens * self.max_chunks}
         else:
             limits = {"chunk_tokens": self.chunk_tokens, "max_chunks": self.max_chunks}
         name = "flowdpo_pl.SingleFlow" if one.single else "flowdpo_pl.AnswerStopFlow"
-        return {"model.team.flow": name, **{f"model.team.flow.{key}": n for key, n in limits.items()}}
+        flow = {"model.team.flow": name, **{f"model.team.flow.{key}": n for key, n in limits.items()}}
+        return {**flow, **self.overrides, "model.team.base.path": self.base}
 
 
 def _loss(name: str, **arguments: Any) -> dict[str, Any]:
@@ -195,8 +199,7 @@ def _stage(*words: str) -> str:
 def _test(world: World, one: Compared, learnt: str, held_out: int) -> dict[str, Any]:
     agents = ("answer",) if one.single else ("answer", "stop")
     return {
-        **world.flow(one),
-        "model.team.base.path": world.base,
+        **world.played(one),
         "model.sampling.temperature": 1.0,
         "data.test.limit": held_out,
         **{f"model.team.start.adapters.{agent}": f"{{{learnt}}}/adapters/last/{agent}" for agent in agents},
