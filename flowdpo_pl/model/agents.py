@@ -236,11 +236,7 @@ class Agents(nn.Module):
             names: agents; None: all.
         """
         for name in self.names if names is None else names:
-            # PEFT 0.19 takes every weight in whose name the agent's occurs: all layers for an agent `y`
-            own = {key: p for key, p in self.adapter_state().items() if key.endswith(f".{name}.weight")}
-            self.peft.save_pretrained(
-                str(directory), selected_adapters=[name], state_dict=own, safe_serialization=True
-            )
+            self.peft.save_pretrained(str(directory), selected_adapters=[name], safe_serialization=True)
         (directory / "README.md").unlink(missing_ok=True)  # a template without content
 
     @contextmanager
