@@ -1,11 +1,12 @@
 """Hostile answers through everything that reads, judges, logs or shows what a model wrote.
 
-    python -m benchmarks.hostile [--answers 30010] [--seed 0] [--timeout 2] [--folder FOLDER]
+    python -m benchmarks.hostile [--answers 30010] [--seed 0] [--timeout 2] [--folder FOLDER] [--parts shown]
 
 Draws the answers of `tests.hostile_answers` and prints a JSON line a part: `read` (extraction), `judged_by_1`
 and `judged_by_4` worker processes, `judged_again` by one that is restarted (with its memory), then
 `logged` (terminal, CSV, TensorBoard, W&B, trees, pictures), `report`, `view` and `show` of a run that plays
-them. `findings` is what is not as it should be; the last line counts those of all parts, which should be 0.
+them. These four are the part `shown`, those of the verifier `judged`. `findings` is what is not as it
+should be; the last line counts those of all parts, which should be 0.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from flowdpo_pl.verify.math_verifier import MathVerifier
 from flowdpo_pl.verify.readable import is_readable
 from tests.hostile_answers import CANARY, HostileAnswer, hostile_answers
 
+PARTS = ("read", "judged", "shown")
 WORKER = "verify/worker.py"
 STARTING = 20.0
 """Seconds that a worker's start may take on a busy machine, beside the limit."""
@@ -157,23 +159,37 @@ def tell(part: str, measured: Measured, findings: Sequence[str]) -> list[str]:
     return [f"{part}: {finding[:400]}" for finding in findings]
 
 
-def run_parts(answers: list[HostileAnswer], timeout: float, folder: Path) -> list[str]:
-    """All parts; what they found."""
+def run_parts(
+    answers: list[HostileAnswer], timeout: float, folder: Path, parts: Sequence[str] = PARTS
+) -> list[str]:
+    """These parts; what they found."""
     kinds = Counter(answer.kind for answer in answers)
     size = round(sum(len(one.text) for one in answers) / 1e6, 1)
     print(json.dumps({"answers": len(answers), "million_characters": size, "kinds": kinds}), flush=True)
-    found = tell("read", *read(answers))
-    one, *told = judge(answers, timeout, workers=1)
-    found += tell("judged_by_1", *told)
+    found = tell("read", *read(answers)) if "read" in parts else []
+    verdicts = [Verdict(answer.right is True) for answer in answers]
+    if "judged" in parts:
+        verdicts, told = _judged(answers, timeout)
+        found += told
+    if "shown" in parts:
+        found += _shown(answers, verdicts, folder / "run")
+    return found + [f"an injection made {file}" for file in folder.rglob(f"*{CANARY}*")]
+
+
+def _judged(answers: list[HostileAnswer], timeout: float) -> tuple[list[Verdict], list[str]]:
+    one, measured, findings = judge(answers, timeout, workers=1)
+    found = tell("judged_by_1", measured, findings)
     four, measured, findings = judge(answers, timeout, workers=4)
     found += tell("judged_by_4", measured, findings + differences(answers, one, four))
-    found += tell("judged_again", *judge_again(answers, one, timeout))
-    run, count = folder / "run", len(answers)
-    found += tell("logged", *log(answers, one, run))
+    return one, found + tell("judged_again", *judge_again(answers, one, timeout))
+
+
+def _shown(answers: list[HostileAnswer], verdicts: list[Verdict], run: Path) -> list[str]:
+    count = len(answers)
+    found = tell("logged", *log(answers, verdicts, run))
     found += tell("report", *report_page(run))
     found += tell("view", *tree_pages(run, progress(range(1, count + 1, PAGE), "view"), count))
-    found += tell("show", *terminal_trees(run, range(1, count + 1, max(1, count // 40))))
-    return found + [f"an injection made {file}" for file in folder.rglob(f"*{CANARY}*")]
+    return found + tell("show", *terminal_trees(run, range(1, count + 1, max(1, count // 40))))
 
 
 def main() -> None:
@@ -182,13 +198,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=2.0, help="seconds that the verifier has for one")
     parser.add_argument("--folder", type=Path, help="where the run stays; otherwise it is removed")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         sys.path.insert(0, os.getcwd())  # where the tests are, from the other directory
         with chdir(folder):  # where an injection would make its file
-            found = run_parts(list(hostile_answers(given.answers, given.seed)), given.timeout, folder)
+            answers = list(hostile_answers(given.answers, given.seed))
+            found = run_parts(answers, given.timeout, folder, given.parts)
     print(json.dumps({"findings": len(found), "first": found[:20]}))
 
 

@@ -8,6 +8,8 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from callbacks import AccuracyCurve, RunSummary, SampleFlows, TreeLog
 from flowdpo_pl.modules.metrics_table import MetricsTable
 from flowdpo_pl.modules.tensor_board import TensorBoard
 from flowdpo_pl.modules.weights_and_biases import WeightsAndBiases
+from flowdpo_pl.results.run_trees import RunTrees
 from flowdpo_pl.results.trained_run import CONFIG
 from flowdpo_pl.results.tree_io import read_trees
 from flowdpo_pl.types import Problem, RolloutTree, Verdict
 from flowdpo_pl.verbs.report import report
 from flowdpo_pl.verbs.show import show
+from flowdpo_pl.verbs.tree_screen import print_tree
 from flowdpo_pl.verbs.view import view
 from tests.browser import CHROMIUM, Browser, browser
 from tests.callbacks.playing import Playing, Stream, trainer
@@ -191,14 +195,20 @@ def tree_pages(run: Path, starts: Iterable[int], count: int) -> tuple[Measured, 
     return {"opened": opened, "mb": round(size, 1), "seconds": round(time.perf_counter() - started)}, findings
 
 
-def terminal_trees(run: Path, numbers: Sequence[int]) -> tuple[Measured, list[str]]:
-    """These trees by `show`."""
-    with taken_screen() as screen:
-        for number in numbers:
-            show(run, str(number))
-    return {"problems": len(numbers), "characters": len(screen.getvalue())}, _obeyed(
-        "show", [screen.getvalue()]
-    )
+def terminal_trees(run: Path, by_command: Iterable[int]) -> tuple[Measured, list[str]]:
+    """Every tree as `show` prints it; these ones by the command itself."""
+    kept = RunTrees.at(run)
+    assert kept is not None
+    commands = (partial(show, run, str(number)) for number in by_command)
+    trees = (partial(print_tree, one.tree, kept.margin, str(one.number)) for one in kept.read())
+    count, characters, findings = 0, 0, list[str]()
+    for printed in chain(commands, trees):
+        with taken_screen() as screen:
+            printed()
+        count += 1
+        characters += len(screen.getvalue())
+        findings += _obeyed("show", [screen.getvalue()])
+    return {"printed": count, "characters": characters}, findings
 
 
 def _watched(page: Path, numbers: Sequence[int]) -> tuple[int, list[str]]:
