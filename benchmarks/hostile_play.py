@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from benchmarks.memory_slope import resident_bytes_of
@@ -86,7 +87,8 @@ def log(
     """The run, with every callback and logger that shows text."""
     os.environ["WANDB_MODE"] = "offline"
     warnings.filterwarnings("ignore")
-    loggers = [kind(str(run.parent), run.name) for kind in (MetricsTable, TensorBoard, WeightsAndBiases)]
+    kinds = (MetricsTable, TensorBoard, WeightsAndBiases)
+    loggers: list[Logger] = [kind(str(run.parent), run.name) for kind in kinds]
     watching = [SampleFlows(BATCH, BATCH), TreeLog(parquet=True), AccuracyCurve(), RunSummary()]
     run.mkdir(parents=True)
     (run / CONFIG).write_text(json.dumps(_config()), encoding="utf-8")
