@@ -1,6 +1,8 @@
 """Each cause is named, alone; a healthy course and a short one meet with silence.
 
-Also tests `measure.course`.
+Also tests `measure.course`, `measure.diagnosis.rule`, `measure.diagnosis.counts`,
+`measure.diagnosis.unusable`, `measure.diagnosis.learning`, `measure.diagnosis.sampling`,
+`measure.diagnosis.choosing` and `measure.diagnosis.endings`.
 """
 
 from __future__ import annotations
