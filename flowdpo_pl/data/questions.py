@@ -42,7 +42,7 @@ def content_id(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
-@lru_cache(2**14)
+@lru_cache(2**12)
 def canonical(question: str) -> str:
     """The question without what makes no difference to a reader; of marks alone, these marks."""
     text = question

@@ -317,6 +317,19 @@ class FlowDPOModule(AdapterModule):
         self._require_judged(self._train, "train", ended=True)
         self.trainer.should_stop = True  # no problem is seen twice: the stream is the whole run
 
+    def on_validation_start(self) -> None:
+        if self._validating:
+            rank_zero_info(f"validate: {self._who_plays}")
+
+    @property
+    def _who_plays(self) -> str:
+        """In `validate`: without a checkpoint, what a run has learnt is nowhere in it."""
+        if self._train.seen:
+            return f"the agents after {self._train.seen:,} problems of training"
+        if self.team.start.adapters:
+            return "the agents of model.team.start.adapters"
+        return "the untrained agents; --ckpt_path=last takes those that this run has trained"
+
     def on_validation_epoch_start(self) -> None:
         self._validation.restart()
 

@@ -218,6 +218,28 @@ def test_validation_plays_without_learning(tmp_path: Path) -> None:
     assert again == pytest.approx(measured, nan_ok=True)
 
 
+@pytest.mark.parametrize("who", ["untrained", "of a checkpoint", "of adapters"])
+def test_validation_says_whose_agents_play(
+    who: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained, fitted = module(max_problems=8), trainer(tmp_path)
+    fitted.fit(trained, data())
+    fitted.save_checkpoint(tmp_path / "c.ckpt")
+    trained.save_adapters(tmp_path / "adapters")
+    run, told, checkpoint = module(), "the untrained agents; --ckpt_path=last", None
+    if who == "of a checkpoint":
+        checkpoint, told = tmp_path / "c.ckpt", "the agents after 8 problems of training"
+    elif who == "of adapters":
+        start = Start({agent: str(tmp_path / "adapters" / agent) for agent in (ANSWER, STOP)})
+        run, told = module(start=start), "the agents of model.team.start.adapters"
+    caplog.set_level("INFO")
+    again = trainer(tmp_path, limit_val_batches=1)
+    again.validate(
+        run, data(), ckpt_path=checkpoint, weights_only=True if checkpoint else None, verbose=False
+    )
+    assert f"validate: {told}" in caplog.text
+
+
 def test_pairs_per_update_takes_several_steps(tmp_path: Path) -> None:
     run, recorder = module(max_problems=8, pairs_per_update=2), Recorder()
     fitted = trainer(tmp_path, recorder)
