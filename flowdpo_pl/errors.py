@@ -93,6 +93,9 @@ _KINDS = {
 """What Python's types are called in configs."""
 
 
+_CONFIG = "--config configs/quickstart.yaml"
+
+
 def _in_words(complaint: str) -> str:
     """The complaint with what was expected in a user's words."""
     return re.sub(
@@ -115,5 +118,7 @@ def one_sentence(report: str) -> str:
         else:
             place = f"{'.'.join(keys)}: " if keys else ""
             of = f" ({owner})" if owner else ""
+            if text.startswith("the following arguments are required"):
+                return f"{place}{text.rstrip('.')}; give a config that has them, such as {_CONFIG}."
             return f"{place}{_in_words(text.rstrip('.'))}{of}; see the verb's --help for what it takes."
     return report.splitlines()[0] if report else "the arguments can't be parsed; see --help."

@@ -102,3 +102,13 @@ def test_the_installed_parser_s_reports_are_read() -> None:
         parser.parse_args(["--verifier.timeout=soon"])
     sentence = one_sentence(str(caught.value))
     assert "verifier.timeout" in sentence and "soon" in sentence and "\n" not in sentence
+
+
+def test_what_is_required_is_told_with_where_it_usually_is() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model", required=True)
+    with pytest.raises(ArgumentError) as caught:
+        parser.parse_args([])
+    assert one_sentence(str(caught.value)).endswith(
+        "required: model; give a config that has them, such as --config configs/quickstart.yaml."
+    )

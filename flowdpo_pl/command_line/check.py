@@ -23,9 +23,9 @@ from flowdpo_pl.command_line.given import (
 )
 from flowdpo_pl.command_line.kinds import number_of
 from flowdpo_pl.command_line.places import LIGHTNING_PACKAGES, OWN_PACKAGES, Place, root_of, whole_path
-from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.command_line.verbs import Verb
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.suggestions import nearest
 
 SEED_KEY = "seed_everything"
 """What a run's seed is called; `model.seed` and `data.seed` are linked to it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.suggestions import near_path
 from flowdpo_pl.yaml_keys import require_single_keys
 
 CLASS = "class_path"
@@ -99,13 +100,7 @@ def _in_place(config: str) -> Any:
 
 
 def _near_file(path: Path) -> str:
-    from flowdpo_pl.command_line.suggestions import nearest
-
-    try:
-        beside = [str(file) for file in path.parent.iterdir() if file.suffix in (".yaml", ".yml")]
-    except OSError:
-        beside = []
-    near = nearest(str(path), beside)
+    near = near_path(path, lambda file: file.suffix in (".yaml", ".yml"))
     return f"did you mean {near}?" if near else "name a YAML file."
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.suggestions import nearest
 
 PROGRAM = "python -m flowdpo_pl"
 

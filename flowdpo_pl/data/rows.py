@@ -22,6 +22,7 @@ from flowdpo_pl.data.json_rows import JsonLines, json_rows
 from flowdpo_pl.data.table_values import as_written, short_floats, table_rows
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.model.hub import require_on_hub
+from flowdpo_pl.suggestions import near_path
 
 LOCAL_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 BUFFER_CHUNKS = 64
@@ -82,9 +83,9 @@ def require_exists(path: str) -> None:
     """
     require_a_place(path)
     if names_a_file(path) and not Path(path).expanduser().exists():
-        raise UserError(
-            f"{path} does not exist (looked from {Path.cwd()}): name an existing data file or a hub id"
-        )
+        near = near_path(path)
+        meant = f"did you mean {near}?" if near else "name an existing data file or a hub id"
+        raise UserError(f"{path} does not exist (looked from {Path.cwd()}): {meant}")
 
 
 def names_a_file(path: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.suggestions import near_path
 
 SECONDS = 5.0
 """What the hub may take to answer. Downloads that are under way have the libraries' own times and retries."""
@@ -39,9 +39,8 @@ def require_on_hub(key: str, name: str, kind: Literal["model", "dataset"], revis
         if not answered and _is_copied(name, kind, revision):
             return False
         why = f"the hub gives no such {_NAMES[kind]}" if answered else "the hub can't be reached"
-        raise UserError(
-            f"{key} {name!r} is no file or folder here, and {why} ({_first_line(error)}): {nearest(name)}"
-        ) from error
+        there = f"{key} {name!r} is no file or folder here"
+        raise UserError(f"{there}, and {why} ({_first_line(error)}): {what_was_meant(name)}") from error
     return True
 
 
@@ -56,14 +55,10 @@ def _is_copied(name: str, kind: str, revision: str) -> bool:
     return Path(config.HF_DATASETS_CACHE, name.replace("/", "___")).is_dir()
 
 
-def nearest(path: str) -> str:
-    """What a path that isn't there may have meant."""
-    place = Path(path).expanduser()
-    if place.parent.is_dir():
-        names = [other.name for other in place.parent.iterdir() if not other.name.startswith(".")]
-        if close := get_close_matches(place.name, names, n=1):
-            return f"did you mean {place.parent / close[0]}?"
-    return "correct it, or name a folder on this machine"
+def what_was_meant(path: str) -> str:
+    """Of a path that isn't there."""
+    near = near_path(path)
+    return f"did you mean {near}?" if near else "correct it, or name a folder on this machine"
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Wrong keys, classes, values and files are refused at once, and the nearest is named.
 
-Also tests `command_line.given`, `command_line.places`, `command_line.suggestions` and `command_line.files`.
+Also tests `command_line.given`, `command_line.places` and `command_line.files`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pytest
 
 from flowdpo_pl.command_line.check import require_right
 from flowdpo_pl.command_line.given import Argument, arguments_of, flattened, merged
-from flowdpo_pl.command_line.suggestions import nearest
 from flowdpo_pl.command_line.verbs import verb_named
 from flowdpo_pl.errors import UserError
 from tests.runs import ROOT
@@ -169,11 +168,6 @@ def test_what_is_given_is_the_same_with_init_args_and_without() -> None:
     assert whole == {"model": {"class_path": "a.B", "x": {"y": 1}}}
     assert merged(whole, {"model": {"x": {"z": 2}}})["model"]["x"] == {"y": 1, "z": 2}
     assert merged(whole, {"model": "a.C"})["model"]["class_path"] == "a.C"
-
-
-@pytest.mark.parametrize(("word", "found"), [("fiit", "fit"), ("PATH", "path"), ("zzz", None)])
-def test_the_nearest_word_is_alike_or_there_is_none(word: str, found: str | None) -> None:
-    assert nearest(word, ["fit", "path", "test"]) == found
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,9 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
         open_rows("nowhere.jsonl")
     with pytest.raises(UserError, match="is a folder"):
         open_rows(str(tmp_path))
+    (tmp_path / "train.jsonl").touch()
+    with pytest.raises(UserError, match=r"did you mean .*/train\.jsonl\?"):
+        open_rows(str(tmp_path / "trian.jsonl"))
 
 
 def test_a_parquet_file_without_rows_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.base import BaseModel
-from flowdpo_pl.model.hub import nearest, require_on_hub
+from flowdpo_pl.model.hub import require_on_hub, what_was_meant
 
 
 @pytest.fixture
@@ -47,5 +47,6 @@ def test_an_id_that_is_none_is_refused_without_a_network() -> None:
 def test_a_near_miss_of_a_folder_here_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models" / "smollm2").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert nearest("models/smolm2") == "did you mean models/smollm2?"
-    assert nearest("models/other") == nearest("elsewhere/smollm2") != nearest("models/smolm2")
+    assert what_was_meant("models/smolm2") == "did you mean models/smollm2?"
+    nothing = "correct it, or name a folder on this machine"
+    assert what_was_meant("models/other") == what_was_meant("elsewhere/smollm2") == nothing
