@@ -31,6 +31,7 @@ STUDIES = (
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
     *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "compared", "learning_rate", "pilot")),
     "configs/paper/table_1.yaml",
+    "configs/smollm2/compared.yaml",
 )
 GRIDS = ("configs/chains/grid.yaml",)
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}

@@ -125,7 +125,8 @@ def study(
         values: what arguments of stages name in braces, beside stages: `{steps}` is the value `steps`.
 
     Raises:
-        UserError: the study is not in order, a stage fails, or `only` needs a stage that is not done.
+        UserError: the study is not in order, data is missing, a stage fails, or `only` needs a stage that is
+            not done.
     """
     stages = {name: stage.with_values(values) for name, stage in stages.items()}
     _require_order(stages)
@@ -135,6 +136,7 @@ def study(
     if dry_run:
         print(*plan_lines([_planned(step, only) for step in steps]), sep="\n")
         return
+    _require_data(stages, output)
     for step in steps:
         if only in (None, step.name):
             _require_done(step, steps)
@@ -170,6 +172,22 @@ def _require_order(stages: Mapping[str, Stage]) -> None:
                 "and none of the study's values."
             )
         before.append(name)
+
+
+def _require_data(stages: Mapping[str, Stage], output: Path) -> None:
+    """Refuse data that is not there now rather than hours later, when its stage begins."""
+    from flowdpo_pl.data.rows import require_exists
+
+    for name, stage in stages.items():
+        for key, value in stage.arguments.items():
+            if not key.endswith(".path") or key.startswith("model.") or not isinstance(value, str):
+                continue
+            if "{" in value or output in Path(value).parents:
+                continue
+            try:
+                require_exists(value)
+            except UserError as error:
+                raise UserError(f"stage '{name}': {key}: {error}") from error
 
 
 def _require_program(name: str, stage: Stage) -> None:

@@ -168,6 +168,18 @@ def test_a_stage_may_be_a_module_and_name_the_study_s_values() -> None:
         study({"make": Stage(module="json.none")}, Path("out"))
 
 
+def test_data_that_is_not_there_is_named_before_anything_runs() -> None:
+    tested = Stage(
+        "test", arguments={"data.test.path": "{first}/problems.jsonl", "data.train.path": "hub/id"}
+    )
+    study({**stages(), "tested": tested}, Path("out"))
+    calls()
+    asked = {**tested.arguments, "data.test.path": "nowhere.jsonl"}
+    with pytest.raises(UserError, match=r"stage 'asked': data\.test\.path: nowhere\.jsonl does not exist"):
+        study({**stages(2), "asked": Stage("test", arguments=asked)}, Path("out"))
+    assert not calls()
+
+
 def test_a_wrong_verb_of_a_stage_is_named_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"stage 'first': there is no verb 'fitt': did you mean fit\?"):
         study({"first": Stage("fitt", "a.yaml")}, Path("out"))
