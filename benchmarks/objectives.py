@@ -5,15 +5,16 @@
 Two studies, so that a run that was stopped goes on where it was (docs/study.md):
 
 1. `search`: every objective at every learning rate, on a part of the training problems that nothing else
-   reads; the rate whose latest problems were right most often is chosen.
+   reads; then its flow on problems of the other part, which no test asks. The rate with the most right
+   answers there is chosen.
 2. `table`: every objective at that rate, once until it has generated `tokens` and once for `updates` batches,
    each on seeds of its own; then its flow on held-out problems, sampled. `<output>/table/report/` has the
    intervals.
 
 The first is compared with each other one, problem by problem. Prints a JSON line an objective and kind of
-equality: held-out accuracy by seed, lessons (pairs, or groups whose returns differ) of the whole run,
-problems, seconds of play and of learning a batch, and at the start the gradient's norm over its spread by
-agent (`noise_batches` batches, without any step).
+equality: what the search found, held-out accuracy by seed, lessons (pairs, or groups whose returns differ) of
+the whole run, problems, seconds of play and of learning a batch, and at the start the gradient's norm over
+its spread by agent (`noise_batches` batches, without any step).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Compared:
     learning: Mapping[str, Any]
     single: bool = False
     """Whether one agent writes the whole answer."""
+    batch_size: int = 32
+    """Problems of an update."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class World:
 
     config: str = "configs/quickstart.yaml"
     evaluate: str = "configs/quickstart_study/evaluate.yaml"
+    problems: str = "quickstart/problems/train.jsonl"
+    """To learn from."""
     base: str = "quickstart/model"
     chunk_tokens: int = 12
     max_chunks: int = 6
@@ -58,14 +63,12 @@ class World:
     """Part of the training problems that rates are chosen on."""
     learnt: tuple[float, float] = (0.0, 0.8)
     lrs: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
-    batch_size: int = 32
-    """Problems of an update."""
     overrides: dict[str, str] = field(default_factory=dict)
     """Of both configs, such as a verifier."""
 
     def fit(self, one: Compared) -> dict[str, Any]:
         """Overrides of `config`."""
-        stream = {"data.shuffle": False, "data.batch_size": self.batch_size}
+        stream = {"data.shuffle": False, "data.batch_size": one.batch_size}
         return {**self.played(one), **one.learning, **stream}
 
     def played(self, one: Compared) -> dict[str, Any]:
@@ -98,6 +101,7 @@ OBJECTIVES = {
         }
     ),
     "policy gradient": Compared({**_loss("PolicyGradient"), **GROUPS}),
+    "policy gradient, 12 problems": Compared({**_loss("PolicyGradient"), **GROUPS}, batch_size=12),
     "clipped policy gradient": Compared({**_loss("ClippedPolicyGradient"), **GROUPS}),
     "grpo, single model": Compared(
         {
@@ -146,15 +150,28 @@ def objectives(
         }
         for name, one in compared.items() for lr in world.lrs
     }  # fmt: skip
-    _study(output / "search", searches, [1000], {})
+    other_part = {
+        "data.train.path": world.problems, "data.train.part": [*world.searched],
+        "data.test.path": world.problems, "data.test.part": [*world.learnt],
+    }  # fmt: skip
+    tests = {
+        _stage(name, str(lr), "test"): {
+            "verb": "test",
+            "config": world.evaluate,
+            "arguments": {**_test(world, one, _stage(name, str(lr)), held_out), **other_part},
+        }
+        for name, one in compared.items() for lr in world.lrs
+    }  # fmt: skip
+    _study(output / "search", {**searches, **tests}, [1000], {})
     for name in searches:
         _require_whole(output / "search" / "seed1000" / name, "max_generated_tokens")
-    chosen = {name: max(world.lrs, key=lambda lr: _found(output, name, lr)) for name in compared}
+    found = {name: {lr: _found(output, name, lr) for lr in world.lrs} for name in compared}
+    chosen = {name: max(right, key=lambda lr: right[lr]) for name, right in found.items()}
     stages: dict[str, Any] = {}
     tables: dict[str, dict[str, str]] = {}
-    limits = {
+    limits: dict[str, dict[str, Any]] = {
         "tokens": {"model.max_problems": None, "model.max_generated_tokens": tokens},
-        "updates": {"model.max_problems": world.batch_size * updates},
+        "updates": {},
     }
     for kind, limit in limits.items():
         tables[f"equal {kind}, held-out problems, sampled at temperature 1"] = {}
@@ -164,7 +181,8 @@ def objectives(
                 "verb": "fit",
                 "config": world.config,
                 "arguments": {
-                    **world.fit(one), **limit, "data.train.part": [*world.learnt],
+                    **world.fit(one), "model.max_problems": one.batch_size * updates, **limit,
+                    "data.train.part": [*world.learnt],
                     "model.learning.lr": chosen[name],
                 },
             }  # fmt: skip
@@ -182,7 +200,8 @@ def objectives(
     for name, one in compared.items():
         noise = gradient_noise(world, one, noise_batches)
         for kind in limits:
-            print(json.dumps(_row(output, name, kind, seeds, chosen[name], noise)), flush=True)
+            row = _row(output, name, kind, seeds, chosen[name], noise)
+            print(json.dumps({**row, "search": found[name]}), flush=True)
 
 
 def _require_whole(run: Path, ends: str) -> None:
@@ -216,9 +235,9 @@ def _study(folder: Path, stages: Mapping[str, Any], seeds: Sequence[int], report
 
 
 def _found(output: Path, name: str, lr: float) -> float:
-    """Share of right answers at the end of a search."""
-    summary = output / "search" / "seed1000" / _stage(name, str(lr)) / "summary.json"
-    return float(json.loads(summary.read_text(encoding="utf-8"))["window_accuracy"])
+    """Share of right answers after a search."""
+    summary = output / "search" / "seed1000" / _stage(name, str(lr), "test") / "test" / "summary.json"
+    return float(json.loads(summary.read_text(encoding="utf-8"))["accuracy"])
 
 
 def _row(
@@ -271,10 +290,13 @@ class _Kept:
 
 
 def gradient_noise(world: World, one: Compared, count: int) -> dict[str, float]:
-    """By agent, the norm of the mean gradient of `count` batches over the root mean square of what single
-    batches differ from it: above 1, a batch says more than chance.
+    """By agent, the norm of the gradient over the root mean square of what single batches differ from it:
+    above 1, a batch says more than chance.
+
+    The mean of `count` gradients that are nothing but chance has a norm too, of the spread over the root of
+    `count`: its square is taken off. NaN: nothing is left.
     """
-    size = world.batch_size
+    size = one.batch_size
     module, batches = _played(world, one, count)
     noise = {}
     for agent in module.learners:
@@ -288,7 +310,7 @@ def gradient_noise(world: World, one: Compared, count: int) -> dict[str, float]:
             gradients = torch.stack(kept.gradients)
             mean = gradients.mean(0)
             spread = (gradients - mean).square().sum(1).sum() / (len(gradients) - 1)
-            noise[agent] = float(mean.norm() / spread.sqrt())
+            noise[agent] = float((mean.square().sum() / spread - 1 / len(gradients)).sqrt())
     return noise
 
 
@@ -306,7 +328,7 @@ def _played(world: World, one: Compared, count: int) -> tuple[FlowDPOModule, lis
     told.datamodule.setup("fit")
     module.configure_model()
     stream = told.datamodule.streams["train"].batches()
-    plays = (module.rollouts.play(next(stream)[: world.batch_size], module.exploration) for _ in range(count))
+    plays = (module.rollouts.play(next(stream)[: one.batch_size], module.exploration) for _ in range(count))
     return module, [play.trees for play in plays]
 
 
