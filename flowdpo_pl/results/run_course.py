@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowdpo_pl.measure.course import Course, Stretch
-from flowdpo_pl.measure.diagnosis import Finding, diagnose
+from flowdpo_pl.measure.diagnosis import diagnose
+from flowdpo_pl.measure.diagnosis.rule import Finding
 from flowdpo_pl.results.batch_numbers import is_summed
 
 __all__ = ["Finding", "RunCourse", "sums_of"]
