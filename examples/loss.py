@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from flowdpo_pl import PairScores, PreferenceLoss
+from flowdpo_pl.errors import NOT_NEGATIVE, POSITIVE, require_within
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class DPOPositive(PreferenceLoss):
     """Inverse temperature, as in DPO."""
     penalty: float = 5.0
     """How often a loss of the chosen move counts (the paper's lambda)."""
+
+    def __post_init__(self) -> None:
+        require_within(POSITIVE, {"beta": self.beta})
+        require_within(NOT_NEGATIVE, {"penalty": self.penalty})
 
     def __call__(self, scores: PairScores) -> Tensor:
         """The loss of each pair, `[P]`."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from flowdpo_pl import PairScores, PreferenceLoss
-from flowdpo_pl.errors import Range, require_within
+from flowdpo_pl.errors import POSITIVE, Range, require_within
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class RobustDPO(PreferenceLoss):
     """Share of wrong labels (the paper's epsilon), from 0 to below 0.5."""
 
     def __post_init__(self) -> None:
+        require_within(POSITIVE, {"beta": self.beta})
         require_within(Range(0, 0.5, open_high=True), {"flipped": self.flipped})
 
     def __call__(self, scores: PairScores) -> Tensor:
@@ -54,6 +55,9 @@ class SimPO(PreferenceLoss):
     """Scale of the means over tokens."""
     target: float = 1.0
     """Margin to be reached (the paper's gamma)."""
+
+    def __post_init__(self) -> None:
+        require_within(POSITIVE, {"beta": self.beta})
 
     def __call__(self, scores: PairScores) -> Tensor:
         """The loss of each pair, `[P]`."""

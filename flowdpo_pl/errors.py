@@ -46,6 +46,7 @@ class Range:
 
 
 COUNT = Range(1)
+SEVERAL = Range(2)
 GROUP = Range(4)
 LIMIT = Range(1, or_null=True)
 NOT_NEGATIVE = Range(0)

@@ -52,7 +52,7 @@ class Update:
     tokens: int
     """Packed tokens read by this rank."""
     score_seconds: float
-    """Forwards without gradients: of the reference."""
+    """Forwards without gradients: of the reference, and of the policy before several steps."""
     update_seconds: float
     """Policy forwards, backwards and the step."""
     set_aside: bool
@@ -110,7 +110,7 @@ class Learner:
             optimizer: of the adapters.
             update: numbers the run's updates; it seeds dropout.
             problems: of this rank's share of the batch, for objectives that are means over problems.
-            before: what `before` gave at the start of the batch; None at the first step.
+            before: what `before` gave at the start of the batch; None: the policy as it is in this step.
         """
         start, score_seconds = time.perf_counter(), 0.0
         objective = learning.loss

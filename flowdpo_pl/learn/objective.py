@@ -52,7 +52,7 @@ class Objective(ABC):
         """Names of what `score` measures, in logs behind the agent's name."""
 
     def require_fits(  # noqa: B027 - most learn from whatever is played
-        self, exploration: Exploration, sampling: Sampling, pairs_per_update: int | None
+        self, exploration: Exploration, sampling: Sampling, pairs_per_update: int | None, score_margin: float
     ) -> None:
         """
         Raises:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from flowdpo_pl.errors import COUNT, NOT_NEGATIVE, POSITIVE, UserError, require_within
+from flowdpo_pl.errors import NOT_NEGATIVE, POSITIVE, SEVERAL, UserError, require_within
 from flowdpo_pl.learn.advantages import Advantage, LeaveOneOut
 from flowdpo_pl.learn.groups import MoveGroup, groups
 from flowdpo_pl.learn.objective import MoveScores, Objective
@@ -38,8 +38,9 @@ class PolicyGradient(Objective):
     """
 
     kl: float = 0.0
-    """What a nat of Kullback-Leibler divergence from the reference costs, at each node, in units of return;
-    0: no reference is read."""
+    """What a nat of Kullback-Leibler divergence from the reference costs at each node, in units of
+    `advantage`: with `LeaveOneOut` those of the return, with `GroupNormalised` standard deviations of the
+    group. 0: no reference is read."""
     advantage: Advantage = field(default_factory=LeaveOneOut)
     """How returns of draws are compared. Words of a choice are compared with their expected return."""
 
@@ -55,7 +56,7 @@ class PolicyGradient(Objective):
         return ("return", "advantage_spread", "entropy", "kl")
 
     def require_fits(
-        self, exploration: Exploration, sampling: Sampling, pairs_per_update: int | None
+        self, exploration: Exploration, sampling: Sampling, pairs_per_update: int | None, score_margin: float
     ) -> None:
         name = type(self).__name__
         if not exploration.independent:
@@ -73,6 +74,11 @@ class PolicyGradient(Objective):
             raise UserError(
                 f"model.pairs_per_update deals out pairs, but {name} learns from groups: leave it out; "
                 "several steps a batch are flowdpo_pl.ClippedPolicyGradient's passes."
+            )
+        if score_margin:
+            raise UserError(
+                f"model.score_margin says which endings make a pair, but {name} learns from every difference "
+                "of returns: leave it out."
             )
 
     def mine(self, trees: Sequence[RolloutTree], margin: float) -> Sequence[MoveGroup]:
@@ -118,8 +124,8 @@ class ClippedPolicyGradient(PolicyGradient):
     """Several steps on each batch; what has moved far enough moves no further (PPO, arXiv 1707.06347).
 
     min(ratio * advantage, clip(ratio, 1 - clip, 1 + clip) * advantage): the ratio is that of the whole move's
-    probability to the one at the start of the batch. At the first step it is 1, and the gradient that of
-    `PolicyGradient`.
+    probability to the one at the start of the batch, which is read without dropout. Where none drops anything
+    out it is 1 at the first step, and the gradient that of `PolicyGradient`.
     """
 
     clip: float = 0.2
@@ -130,7 +136,7 @@ class ClippedPolicyGradient(PolicyGradient):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_within(POSITIVE, {"clip": self.clip})
-        require_within(COUNT, {"passes": self.passes})
+        require_within(SEVERAL, {"passes": self.passes})
 
     @property
     def numbers(self) -> tuple[str, ...]:

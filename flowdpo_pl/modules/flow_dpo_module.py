@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,7 +98,7 @@ class FlowDPOModule(AdapterModule):
         require_within(MARGIN, {"model.score_margin": score_margin})
         exploration.require_fits(team.flow)
         for agent in learns:
-            by_agent[agent].loss.require_fits(exploration, sampling, pairs_per_update)
+            by_agent[agent].loss.require_fits(exploration, sampling, pairs_per_update, score_margin)
         limits = Limits(max_problems, max_generated_tokens)
         judge = chosen_verifier("model.verifier", verifier)
         super().__init__(team, seed)
@@ -367,13 +369,15 @@ class FlowDPOModule(AdapterModule):
         lessons = [one for one in learning.loss.mine(trees, self.score_margin) if one.agent == agent]
         learnt = []
         for part in update_steps(lessons, batch, self.pairs_per_update):
-            several = learning.loss.passes > 1
+            started, several = time.perf_counter(), learning.loss.passes > 1
             before = self.learner.before(agent, part) if several else None
+            seconds = time.perf_counter() - started
             for _ in range(learning.loss.passes):
-                learnt.append(
-                    self.learner.learn(agent, part, learning, optimizer, self._updates, len(batch), before)
+                update = self.learner.learn(
+                    agent, part, learning, optimizer, self._updates, len(batch), before
                 )
-                self._updates += 1
+                learnt.append(replace(update, score_seconds=update.score_seconds + seconds))
+                self._updates, seconds = self._updates + 1, 0.0
                 if learnt[-1].set_aside:
                     self._set_aside(agent, part)
         counts = learning.loss.counts(trees, agent)

@@ -117,7 +117,13 @@ def test_the_shares_of_two_ranks_add_up_to_the_update_of_one(
     make_world: Callable[..., World], problems: list[Problem], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lessons = [one for one in every_group(make_world(), problems, ANSWER) if one.teaches]
-    monkeypatch.setattr(learner, "summed", lambda *_: [len(lessons), len(problems)])
+    shares: list[list[int]] = []
+
+    def over_both_ranks(share: list[int], *_: object) -> list[int]:
+        shares.append(share)
+        return [len(lessons), len(problems)]
+
+    monkeypatch.setattr(learner, "summed", over_both_ranks)
     moved = []
     for share, played in ((lessons, len(problems)), (lessons[::2], 1), (lessons[1::2], len(problems) - 1)):
         world = make_world()
@@ -126,8 +132,11 @@ def test_the_shares_of_two_ranks_add_up_to_the_update_of_one(
         learning = Learning(loss=PolicyGradient(), max_grad_norm=0)
         learner_of(world, 10_000).learn(ANSWER, share, learning, torch.optim.SGD(weights, lr=1.0), 0, played)
         moved.append([value.detach() - before for value, before in zip(weights, start, strict=True)])
-    for whole, *shares in zip(*moved, strict=True):
-        torch.testing.assert_close(sum(shares), whole, atol=1e-6, rtol=1e-4)
+    assert (
+        [sum(parts) for parts in zip(*shares[1:], strict=True)] == shares[0] == [len(lessons), len(problems)]
+    )
+    for whole, *parts in zip(*moved, strict=True):
+        torch.testing.assert_close(sum(parts), whole, atol=1e-6, rtol=1e-4)
 
 
 def test_a_clipped_first_step_is_the_plain_one_and_a_second_compares_with_the_start(

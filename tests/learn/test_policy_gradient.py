@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.learn.advantages import GroupNormalised, LeaveOneOut
+from flowdpo_pl.learn.advantages import Advantage, GroupNormalised, LeaveOneOut
 from flowdpo_pl.learn.groups import MoveGroup, groups
 from flowdpo_pl.learn.objective import MoveScores
 from flowdpo_pl.learn.policy_gradient import ClippedPolicyGradient, PolicyGradient
@@ -156,6 +156,22 @@ def test_advantages_by_hand() -> None:
     assert GroupNormalised()([1.0, 1.0]) == [0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("advantage", "first", "others"),
+    [(LeaveOneOut(), 0.1 - 0.3, -0.1 / 3 + 0.1), (GroupNormalised(), 1.5 - 0.3, -0.5 + 0.1)],
+)
+def test_a_nat_of_divergence_costs_so_much_of_an_advantage(
+    advantage: Advantage, first: float, others: float
+) -> None:
+    policy = torch.zeros(4, requires_grad=True)
+    reference = torch.tensor([-1.0, 0.0, 0.0, 0.0])
+    losses, _ = PolicyGradient(kl=0.3, advantage=advantage).score(
+        scores(policy, reference), [group(0.1, 0.0, 0.0, 0.0)]
+    )
+    losses.sum().backward()
+    torch.testing.assert_close(policy.grad, -torch.tensor([first, others, others, others]) / 4)
+
+
 def test_what_moved_far_in_the_direction_of_its_advantage_moves_no_further() -> None:
     lesson = group(1.0, 1.0, 0.0, 0.0)
     before = torch.zeros(4)
@@ -187,23 +203,27 @@ def test_groups_that_agree_teach_nothing_and_are_counted() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (lambda: (NodeAlternatives(), Sampling(), None), "NodeAlternatives plays other moves .*NodeGroups"),
-        (lambda: (NodeGroups(), Sampling(temperature=0.7), None), r"temperature 1 .* has 0\.7 and 1"),
-        (lambda: (NodeGroups(), Sampling(top_p=0.9), None), r"has 1 and 0\.9"),
-        (lambda: (NodeGroups(), Sampling(), 16), r"model\.pairs_per_update deals out pairs"),
+        (
+            lambda: (NodeAlternatives(), Sampling(), None, 0.0),
+            "NodeAlternatives plays other moves .*NodeGroups",
+        ),
+        (lambda: (NodeGroups(), Sampling(temperature=0.7), None, 0.0), r"temperature 1 .* has 0\.7 and 1"),
+        (lambda: (NodeGroups(), Sampling(top_p=0.9), None, 0.0), r"has 1 and 0\.9"),
+        (lambda: (NodeGroups(), Sampling(), 16, 0.0), r"model\.pairs_per_update deals out pairs"),
+        (lambda: (NodeGroups(), Sampling(), None, 0.1), r"model\.score_margin says which endings"),
     ],
 )
 def test_what_has_no_such_gradient_is_refused(given: Callable[[], tuple[object, ...]], said: str) -> None:
     with pytest.raises(UserError, match=said):
         PolicyGradient().require_fits(*given())  # type: ignore[arg-type]
-    PolicyGradient().require_fits(NodeGroups(), Sampling(), None)
+    PolicyGradient().require_fits(NodeGroups(), Sampling(), None, 0.0)
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
     for make, said in (
         (lambda: PolicyGradient(kl=-1), "kl is -1"),
         (lambda: ClippedPolicyGradient(clip=0), "clip is 0"),
-        (lambda: ClippedPolicyGradient(passes=0), "passes is 0"),
+        (lambda: ClippedPolicyGradient(passes=1), "passes is 1: give at least 2"),
         (lambda: NodeGroups(draws=3), "draws is 3: give at least 4"),
     ):
         with pytest.raises(UserError, match=said):

@@ -31,9 +31,9 @@ def accuracy_falls(course: Course) -> Told:
         return None
     return (
         f"the share of right answers fell from {best.told} to {latest.told}",
-        "a smaller model.learning.lr (a third, then a tenth), more pairs an update (model.pairs_per_update, "
-        "data.batch_size), or a larger beta or tau (model.learning.loss); if the problems come in an order "
-        "of difficulty, shuffle them",
+        "a smaller model.learning.lr (a third, then a tenth), more problems an update (data.batch_size; of "
+        "pairs also model.pairs_per_update), or a larger beta or tau, if the loss has one; if the problems "
+        "come in an order of difficulty, shuffle them",
     )
 
 
