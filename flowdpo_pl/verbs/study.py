@@ -30,6 +30,10 @@ from flowdpo_pl.verbs.study_stage import Stage, Value
 from flowdpo_pl.visible import visible_line
 
 PYTHON = (sys.executable,)
+FINISHED = "finished"
+"""What the summary of a run says that came to its end."""
+_REFUSED_AGAIN = ("validate", "test", "predict")
+"""Verbs that refuse a folder in which they have finished; a `fit` goes on from its checkpoint and ends at once."""
 CHECKPOINTS = "checkpoints/*.ckpt"
 """What an interrupted `fit` goes on from."""
 
@@ -234,6 +238,10 @@ def _run(step: Step) -> None:
         _set_aside(step.here)
     command = step.command()
     before = step.marker().get("seconds", 0.0)
+    if state == State.INTERRUPTED and step.stage.verb in _REFUSED_AGAIN and _ended(step) == FINISHED:
+        step.mark(True, before, command)
+        say("done before; the study was ended before it could note that")
+        return
     step.mark(False, before, command)
     if not console.is_terminal:
         say(f"runs, see {step.log}")
@@ -270,10 +278,16 @@ def _require_finished(step: Step) -> None:
     Raises:
         UserError: it was ended by something else.
     """
+    if (ended := _ended(step)) not in (None, FINISHED):
+        raise UserError(f"{step.title} has not finished ({ended}): the same command goes on; see {step.log}")
+
+
+def _ended(step: Step) -> str | None:
+    """How its own summary says it ended; None: there is no summary."""
     folder = step.here if step.stage.verb in ("", "fit") else step.here / step.stage.verb
     file = folder / "summary.json"
-    if file.exists() and (ended := json.loads(file.read_text(encoding="utf-8")).get("ended")) != "finished":
-        raise UserError(f"{step.title} has not finished ({ended}): the same command goes on; see {step.log}")
+    summary: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return summary.get("ended")
 
 
 def _set_aside(folder: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,22 @@ def test_a_failing_stage_ends_the_study_and_an_interrupted_fit_goes_on() -> None
     study(stages(), Path("out"))
     assert calls() == [f"seed0/{name}" for name in stages()]
     assert options("first")["ckpt_path"] == "out/seed0/first"
+
+
+@pytest.mark.parametrize(("ended", "again"), [("finished", []), ("SIGTERM", ["seed0/tested"])])
+def test_a_stage_that_had_finished_when_its_study_was_killed_is_done(ended: str, again: list[str]) -> None:
+    tested = {**stages(), "tested": Stage("test", "a.yaml")}
+    study(tested, Path("out"))
+    calls()
+    here = Path("out/seed0/tested")
+    marker = json.loads((here / "stage.json").read_text())
+    (here / "stage.json").write_text(json.dumps({**marker, "done": False}))
+    (here / "test").mkdir()
+    (here / "test" / "summary.json").write_text(json.dumps({"ended": ended}))
+    with suppress(UserError):  # the fake verb leaves that summary as it is
+        study(tested, Path("out"))
+    assert calls() == again
+    assert json.loads((here / "stage.json").read_text())["done"] == (ended == "finished")
 
 
 def test_only_one_stage_and_what_it_needs() -> None:
