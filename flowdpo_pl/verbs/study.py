@@ -33,7 +33,7 @@ PYTHON = (sys.executable,)
 FINISHED = "finished"
 """What the summary of a run says that came to its end."""
 _REFUSED_AGAIN = ("validate", "test", "predict")
-"""Verbs that refuse a folder in which they have finished; a `fit` goes on from its checkpoint and ends at once."""
+"""They refuse a folder in which they have finished; a `fit` goes on from its checkpoint and ends at once."""
 CHECKPOINTS = "checkpoints/*.ckpt"
 """What an interrupted `fit` goes on from."""
 
