@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class CollectedTraces:
         """Of what this run tries."""
         self.traces: dict[str, Trace] = {}
         """By problem."""
+        self._right = self._tokens = 0  # counted as they come: a bar asks after every batch
         self.resumed = 0
         """Traces that were there before this run."""
 
@@ -59,7 +60,7 @@ class CollectedTraces:
     @property
     def generated_tokens(self) -> int:
         """By all attempts, those of the interrupted run included."""
-        return sum(trace.generated_tokens for trace in self.traces.values())
+        return self._tokens
 
     @property
     def out_of_tokens(self) -> bool:
@@ -104,8 +105,11 @@ class CollectedTraces:
         self.first_chunk.add([answer for of_rank in gathered(judged) for answer in of_rank])
         return [trace.problem_id for trace in traces]
 
-    def add(self, traces: Iterable[Trace]) -> None:
+    def add(self, traces: Sequence[Trace]) -> None:
+        """Add these, each once."""
         self.traces |= {trace.problem_id: trace for trace in traces}
+        self._right += sum(trace.correct for trace in traces)
+        self._tokens += sum(trace.generated_tokens for trace in traces)
 
     def resume_from(self, path: Path, made_by: dict[str, Any]) -> None:
         """Take the traces of an earlier run as done.
@@ -117,7 +121,7 @@ class CollectedTraces:
         for trace in traces:
             then, now = {"source": trace.source, **trace.made_by}, {"source": self._source, **made_by}
             require_same(str(path), then, now, MEND_FILE)
-        self.traces = {trace.problem_id: trace for trace in traces}
+        self.add(traces)
         self.resumed = len(traces)
 
     def _require_same(self, problem: Problem) -> None:
@@ -152,10 +156,6 @@ class CollectedTraces:
 
     def _accepts(self, verdict: Verdict) -> bool:
         return verdict.correct if self._accept_from is None else verdict.score >= self._accept_from
-
-    @property
-    def _right(self) -> int:
-        return sum(trace.correct for trace in self.traces.values())
 
     def _trace(
         self,

@@ -7,6 +7,7 @@ samples of one problem, so that a problem is there whole or not at all.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -24,7 +25,6 @@ from flowdpo_pl.results.predictions import (
     Prediction,
     accuracies,
     accuracies_by_label,
-    mean_score,
     prediction_of,
 )
 from flowdpo_pl.results.provenance import MEND_FILE, require_same
@@ -46,6 +46,7 @@ class JudgedAnswers:
         self.first_chunk = FirstChunk()
         """Of what this run answers."""
         self._samples: dict[str, list[Prediction]] = {}
+        self._rows, self._scores, self._tokens = 0, 0.0, 0  # kept as they come: a bar asks after every batch
         self._earlier: dict[str, list[Prediction]] = {}
 
     @property
@@ -60,11 +61,11 @@ class JudgedAnswers:
     @property
     def accuracy(self) -> float:
         """Mean score of the samples; nan without any."""
-        return mean_score(self.predictions)
+        return self._scores / self._rows if self._rows else math.nan
 
     @property
     def generated_tokens(self) -> int:
-        return sum(row.tokens for row in self.predictions)
+        return self._tokens
 
     def of(self, problem_id: str) -> list[Prediction]:
         """All samples of one problem."""
@@ -95,8 +96,12 @@ class JudgedAnswers:
         return samples if (first.question, first.gold, first.labels) == same else None
 
     def add(self, problems: Sequence[Sequence[Prediction]]) -> None:
-        """Add problems, each as all its samples."""
+        """Add problems, each as all its samples; each once."""
         self._samples |= {samples[0].problem_id: list(samples) for samples in problems}
+        rows = [row for samples in problems for row in samples]
+        self._rows += len(rows)
+        self._scores += math.fsum(row.score for row in rows)
+        self._tokens += sum(row.tokens for row in rows)
 
     def resume_from(self, path: Path, made_by: dict[str, Any]) -> None:
         """Keep what an interrupted run has answered, for when its problems come.
