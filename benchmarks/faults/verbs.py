@@ -76,6 +76,31 @@ def export(run: Path) -> Verb:
     return Verb("export", (words, over), lambda folder: over if (folder / "out").exists() else words)
 
 
+def pairs(run: Path) -> Verb:
+    return _made("pairs", "pairs", str(run), "--output=pairs.parquet")
+
+
+def report(run: Path) -> Verb:
+    return _made("report", "report", str(run), "--output=report.html", "--open=false")
+
+
+def view(run: Path) -> Verb:
+    return _made("view", "view", str(run), "--output=view.html", "--open=false")
+
+
+def ground_truth() -> Verb:
+    source = f"--source.path={ROOT}/quickstart/word_problems/train.jsonl"
+    config = f"--config={ROOT}/configs/smollm2/ground_truth.yaml"
+    return _made("ground_truth", "ground_truth", config, source, "--source.limit=20", "--output=out")
+
+
+def arms() -> Verb:
+    traces = [f"--traces.{name}=traces.jsonl" for name in ("one", "other")]
+    problems = (f"--stream.path={PROBLEMS}/train.jsonl", f"--test.path={PROBLEMS}/valid.jsonl")
+    left = ("--unfiltered=null", "--output=out")
+    return _made("arms", "arms", *traces, *problems, *left, prepare=_with_traces)
+
+
 def study() -> Verb:
     """docs/study.md: the same command goes on. The study's own files are broken, and its stages killed."""
     words = ("study", "--config=study.yaml")
@@ -89,6 +114,11 @@ def _trained(name: str, words: Words, prepare: Callable[[Path], None] = Path.mkd
         return on if any(folder.glob("runs/tiny/checkpoints/*.ckpt")) else words
 
     return Verb(name, (words, on), again, prepare)
+
+
+def _made(name: str, *words: str, prepare: Callable[[Path], None] = Path.mkdir) -> Verb:
+    """What a command makes is made anew by the same command."""
+    return Verb(name, (words,), lambda folder: words, prepare)
 
 
 def _repeated(name: str, words: Words) -> Verb:
@@ -139,6 +169,11 @@ VERBS: dict[str, Callable[[Path], Verb]] = {
     "judged": lambda work: judged(),
     "stumbling": lambda work: stumbling(),
     "study": lambda work: study(),
+    "pairs": lambda work: pairs(trained(work)),
+    "report": lambda work: report(trained(work)),
+    "view": lambda work: view(trained(work)),
+    "ground_truth": lambda work: ground_truth(),
+    "arms": lambda work: arms(),
 }
 """By name, given a folder for what one begins with."""
 
