@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from callbacks.summary.shares import chooser_told, share_told, unjudged, unjudged_shares
-from callbacks.watching.batch_values import BatchValues, pairs_by_agent, ties_by_agent, tokens_per_second
+from callbacks.watching.batch_values import (
+    BatchValues,
+    groups_by_agent,
+    pairs_by_agent,
+    ties_by_agent,
+    tokens_per_second,
+)
 from flowdpo_pl.results.run_course import Finding
 from flowdpo_pl.results.run_numbers import RunNumbers
 
@@ -28,7 +34,7 @@ OVER = {
     "window_accuracy": "the latest problems, model.window of them; Wilson, 95 %",
     "unreadable_gold_rate": "the problems met since the run was started or resumed",
     "judging_error_rate, timeout_rate": "all answers of the run",
-    "pairs, ties, chooser, generated_tokens": "the run, across resumes",
+    "pairs, ties, groups, chooser, generated_tokens": "the run, across resumes",
     "margins": "the run's pairs, each as large as when it was learnt",
     "chunks_per_answer": "all main chains of the run",
     "seconds": "the run, across resumes; total is wall clock",
@@ -51,6 +57,7 @@ def fit_summary(run: RunNumbers, latest: BatchValues, seconds: float) -> dict[st
         **unjudged_shares(sums, latest),
         "pairs": pairs_by_agent(sums),
         "ties": ties_by_agent(sums),
+        "groups": groups_by_agent(sums),
         "margins": run.margins,
         "chooser": run.chooser,
         "chunks_per_answer": run.chunks_per_answer,
@@ -88,6 +95,8 @@ def fit_rows(summary: Mapping[str, Any]) -> dict[str, str]:
         if any(numbers.values()):
             told = ", ".join(f"{agent} {number:,}" for agent, number in numbers.items())
             rows[f"ties, {kind.replace('_', ' ')}"] = told
+    of_agents = summary["groups"].items()
+    rows["groups that taught"] = ", ".join(f"{a} {of['taught']:,} of {of['all']:,}" for a, of in of_agents)
     margins = (f"{agent} {margin:+.2f}" for agent, margin in summary["margins"].items())
     rows["margin, mean of pairs"] = ", ".join(margins)
     rows["margin, last batch"] = ", ".join(

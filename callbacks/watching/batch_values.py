@@ -17,6 +17,16 @@ def pairs_by_agent(values: BatchValues) -> dict[str, int]:
     return {key.removesuffix("/pairs"): int(value) for key, value in values.items() if key.endswith("/pairs")}
 
 
+def groups_by_agent(values: BatchValues) -> dict[str, dict[str, int]]:
+    """Numbers of groups by agent, `all` and those that `taught`; nothing where pairs are learnt from."""
+    found = {}
+    for key, taught in values.items():
+        agent, ends, _ = key.partition("/groups_taught")
+        if ends:
+            found[agent] = {"all": int(values[f"{agent}/groups"]), "taught": int(taught)}
+    return found
+
+
 def ties_by_agent(values: BatchValues) -> dict[str, dict[str, int]]:
     """Numbers of nodes without a pair by agent and kind."""
     ties: dict[str, dict[str, int]] = {}

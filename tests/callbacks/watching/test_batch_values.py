@@ -1,4 +1,4 @@
-from callbacks.watching.batch_values import pairs_by_agent, ties_by_agent, tokens_per_second
+from callbacks.watching.batch_values import groups_by_agent, pairs_by_agent, ties_by_agent, tokens_per_second
 
 VALUES = {
     "reader/pairs": 3.0,
@@ -19,6 +19,12 @@ def test_agents_are_those_of_the_values_in_their_order() -> None:
         "reader": {"both_right": 2, "no_alternative": 0},
         "judge": {"both_right": 1},
     }
+
+
+def test_groups_are_told_where_there_are_any() -> None:
+    assert groups_by_agent(VALUES) == {}
+    groups = {"reader/groups": 5.0, "reader/groups_taught": 2.0}
+    assert groups_by_agent({**VALUES, **groups}) == {"reader": {"all": 5, "taught": 2}}
 
 
 def test_speed_is_that_of_play_and_zero_where_nothing_was_played() -> None:
