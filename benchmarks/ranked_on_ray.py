@@ -15,7 +15,14 @@ def start_ray(ranks: int) -> None:
         ray.init(num_cpus=ranks, include_dashboard=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
 
 
-def run(folder: Path, ranks: int, problems: int, dtype: str = "float64", restarts: int = 3) -> None:
+def run(
+    folder: Path,
+    ranks: int,
+    problems: int,
+    dtype: str = "float64",
+    learnt_from: str = "pairs",
+    restarts: int = 3,
+) -> None:
     """From its checkpoint on if there is one, to so many problems."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -28,6 +35,7 @@ def run(folder: Path, ranks: int, problems: int, dtype: str = "float64", restart
             "folder": str(folder.resolve()),
             "problems": problems,
             "dtype": dtype,
+            "learnt_from": learnt_from,
         },
         torch_config=TorchConfig(backend="gloo", timeout_s=24 * 3600),
         scaling_config=ScalingConfig(num_workers=ranks),
@@ -42,4 +50,5 @@ def _worker(given: dict[str, Any]) -> None:
     from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy
 
     os.chdir(given["directory"])
-    go_on(Path(given["folder"]), 1, given["problems"], given["dtype"], RayAdapterStrategy())
+    folder, kind = Path(given["folder"]), given["learnt_from"]
+    go_on(folder, 1, given["problems"], given["dtype"], kind, RayAdapterStrategy())

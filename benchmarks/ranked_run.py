@@ -1,8 +1,8 @@
 """One small run that any number of processes share, and what it left: for benchmarks and tests of ranks.
 
 `python -m benchmarks.ranked_run FOLDER RANKS PROBLEMS`, started by any launcher, or bare. Batches divide
-evenly among neither two nor three ranks, a step takes four pairs, the agents' input is dropped out, and some
-losses are not finite.
+evenly among neither two nor three ranks, and the agents' input is dropped out. Of what is learnt from, pairs
+go four into a step, and some losses are not finite; groups are those of a policy gradient.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from benchmarks.exit_status import exit_status
 from callbacks import AdapterCheckpoint, TreeLog
 from flowdpo_pl.learn.learner import Learning
 from flowdpo_pl.learn.losses import PairScores, SigmoidLoss
+from flowdpo_pl.learn.policy_gradient import PolicyGradient
 from flowdpo_pl.model.base import BaseModel
 from flowdpo_pl.model.lora import LoraSettings
 from flowdpo_pl.modules.adapter_strategy import AdapterStrategy
 from flowdpo_pl.modules.trainer import Trainer
+from flowdpo_pl.play.exploration import NodeGroups
 from flowdpo_pl.play.flows.answer_stop import AnswerStopFlow
 from flowdpo_pl.results.tree_io import read_trees
 from flowdpo_pl.types import Move, Problem, RolloutTree, Verdict
@@ -54,6 +56,13 @@ class BrittleLoss(SigmoidLoss):
 
     def __call__(self, scores: PairScores) -> Tensor:
         return super().__call__(scores).where(scores.chosen_tokens != 5, torch.nan)
+
+
+LEARNT: dict[str, dict[str, Any]] = {
+    "pairs": {"learning": Learning(lr=3e-3, loss=BrittleLoss()), "pairs_per_update": 4},
+    "groups": {"learning": Learning(lr=3e-3, loss=PolicyGradient(kl=0.05)), "exploration": NodeGroups()},
+}
+"""Options of the module, by what it learns from."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,14 @@ def _move(move: Move) -> tuple[Any, ...]:
     return move.agent, move.token_ids, move.option
 
 
-def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strategy: Any = None) -> None:
+def go_on(
+    folder: Path,
+    ranks: int,
+    problems: int,
+    dtype: str = "float64",
+    learnt_from: str = "pairs",
+    strategy: Any = None,
+) -> None:
     """This process's part of the run in `folder`, from its checkpoint on if it has one, to so many problems.
 
     Args:
@@ -100,6 +116,7 @@ def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strat
         ranks: processes that share it, as far as Lightning is to know.
         problems: played at its end.
         dtype: of the base, and of the adapters where it is float64.
+        learnt_from: of `LEARNT`.
         strategy: for several ranks; None: ours, on gloo.
     """
     torch.set_num_threads(1)
@@ -107,9 +124,8 @@ def go_on(folder: Path, ranks: int, problems: int, dtype: str = "float64", strat
         base=BaseModel(str(MODEL), dtype=dtype, compare_weights=False),  # type: ignore[arg-type]
         flow=AnswerStopFlow(chunk_tokens=6, max_chunks=2),
         lora=LoraSettings(r=4, alpha=8, dropout=0.3),
-        learning=Learning(lr=3e-3, loss=BrittleLoss()),
+        **LEARNT[learnt_from],
         verifier=Coin(),
-        pairs_per_update=4,
         max_problems=problems,
         check=False,
     )
@@ -143,7 +159,12 @@ def told(launcher: str, rank: int, ranks: int, port: int) -> dict[str, str]:
 
 
 def forked(
-    folder: Path, ranks: int, problems: int, dtype: str = "float64", launcher: str = "lightning"
+    folder: Path,
+    ranks: int,
+    problems: int,
+    dtype: str = "float64",
+    learnt_from: str = "pairs",
+    launcher: str = "lightning",
 ) -> None:
     """`go_on` in processes forked from this one, which has the libraries but has computed nothing.
 
@@ -156,7 +177,7 @@ def forked(
     def member(rank: int) -> None:
         if ranks > 1:
             os.environ |= told(launcher, rank, ranks, port)
-        go_on(folder, ranks, problems, dtype)
+        go_on(folder, ranks, problems, dtype, learnt_from)
 
     children = [in_a_process(partial(member, rank)) for rank in range(ranks)]
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

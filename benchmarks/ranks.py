@@ -32,12 +32,14 @@ where it is installed."""
 def ranks(
     batches: int = 3,
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
+    learnt_from: Literal["pairs", "groups"] = "pairs",
     folder: Path | None = None,
 ) -> None:
     """
     Args:
         batches: of the run, a multiple of three.
         dtype: of the base; adapters are in float32 at least.
+        learnt_from: preference pairs, or a policy gradient's groups.
         folder: where the runs are kept; by default nowhere.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -55,9 +57,9 @@ def ranks(
                     from benchmarks.ranked_on_ray import run
 
                     (where / str(number)).mkdir()
-                    run(where / str(number), world, problems, dtype)
+                    run(where / str(number), world, problems, dtype, learnt_from)
                 else:
-                    forked(where / str(number), world, problems, dtype, launcher)
+                    forked(where / str(number), world, problems, dtype, learnt_from, launcher)
             left[name], seconds[name] = Left.at(where / str(number)), time.perf_counter() - start
             print(f"{name}: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
     one = left["1"]
@@ -75,6 +77,7 @@ def ranks(
     report(
         "ranks",
         dtype=dtype,
+        learnt_from=learnt_from,
         problems=len(one.trees),
         largest_weight=largest,
         steps_set_aside=len(one.set_aside),
