@@ -49,15 +49,15 @@ def cut_to(path: Path, seen: int, position: Callable[[str], int]) -> None:
         return
     with (
         whole_file(path) as partial,
-        path.open(encoding="utf-8") as old,
-        partial.open("w", encoding="utf-8") as new,
+        path.open("rb") as old,
+        partial.open("wb") as new,
     ):
         for number, line in enumerate(old, start=1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 break  # cut off when the last run was killed
             try:
-                keep = position(line) <= seen
-            except (ValueError, KeyError, TypeError) as error:
+                keep = position(line.decode()) <= seen
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise UserError(
                     f"{path}, line {number}: not a line of this log ({error!r}); move the file away to go on"
                 ) from error

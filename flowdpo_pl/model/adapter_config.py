@@ -77,7 +77,7 @@ def adapter_config(folder: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
         kind, task = config.get("peft_type"), config.get("task_type")
         missing = [name for name in ("r", "lora_alpha", "target_modules") if config.get(name) is None]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{file} is no config of an adapter: save the adapter again with PEFT.") from error
     if kind != "LORA":
         raise UserError(f"the adapter in {folder} is of peft_type {kind}: give one of LORA.")

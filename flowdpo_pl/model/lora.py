@@ -61,7 +61,7 @@ class LoraSettings:
                 dropout=saved.get("lora_dropout", 0.0),
                 target_modules=modules if isinstance(modules, str) else sorted(modules),
             )
-        except (UserError, TypeError) as error:  # out of its range, or no number at all
+        except (ValueError, TypeError, OverflowError) as error:  # out of its range, or no number at all
             raise UserError(f"the adapter in {folder} can't be used: {error}") from error
 
 
@@ -85,9 +85,13 @@ def saved_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def adapter_fingerprint(folder: Path) -> str:
-    """Of an adapter's weights and of what they are scaled by, wherever they lie."""
+    """Of an adapter's weights and of what they are scaled by, wherever they lie.
+
+    Raises:
+        UserError: `folder` holds no adapter, or one that can't be used.
+    """
     shape = LoraSettings.of_saved(folder)
-    digest = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes())
+    digest = hashlib.sha256(_part(folder, "adapter_model.safetensors").read_bytes())
     digest.update(f"{shape.r} {float(shape.alpha)!r}".encode())
     return digest.hexdigest()[:16]
 

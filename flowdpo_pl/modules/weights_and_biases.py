@@ -178,6 +178,6 @@ def _require_key() -> None:
 def _read(state: Path) -> dict[str, Any]:
     try:
         found = json.loads(state.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

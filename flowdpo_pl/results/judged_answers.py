@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.distributed import gathered, interleaved
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.measure.chooser_confusion import ChooserConfusion
@@ -183,18 +184,17 @@ def read_unfinished(path: Path, made_by: dict[str, Any]) -> dict[str, list[Predi
         UserError: the answers were made in another way, or a line is of another form.
     """
     done: dict[str, list[Prediction]] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                if number == 1:
-                    then = dict(json.loads(line)["made_by"])
-                else:
-                    samples = [prediction_of(values) for values in json.loads(line)]
-                    done[samples[0].problem_id] = samples
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-                raise UserError(
-                    f"{path}, line {number} is not from an unfinished test ({error!r}): remove the file."
-                ) from error
+    for number, line in text_lines(path):
+        try:
             if number == 1:
-                require_same(str(path), then, made_by, MEND_FILE)
+                then = dict(json.loads(line)["made_by"])
+            else:
+                samples = [prediction_of(values) for values in json.loads(line)]
+                done[samples[0].problem_id] = samples
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+            raise UserError(
+                f"{path}, line {number} is not from an unfinished test ({error!r}): remove the file."
+            ) from error
+        if number == 1:
+            require_same(str(path), then, made_by, MEND_FILE)
     return done

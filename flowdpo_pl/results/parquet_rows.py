@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowdpo_pl.results.json_text import whole_text
+
 if TYPE_CHECKING:
     import pyarrow
 
@@ -30,11 +32,7 @@ def write_parquet_rows(rows: Iterable[Mapping[str, Any]], schema: pyarrow.Schema
 
 def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
     """With half characters, which UTF-8 does not have, as their escapes."""
-    return {name: _whole(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _whole(text: str) -> str:
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+    return {name: whole_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _portions(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], ...]]:

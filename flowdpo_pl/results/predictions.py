@@ -16,13 +16,34 @@ from typing import Any
 from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.measure.chooser_questions import ChooserQuestion
+from flowdpo_pl.measure.chooser_questions import PARTIAL_ANSWERS, ChooserQuestion
 from flowdpo_pl.measure.intervals import wilson
 from flowdpo_pl.results.json_text import json_text
-from flowdpo_pl.types import BY_CORRECTNESS
+from flowdpo_pl.results.typed_values import (
+    FLAG,
+    LIST,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NULL,
+    WHOLE,
+    require_each,
+    require_types,
+)
+from flowdpo_pl.types import BY_CORRECTNESS, Verdict
 from flowdpo_pl.verify.answers import read_answer
 from flowdpo_pl.verify.readable import is_readable
 from flowdpo_pl.verify.spelling import plain_spelling
+
+_NEEDED = {"problem_id": TEXT, "question": TEXT, "gold": TEXT, "text": TEXT, "correct": FLAG}
+_MAY_HAVE = {
+    **dict.fromkeys(("sample", "chunks", "tokens"), WHOLE),
+    **dict.fromkeys(("extracted", "error"), TEXT_OR_NULL),
+    "cut": FLAG,
+    "labels": OBJECT,
+    "chooser_questions": LIST,
+    "score": NUMBER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +79,27 @@ class Prediction:
             object.__setattr__(self, "score", 1.0 if self.correct else 0.0)
 
 
-def prediction_of(values: dict[str, Any]) -> Prediction:
+def prediction_of(values: Any) -> Prediction:
     """The prediction that `asdict` and JSON made these values of.
 
     Raises:
-        TypeError: a field is missing or unknown.
+        TypeError, ValueError: a field is missing, unknown or of another type, or two contradict each other.
     """
-    questions = ((held, bool(finished)) for held, finished in values.get("chooser_questions", ()))
-    return Prediction(**{**values, "chooser_questions": tuple(questions)})
+    values = require_types(values, _NEEDED, _MAY_HAVE, "the prediction")
+    require_each(values.get("labels", {}).values(), TEXT, "the prediction's labels")
+    questions = tuple(map(_chooser_question, values.get("chooser_questions", ())))
+    found = Prediction(**{**values, "chooser_questions": questions})
+    Verdict(found.correct, found.extracted, found.error, found.score)  # refuses what contradicts itself
+    return found
+
+
+def _chooser_question(values: Any) -> ChooserQuestion:
+    if type(values) not in LIST or len(values) != 2:
+        raise TypeError("chooser_questions hold something else than pairs")
+    held, finished = values
+    if held not in PARTIAL_ANSWERS or type(finished) is not bool:
+        raise ValueError("chooser_questions hold something else than none, wrong or right with true or false")
+    return held, finished
 
 
 def to_line(prediction: Prediction) -> str:
@@ -87,7 +121,7 @@ def read_predictions(path: Path | str) -> list[Prediction]:
     for number, line in text_lines(path):
         try:
             prediction = prediction_of(json.loads(line, object_pairs_hook=each_key_once))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{path}, line {number} is no prediction ({error}): give a predictions.jsonl of `test`."
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.curves import read_curve
+from flowdpo_pl.results.foreign_json import read_json
 from flowdpo_pl.results.run_trees import RunTrees
 from flowdpo_pl.results.trained_run import LAST, TrainedRun
 from flowdpo_pl.types import Agent, RolloutTree
@@ -59,9 +59,13 @@ class RunResults:
         """The numbers of the whole run, as `summary.json` has them.
 
         Raises:
-            UserError: the run kept none, or has not ended (`callbacks.RunSummary` writes it).
+            UserError: the run kept none, or has not ended (`callbacks.RunSummary` writes it); or it can't be
+                read.
         """
-        known: dict[str, Any] = json.loads(self._kept("summary.json", "RunSummary").read_text("utf-8"))
+        file = self._kept("summary.json", "RunSummary")
+        known = read_json(file, "the summary of a run")
+        if not isinstance(known, dict):
+            raise UserError(f"{file} is no summary of a run, which is an object: give another run.")
         return known
 
     def trees(self) -> Iterator[RolloutTree]:

@@ -14,7 +14,7 @@ from flowdpo_pl.results.trained_run import CONFIG, TREES, read_config, score_mar
 from flowdpo_pl.results.tree_io import tree_of_line
 from flowdpo_pl.types import RolloutTree
 
-_POSITION = re.compile(r'\{"problems_seen": (\d+), ')
+_POSITION = re.compile(r'\{"problems_seen": (\d{1,18}), ')
 """As TreeLog begins a line: most lines of a long run need not be read whole."""
 
 
@@ -75,6 +75,7 @@ def _position(line: str) -> int:
     if match := _POSITION.match(line):
         return int(match[1])
     try:
-        return int(json.loads(line).get("problems_seen", 0))
-    except (ValueError, AttributeError, TypeError):
+        seen = json.loads(line).get("problems_seen", 0)
+    except (ValueError, AttributeError, RecursionError):
         return 0  # no tree, which whoever reads it says
+    return seen if type(seen) is int else 0

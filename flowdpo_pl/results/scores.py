@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.results.typed_values import NUMBER, TEXT, WHOLE, require_types
 from flowdpo_pl.types import Agent
+
+_NUMBERS = ("accuracy", "low", "high", "temperature")
+_TYPES = {
+    "flow": TEXT,
+    **dict.fromkeys(("problems", "samples", "seed"), WHOLE),
+    **dict.fromkeys(_NUMBERS, NUMBER),
+}
 
 
 @dataclass(frozen=True)
@@ -46,17 +54,19 @@ def _score(folder: Path, adapters: Mapping[Agent, str]) -> Score | None:
         made_by, played = summary["made_by"], summary["made_by"]["adapters"]
         if summary.get("ended") != "finished" or not played or not played.items() <= adapters.items():
             return None
-        return Score(
-            data=_data(folder),
-            flow=made_by["flow"]["class"],
-            problems=summary["problems"],
-            samples=made_by["samples"],
+        known = {
+            "flow": made_by["flow"]["class"],
+            "problems": summary["problems"],
+            "samples": made_by["samples"],
             **{key: summary[key] for key in ("accuracy", "low", "high")},
-            temperature=made_by["sampling"]["temperature"],
-            seed=made_by["seed"],
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # another program's, or an older one
-        return None
+            "temperature": made_by["sampling"]["temperature"],
+            "seed": made_by["seed"],
+        }
+        require_types(known, _TYPES, {}, "a test")
+        known |= {key: float(known[key]) for key in _NUMBERS}
+        return Score(data=_data(folder), **known)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None  # another program's, an older one, or one of no problem
 
 
 def _data(folder: Path) -> str:
@@ -65,7 +75,7 @@ def _data(folder: Path) -> str:
     try:
         config: Any = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         path = str(config["data"]["init_args"]["test"]["path"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
         return "unknown"
     return Path(path).name if Path(path).is_absolute() else path
 

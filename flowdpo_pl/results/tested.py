@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.foreign_json import read_json
 from flowdpo_pl.results.predictions import Prediction, read_predictions
 
 _NAMES = ("predictions.jsonl", "predictions.jsonl.gz")
@@ -65,10 +65,13 @@ def _files(folder: Path, *names: str) -> list[Path]:
 def _made_by(summary: Path) -> dict[str, Any] | None:
     if not summary.is_file():
         return None
-    try:
-        made_by = dict(json.loads(summary.read_text(encoding="utf-8")).get("made_by") or {})
-        base = made_by.get("base") or {}
-        told = {"base": {name: base.get(name) for name in _OF_BASE}} if base else {}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{summary} is no summary of a `test` ({error}): mend it or move it away.") from error
+    read = read_json(summary, "the summary of a `test`")
+    made_by = (read.get("made_by") or {}) if isinstance(read, dict) else None
+    base = (made_by.get("base") or {}) if isinstance(made_by, dict) else None
+    if not isinstance(made_by, dict) or not isinstance(base, dict):
+        raise UserError(
+            f"{summary} is no summary of a `test`, whose made_by, and the base in it, are objects: "
+            "mend it or move it away."
+        )
+    told = {"base": {name: base.get(name) for name in _OF_BASE}} if base else {}
     return made_by | told or None

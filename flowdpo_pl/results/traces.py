@@ -14,8 +14,17 @@ from typing import Any
 from flowdpo_pl.data.json_rows import each_key_once
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.json_text import json_text
+from flowdpo_pl.results.json_text import json_text, whole_text
+from flowdpo_pl.results.typed_values import LIST, OBJECT, TEXT, TEXT_OR_NULL, WHOLE, require_types, token_ids
 from flowdpo_pl.types import BY_CORRECTNESS
+
+_MAY_HAVE = {
+    "extracted": TEXT_OR_NULL,
+    "source": TEXT,
+    **dict.fromkeys(("attempts", "generated_tokens", "judging_errors", "judging_timeouts"), WHOLE),
+    "made_by": OBJECT,
+    "token_ids": LIST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,11 @@ class Trace:
     """How good it is, in [0, 1]; left out: 1 if it is correct, else 0."""
 
     def __post_init__(self) -> None:
+        # What a model writes may hold half characters, which no file of traces takes: they become escapes
+        # here, so that a trace is read back as it was written.
+        object.__setattr__(self, "trace", whole_text(self.trace))
+        if self.extracted is not None:
+            object.__setattr__(self, "extracted", whole_text(self.extracted))
         if self.score is BY_CORRECTNESS:
             object.__setattr__(self, "score", 1.0 if self.correct else 0.0)
 
@@ -97,23 +111,39 @@ def write_parquet(traces: Sequence[Trace], path: Path) -> None:
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     if path.suffix.lower() == ".parquet":
-        from pyarrow import ArrowInvalid, parquet
-
-        try:
-            rows = parquet.read_table(path).to_pylist()
-        except (ArrowInvalid, OSError) as error:
-            raise UserError(f"{path} is not a parquet file: {error}") from error
-        for number, values in enumerate(rows, start=1):
-            yield f"{path}, row {number}", {**values, "made_by": json.loads(values.get("made_by") or "{}")}
+        for number, values in enumerate(_table(path), start=1):
+            where = f"{path}, row {number}"
+            yield where, {**values, "made_by": _made_by(values.get("made_by"), where)}
         return
     for number, line in text_lines(path):
         where = f"{path}, line {number}"
         try:
             yield where, json.loads(line, object_pairs_hook=each_key_once)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{where} is no JSON ({error}): give a trace file that `predict` wrote."
             ) from error
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a parquet file, each without what it leaves open."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        rows = parquet.read_table(path).to_pylist()
+    except (ArrowException, OSError, ValueError, OverflowError) as error:  # no UTF-8, a date beyond Python's
+        raise UserError(f"{path} is not a parquet file that can be read: {error}") from error
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+def _made_by(text: Any, where: str) -> Any:
+    """What `write_parquet` made JSON text of; anything else as it is."""
+    try:
+        return json.loads(text or "{}") if isinstance(text, str | None) else text
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{where} is no trace: its made_by is no JSON ({error}): give a trace file that `predict` wrote."
+        ) from error
 
 
 def _trace(values: Any, where: str) -> Trace:
@@ -123,6 +153,11 @@ def _trace(values: Any, where: str) -> Trace:
     for name, kind in {**texts, "correct": bool}.items():
         if not isinstance(values.get(name), kind):
             raise UserError(f"{where} is no trace: it has no {name} ({kind.__name__}).")
+    try:
+        require_types(values, {}, _MAY_HAVE, "the trace")
+        ids = token_ids(values.get("token_ids", ()), "its token_ids")
+    except TypeError as error:
+        raise UserError(f"{where} is no trace: {error}.") from error
     score = values.get("score", 0)
     if type(score) not in (int, float) or not 0 <= score <= 1:
         raise UserError(f"{where} is no trace: its score is no number from 0 to 1.")
@@ -131,9 +166,6 @@ def _trace(values: Any, where: str) -> Trace:
             str(values[name]).encode()
         except UnicodeEncodeError as error:
             raise UserError(f"{where}: {name} holds half a character (a lone surrogate): mend it.") from error
-    ids = values.get("token_ids") or ()
-    if not isinstance(ids, list | tuple) or not all(type(token) is int for token in ids):
-        raise UserError(f"{where} is no trace: its token_ids are no list of whole numbers.")
     known = {known.name for known in fields(Trace)}
     given = {name: value for name, value in values.items() if name in known}
-    return Trace(**{**given, "token_ids": tuple(ids)})
+    return Trace(**{**given, "token_ids": ids})

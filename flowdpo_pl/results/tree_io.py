@@ -15,16 +15,41 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.typed_values import (
+    FLAG,
+    LIST,
+    NUMBER,
+    NUMBER_OR_NULL,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NULL,
+    WHOLE,
+    WHOLE_OR_NULL,
+    require_each,
+    require_types,
+    token_ids,
+)
 from flowdpo_pl.types import Fork, Move, Problem, RolloutTree, Trajectory, Verdict
 
 Json: TypeAlias = dict[str, Any]
+
+_TREE = {"problem": OBJECT, "main": OBJECT, "forks": LIST, "nodes_without_alternative": LIST}
+_PROBLEM = {"id": TEXT, "question": TEXT, "gold": TEXT}
+_OF_SOME_PROBLEMS = {"seed_question": TEXT, "labels": OBJECT, "kept": OBJECT}
+_ENDING = {"answer": TEXT, "verdict": OBJECT}
+_MAIN = {"moves": LIST, **_ENDING}
+_FORK = {"node": WHOLE, "other": OBJECT, "continuation": LIST, **_ENDING}
+_MOVE = {"agent": TEXT, "token_ids": LIST, "text": TEXT}
+_OF_SOME_MOVES = {"option": WHOLE_OR_NULL, "logprob": NUMBER_OR_NULL}
+_VERDICT = {"correct": FLAG}
+_OF_SOME_VERDICTS = {"extracted": TEXT_OR_NULL, "error": TEXT_OR_NULL, "score": NUMBER}
 
 
 def tree_to_dict(tree: RolloutTree) -> Json:
@@ -50,14 +75,20 @@ def tree_from_dict(data: Json) -> RolloutTree:
     """The inverse of `tree_to_dict`.
 
     Raises:
-        KeyError, TypeError, ValueError, IndexError: The data don't have the documented form.
+        TypeError, ValueError, OverflowError: The data don't have the documented form.
     """
-    main = _trajectory(tuple(_move_from_dict(move) for move in data["main"]["moves"]), data["main"])
+    require_types(data, _TREE, {}, "the tree")
+    given = require_types(data["main"], _MAIN, {}, "the main chain")
+    main = _trajectory(tuple(map(_move_from_dict, given["moves"])), given)
+    without = tuple(data["nodes_without_alternative"])
+    require_each(without, WHOLE, "nodes_without_alternative")
+    for node in without:
+        _require_node(node, main)
     return RolloutTree(
         problem=_problem(data["problem"]),
         main=main,
         forks=tuple(_fork_from_dict(fork, main) for fork in data["forks"]),
-        nodes_without_alternative=tuple(data["nodes_without_alternative"]),
+        nodes_without_alternative=without,
     )
 
 
@@ -86,11 +117,13 @@ def tree_of_line(line: str, path: Path, number: int) -> RolloutTree:
     """
     try:
         return tree_from_dict(json.loads(line))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{path}, line {number}: not a rollout tree ({error!r}); remove that line") from error
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UserError(f"{path}, line {number}: not a rollout tree ({error}); remove that line") from error
 
 
 def _problem(data: Json) -> Problem:
+    require_types(data, _PROBLEM, _OF_SOME_PROBLEMS, "the problem")
+    require_each(data.get("labels", {}).values(), TEXT, "the problem's labels")
     pairs = {name: tuple(data.get(name, {}).items()) for name in ("labels", "kept")}
     return Problem(**{**data, **pairs})
 
@@ -103,16 +136,19 @@ def _move_to_dict(move: Move) -> Json:
 
 
 def _move_from_dict(data: Json) -> Move:
-    known = {name: value for name, value in data.items() if not (name == "logprob" and value is None)}
-    return Move(**{**known, "token_ids": tuple(data["token_ids"])})
+    require_types(data, _MOVE, _OF_SOME_MOVES, "a move")
+    known = {**data, "token_ids": token_ids(data["token_ids"], "token_ids of a move")}
+    logprob = known.pop("logprob", None)
+    return Move(**known) if logprob is None else Move(**known, logprob=float(logprob))
 
 
 def _ending_to_dict(trajectory: Trajectory) -> Json:
     return {"answer": trajectory.answer, "verdict": asdict(trajectory.verdict)}
 
 
-def _trajectory(moves: tuple[Move, ...], ending: Json) -> Trajectory:
-    return Trajectory(moves=moves, answer=ending["answer"], verdict=Verdict(**ending["verdict"]))
+def _trajectory(moves: tuple[Move, ...], ending: Mapping[str, Any]) -> Trajectory:
+    verdict = require_types(ending["verdict"], _VERDICT, _OF_SOME_VERDICTS, "a verdict")
+    return Trajectory(moves=moves, answer=ending["answer"], verdict=Verdict(**verdict))
 
 
 def _fork_to_dict(fork: Fork, main: Trajectory) -> Json:
@@ -134,7 +170,9 @@ def _fork_to_dict(fork: Fork, main: Trajectory) -> Json:
 
 
 def _fork_from_dict(data: Json, main: Trajectory) -> Fork:
+    require_types(data, _FORK, {}, "a fork")
     node, other = data["node"], _move_from_dict(data["other"])
+    _require_node(node, main)
     continuation = tuple(_move_from_dict(move) for move in data["continuation"])
     return Fork(
         node=node,
@@ -143,3 +181,8 @@ def _fork_from_dict(data: Json, main: Trajectory) -> Fork:
         branch=_trajectory((*main.moves[:node], other, *continuation), data),
         taken_verdict=main.verdict,
     )
+
+
+def _require_node(node: int, main: Trajectory) -> None:
+    if not 0 <= node < len(main.moves):
+        raise ValueError(f"node {node} is none of the main chain's {len(main.moves)} moves")

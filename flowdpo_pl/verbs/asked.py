@@ -62,7 +62,7 @@ def _rows(file: Path) -> Iterator[str]:
             continue
         try:
             question = json.loads(line)["question"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             question = None
         if not isinstance(question, str):
             raise UserError(f"{file}, line {number} is no object with a text under the key question.")

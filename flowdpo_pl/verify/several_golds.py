@@ -10,7 +10,7 @@ def golds_of(gold: str) -> tuple[str, ...]:
     if gold.lstrip().startswith("["):
         try:
             golds = json.loads(gold)
-        except ValueError:
+        except (ValueError, RecursionError):
             return (gold,)
         if isinstance(golds, list) and golds and all(isinstance(one, str) for one in golds):
             return tuple(golds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,27 @@ def test_the_accuracy_of_graded_predictions_is_their_mean_score(tmp_path: Path) 
     found = accuracies(rows)
     assert (found["correct"], found["accuracy"]) == (1, 0.4375)
     assert (found["low"], found["high"]) == wilson(1.75, 4, squares=0.0625 + 1 + 0.25)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"gold": None}, "gold of the prediction is null, not a text"),
+        ({"correct": "yes"}, "correct of the prediction is 'yes', not true or false"),
+        ({"labels": {"level": 2}}, "the prediction's labels hold 2, not a text"),
+        ({"score": float("nan")}, "a verdict's score is nan: give a number from 0 to 1"),
+        ({"correct": True, "score": 1, "error": "timeout"}, r"a verdict has an error \(timeout\)"),
+        ({"chooser_questions": [5]}, "chooser_questions hold something else than pairs"),
+        (
+            {"chooser_questions": [["maybe", True]]},
+            "chooser_questions hold something else than none, wrong or",
+        ),
+        ({"tokens": "many"}, "tokens of the prediction is 'many', not a whole number"),
+        ({"more": 1}, "unexpected keyword argument 'more'"),
+    ],
+)
+def test_a_value_of_another_type_is_named(tmp_path: Path, changed: dict[str, object], told: str) -> None:
+    values = json.loads(to_line(Prediction("a", "q", "1", "", correct=False)))
+    (tmp_path / "p.jsonl").write_text(json.dumps({**values, **changed}))
+    with pytest.raises(UserError, match=rf"line 1 is no prediction \(.*{told}"):
+        read_predictions(tmp_path / "p.jsonl")

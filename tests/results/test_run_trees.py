@@ -50,7 +50,7 @@ def test_lines_in_another_order_of_keys_or_without_a_position_are_read(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "line", ["{}", "[]", "no json", '{"problem": 3}', '{"problems_seen": 4, "main": []}']
+    "line", ["{}", "[]", "no json", '{"problem": 3}', '{"problems_seen": 4, "main": []}', "[" * 100_000]
 )
 def test_a_line_that_is_no_tree_is_named(line: str, tmp_path: Path) -> None:
     write_trees(tmp_path, TREES)
@@ -83,3 +83,10 @@ def test_a_problem_that_comes_again_has_a_number_each_time(tmp_path: Path) -> No
     again: list[RolloutTree] = [*TREES[:4], replace(TREES[9], problem=TREES[0].problem)]
     write_trees(tmp_path, again, batch=4)
     assert [one.number for one in run_of(tmp_path).read(EVERY) if one.tree.problem.id == "p0"] == [1, 5]
+
+
+@pytest.mark.parametrize("seen", [None, "x", 1.5, True, float("inf"), [4], "9" * 5000])
+def test_a_position_that_is_none_is_said_to_be_the_start(seen: object, tmp_path: Path) -> None:
+    line = json.dumps({"problems_seen": 7, **tree_to_dict(TREES[0])})
+    (tmp_path / "trees.jsonl").write_text(line.replace("7", json.dumps(seen), 1) + "\n")
+    assert [one.seen for one in run_of(tmp_path).read()] == [0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,15 @@ def test_a_file_gives_its_traces_back(tmp_path: Path) -> None:
         ("[1]\n", "line 1 is no trace"),
         (json.dumps({"question": "?", "answer": "2"}) + "\n", "line 1 is no trace: it has no problem_id"),
         (to_line(TRACE).replace("[]", '["a"]'), "line 1 is no trace: its token_ids are no list of whole"),
+        (
+            to_line(TRACE).replace('{"seed": 1}', "5"),
+            "line 1 is no trace: made_by of the trace is 5, not an object",
+        ),
+        (
+            to_line(TRACE).replace('"flow"', "null"),
+            "line 1 is no trace: source of the trace is null, not a text",
+        ),
+        (to_line(TRACE).replace("[]", "[-1]"), "its token_ids are no list of whole numbers from 0 on"),
         (to_line(TRACE) * 2, "holds problem a twice"),
     ],
 )
@@ -71,3 +80,36 @@ def test_a_score_is_read_back_and_one_out_of_range_is_refused(tmp_path: Path) ->
     path.write_text(to_line(TRACE).replace('"score": 1.0', '"score": 1.5'))
     with pytest.raises(UserError, match="its score is no number from 0 to 1"):
         read_traces(path)
+
+
+def test_half_characters_of_a_model_are_escapes_from_the_start_in_every_file(tmp_path: Path) -> None:
+    trace = replace(TRACE, trace="it is \ud83d2", extracted="\ud83d2")
+    assert (trace.trace, trace.extracted) == ("it is \\ud83d2", "\\ud83d2")
+    (tmp_path / "t.jsonl").write_text(to_line(trace), encoding="utf-8")
+    write_parquet([trace], tmp_path / "t.parquet")
+    assert read_traces(tmp_path / "t.jsonl") == read_traces(tmp_path / "t.parquet") == [trace]
+
+
+@pytest.mark.parametrize("made_by", ["no json", "[1]", "5", "[" * 100_000, 5])
+def test_a_table_whose_made_by_is_no_object_is_refused_by_its_row(tmp_path: Path, made_by: object) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    row = {**asdict(TRACE), "made_by": made_by}
+    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"t\.parquet, row 1 is no trace: .*made_by"):
+        read_traces(tmp_path / "t.parquet")
+
+
+def test_what_a_table_leaves_open_is_as_in_a_trace_without_it(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    row = {
+        **asdict(Trace("a", "1 + 1 ?", "2", "it is 2", True)),
+        "made_by": None,
+        "source": None,
+        "score": None,
+    }
+    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "t.parquet")
+    assert read_traces(tmp_path / "t.parquet") == [Trace("a", "1 + 1 ?", "2", "it is 2", True)]

@@ -50,7 +50,9 @@ def test_a_line_cut_off_at_the_end_is_left_out(tmp_path: Path) -> None:
     assert list(read_trees(tmp_path / "trees.jsonl")) == trees[:2]
 
 
-@pytest.mark.parametrize("bad", ["{not json\n", "{}\n", "[1]\n", '{"main": {"moves": 3}}\n'])
+@pytest.mark.parametrize(
+    "bad", ["{not json\n", "{}\n", "[1]\n", '{"main": {"moves": 3}}\n', "[" * 10**5 + "\n"]
+)
 def test_a_bad_line_is_named(tmp_path: Path, bad: str) -> None:
     file = tmp_path / "trees.jsonl"
     file.write_text(lines_of([random_tree(1)])[0] + bad)
@@ -81,3 +83,33 @@ def test_scores_and_kept_columns_come_back() -> None:
     graded = dataclasses.replace(tree, problem=problem, main=main, forks=forks)
     back = tree_from_dict(json.loads(json.dumps(tree_to_dict(graded))))
     assert back == graded and back.main.score == 0.375 and back.problem["tests"] == [1, {"a": None}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (("problem", "question", None), "question of the problem is null, not a text"),
+        (("problem", "labels", {"level": 2}), "the problem's labels hold 2, not a text"),
+        (("main", "answer", 5), "answer of the main chain is 5, not a text"),
+        (("main", "verdict", {"correct": 1}), "correct of a verdict is 1, not true or false"),
+        (("main", "verdict", {"correct": False, "score": True}), "score of a verdict is true, not a number"),
+        (("main", "moves", [{"agent": "a", "token_ids": [1]}]), "a move has no text"),
+        (
+            ("main", "moves", [{"agent": "a", "token_ids": [-1], "text": ""}]),
+            "token_ids of a move are no list of",
+        ),
+        (("forks", 0, {}), "a fork has no node"),
+        (("nodes_without_alternative", 0, 99), r"node 99 is none of the main chain's \d moves"),
+    ],
+)
+def test_a_value_of_another_type_is_named(
+    tmp_path: Path, changed: tuple[str, str | int, object], told: str
+) -> None:
+    data = tree_to_dict(
+        next(t for t in map(random_tree, range(50)) if t.forks and t.nodes_without_alternative)
+    )
+    outer, inner, value = changed
+    data[outer][inner] = value
+    (tmp_path / "trees.jsonl").write_text(json.dumps(data) + "\n")
+    with pytest.raises(UserError, match=rf"line 1: not a rollout tree \({told}"):
+        list(read_trees(tmp_path / "trees.jsonl"))

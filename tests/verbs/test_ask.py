@@ -148,9 +148,12 @@ def test_questions_are_lines_of_a_text_objects_of_a_jsonl_or_typed(
     rows.write_text('{"question": "one?", "answer": 1}\n\n{"question": "two?"}\n')
     monkeypatch.setattr("sys.stdin", io.StringIO("one?\n\ntwo?\n"))
     assert [list(questions(None, file)) for file in (text, rows, None)] == [["one?", "two?"]] * 3
-    rows.write_text('{"question": "one?"}\n{"query": "two?"}\n')
-    with pytest.raises(UserError, match=r"b\.jsonl, line 2 is no object with a text under the key question"):
-        list(questions(None, rows))
+    for second in ('{"query": "two?"}', "[" * 100_000):
+        rows.write_text(f'{{"question": "one?"}}\n{second}\n')
+        with pytest.raises(
+            UserError, match=r"b\.jsonl, line 2 is no object with a text under the key question"
+        ):
+            list(questions(None, rows))
     with pytest.raises(UserError, match="does not exist"):
         questions(None, tmp_path / "no.txt")
     text.write_text("\n")

@@ -33,12 +33,13 @@ def test_lines_up_to_the_cursor_stay(tmp_path: Path, seen: int, kept: int, torn:
     assert list(tmp_path.iterdir()) == [log]
 
 
-def test_a_foreign_line_leaves_the_log_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"4 four\nfive\n", b"4 four\n5 \xff\n", b"4 four\ninf\n"])
+def test_a_foreign_line_leaves_the_log_as_it_was(tmp_path: Path, content: bytes) -> None:
     log = tmp_path / "log"
-    log.write_text("4 four\nfive\n")
+    log.write_bytes(content)
     with pytest.raises(UserError, match=r"log, line 2: not a line of this log .*move the file away"):
-        cut_to(log, 4, position)
-    assert log.read_text() == "4 four\nfive\n"
+        cut_to(log, 4, lambda line: int(float(line)) if line == "inf\n" else position(line))
+    assert log.read_bytes() == content
 
 
 def test_without_a_log_there_is_nothing_to_cut_or_take_up(tmp_path: Path) -> None:

@@ -200,5 +200,5 @@ def _message(text: str) -> str:
     try:
         found = json.loads(text)
         return str(found["error"]["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text.strip()[:200] or "no reason given"
