@@ -29,6 +29,8 @@ _FIRST = ("right at the start", "right, latest problems", "problems", "loss of t
 """What one looks at first."""
 _LONG = 400
 """Characters of a setting."""
+_MOST = 10**12
+"""Of pairs or seconds."""
 
 
 def ended(run: ReportedRun) -> str:
@@ -61,11 +63,12 @@ def _facts(run: ReportedRun) -> Iterator[tuple[str, str]]:
         yield "problems", f"{curve.problems[-1]:,}"
     if isinstance(summary.get("loss"), float):
         yield "loss of the last epoch", f"{summary['loss']:.3f}"
-    if pairs := summary.get("pairs"):
-        yield "pairs", ", ".join(f"{agent} {number:,}" for agent, number in pairs.items())
-    if seconds := (summary.get("seconds") or {}):
-        whole = seconds.get("total") if isinstance(seconds, Mapping) else seconds
-        yield "time", str(timedelta(seconds=round(float(whole or 0))))
+    pairs = {agent: _number(number) for agent, number in _inner(summary, "pairs").items()}
+    yield "pairs", ", ".join(f"{agent} {number:,}" for agent, number in pairs.items() if number is not None)
+    seconds = summary.get("seconds")
+    whole = _number(seconds.get("total") if isinstance(seconds, Mapping) else seconds)
+    if whole is not None:
+        yield "time", str(timedelta(seconds=round(whole)))
     yield "started", run.started
     base = run.run.base
     yield "base", " ".join(str(base[key]) for key in ("path", "dtype", "quantization") if base.get(key))
@@ -205,6 +208,11 @@ def _class(given: Any) -> str:
         f"{key} {value}" for key, value in arguments.items() if value not in (None, "", [], {}, 0.0)
     )
     return f"{name} ({told})" if told else name
+
+
+def _number(value: Any) -> float | None:
+    """A number of the summary; None for what is none that could be one of a run."""
+    return value if type(value) in (int, float) and 0 <= value <= _MOST else None
 
 
 def _inner(value: Any, key: str) -> Mapping[str, Any]:

@@ -91,8 +91,7 @@ class ReportedRun:
         As the summary says at the run's end; before that, from what it has logged.
         """
         if self.summary:
-            found = self.summary.get("findings")
-            return None if found is None else [(one["sentence"], one["try"]) for one in found]
+            return _told(self.summary.get("findings"))
         if self.logged is None or not (rows := self.logged.with_all("problems", "seconds/play")):
             return None
         course = RunCourse()
@@ -121,14 +120,24 @@ def name_of(runs: Sequence[ReportedRun]) -> str:
 
 def _curve(run: TrainedRun, name: str, logged: LoggedNumbers | None) -> Curve | None:
     file = run.folder / CURVE
-    if file.is_file() and len(file.read_text(encoding="utf-8").splitlines()) > 1:
+    if file.is_file() and file.read_bytes().count(b"\n") > 1:  # more than a head
         return read_curve(file, name, _seed(run))
     parts = [f"{kind}_{part}" for kind in ("progressive", "window") for part in ("accuracy", "low", "high")]
     rows = logged.with_all("problems_seen", *parts) if logged is not None else []
+    rows = [row for row in rows if all(0 <= row[part] <= 1 for part in parts)]
     if not rows:
         return None
     problems = [int(row["problems_seen"]) for row in rows]
     return Curve(name, _seed(run), problems, {part: [row[part] for row in rows] for part in parts})
+
+
+def _told(findings: Any) -> list[tuple[str, str]] | None:
+    """A summary's findings; None where it has none, or of another form."""
+    try:
+        told = [(one["sentence"], one["try"]) for one in findings]
+    except (TypeError, KeyError, IndexError):
+        return None
+    return told if all(isinstance(words, str) for one in told for words in one) else None
 
 
 def _seed(run: TrainedRun) -> int:

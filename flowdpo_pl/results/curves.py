@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CURVES = {"progressive": "of all problems so far", "window": "of the latest problems"}
 """Kinds of curve in `AccuracyCurve`'s files, in words."""
+_MOST_PROBLEMS = 2**53
+"""What a float counts exactly."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,44 @@ class Curve:
 
 
 def read_curve(path: Path, name: str, seed: int) -> Curve:
-    """A curve that `AccuracyCurve` wrote.
+    """A curve that `AccuracyCurve` wrote, whole rows alone: the last one may have been cut off.
 
     Raises:
-        UserError: the file does not exist, lacks a column, or has no row.
+        UserError: the file does not exist, lacks a column, has no row, or one of other things than numbers.
     """
     if not path.is_file():
         raise UserError(f"the curve {path} does not exist: give an accuracy_curve.csv of a run.")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        columns, rows = set(reader.fieldnames or ()), list(reader)
     keys = [f"{kind}_{part}" for kind in CURVES for part in ("accuracy", "low", "high")]
+    try:
+        reader = csv.DictReader(line for _, line in text_lines(path) if line.endswith("\n"))
+        columns, rows = set(reader.fieldnames or ()), [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise UserError(f"{path} is no table ({error}): give an accuracy_curve.csv of a run.") from error
     if {"problems", *keys} - columns or not rows:
         raise UserError(f"{path} is no accuracy curve: give an accuracy_curve.csv of a run.")
-    values = {key: [float(row[key]) for row in rows] for key in keys}
-    return Curve(name, seed, [int(row["problems"]) for row in rows], values)
+    points = [_point(row, keys, f"{path}, line {line}") for line, row in rows]
+    values = {key: [point[key] for point in points] for key in keys}
+    return Curve(name, seed, [int(point["problems"]) for point in points], values)
+
+
+def _point(row: Mapping[str, str | None], keys: Sequence[str], where: str) -> dict[str, float]:
+    """A row's numbers: of problems, and shares of them."""
+    shares = {key: _cell(row, key, 1, where) for key in keys}
+    return {"problems": _cell(row, "problems", _MOST_PROBLEMS, where), **shares}
+
+
+def _cell(row: Mapping[str, str | None], key: str, most: int, where: str) -> float:
+    """
+    Raises:
+        UserError: the cell is not there, or is no number from 0 to `most`.
+    """
+    try:
+        value = float(row[key] or "")  # None in a row that is too short
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:
+        raise UserError(f"{where}: {key} is '{row[key] or ''}', no number from 0 to {most}: remove the row.")
+    return value
 
 
 def draw_run(curve: Curve, picture: Path) -> None:

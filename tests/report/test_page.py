@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.report import overview
 from flowdpo_pl.report.markup import Markup
 from flowdpo_pl.report.page import page
 from flowdpo_pl.report.reported_run import ReportedRun, name_of
@@ -22,6 +23,7 @@ from flowdpo_pl.view.selection import Selection
 from tests.example_trees import path, random_tree, written
 from tests.finished_runs import copied
 from tests.hostile import HOSTILE
+from tests.mutants import mutants
 from tests.tree_files import write_trees
 from tests.view.test_page import Elements
 
@@ -124,6 +126,34 @@ def test_what_is_missing_is_left_out_with_a_sentence(run: Path) -> None:
     (run / "summary.json").unlink()
     with pytest.raises(UserError, match=r"has nothing to report yet: no metrics\.csv"):
         elements(run)
+
+
+def test_a_summary_with_anything_in_any_place_is_told_as_far_as_it_is_one(run: Path) -> None:
+    file = run / "summary.json"
+    summary = json.loads(file.read_text(encoding="utf-8"))
+    first = {"sentence": "it stands still", "try": "a larger rate"}
+    kept = {key: summary[key] for key in ("ended", "ended_by", "pairs", "seconds")}
+    for mutant in mutants({**kept, "loss": 0.5, "findings": [first]}):
+        file.write_text(json.dumps(mutant), encoding="utf-8")
+        read = ReportedRun.at(run, "one")
+        assert all(told(read) is not None for told in (overview.facts, overview.findings))
+        assert overview.runs_table([read])
+
+
+def test_a_curve_of_another_form_is_refused_or_left_out(run: Path) -> None:
+    file = run / "accuracy_curve.csv"
+    head = file.read_bytes().splitlines()[0]
+    for content in (b"\xff\xfe\n\xff\n", head + b"\n8,x,x,x,x,x,x\n", b"[" * 9 + b"\n1\n"):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"accuracy_curve\.csv"):
+            elements(run)
+    file.write_bytes(head + b"\n8,0")  # killed in its first row
+    assert ReportedRun.at(run, "one").curve is not None, "that of metrics.csv"
+    metrics = run / "metrics.csv"
+    lines = metrics.read_text(encoding="utf-8").splitlines()
+    cells = ["1e308" if "window_high" in name else "1" for name in lines[0].split(",")]
+    metrics.write_text("\n".join([lines[0], ",".join(cells), ""]), encoding="utf-8")
+    assert ReportedRun.at(run, "one").curve is None
 
 
 def test_without_its_curve_a_run_has_that_of_its_metrics(run: Path) -> None:

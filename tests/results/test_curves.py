@@ -55,6 +55,37 @@ def test_what_is_no_curve_is_refused(tmp_path: Path) -> None:
             read_curve(tmp_path / "other.csv", "x", 0)
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("8,x,0,1,0.5,0,1,3", "progressive_accuracy is 'x', no number from 0 to 1"),
+        ("8,0.5,nan,1,0.5,0,1,3", "progressive_low is 'nan'"),
+        ("8,0.5,0,1,0.5,0,1e300,3", "window_high is '1e300'"),
+        ("8,0.5", "progressive_low is ''"),
+        ("inf,0.5,0,1,0.5,0,1,3", "problems is 'inf'"),
+        (",0.5,0,1,0.5,0,1,3", "problems is ''"),
+    ],
+)
+def test_a_row_of_other_things_than_numbers_is_named(tmp_path: Path, row: str, told: str) -> None:
+    file = curve_file(tmp_path / "c.csv", (4, 0.5, 0, 1, 0.5, 0, 1))
+    file.write_text(f"{file.read_text()}{row}\n")
+    with pytest.raises(UserError, match=rf"c\.csv, line 3: {told}.*: remove the row"):
+        read_curve(file, "x", 0)
+
+
+def test_a_row_that_was_cut_off_is_left_out_and_other_encodings_are_named(tmp_path: Path) -> None:
+    file = curve_file(tmp_path / "c.csv", (4, 0.5, 0, 1, 0.5, 0, 1))
+    whole = file.read_bytes()
+    file.write_bytes(whole + b"8,0.2")
+    assert read_curve(file, "x", 0).problems == [4]
+    file.write_bytes(whole + b"\xff\n")
+    with pytest.raises(UserError, match=r"c\.csv, line 3 is not UTF-8"):
+        read_curve(file, "x", 0)
+    file.write_bytes(whole + b'"' + b"x" * 200_000 + b'"\n')
+    with pytest.raises(UserError, match=r"c\.csv is no table"):
+        read_curve(file, "x", 0)
+
+
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Those that are written."""
