@@ -15,9 +15,9 @@ from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
 from callbacks.watching.batch_values import BatchValues
 from callbacks.watching.pace import Pace
 from callbacks.watching.watched_modules import TrainedModule, played
-from flowdpo_pl.errors import LIMIT, require_within
+from flowdpo_pl.errors import LIMIT, UserError, require_within
 from flowdpo_pl.results.atomic_writes import copied, remove, whole_file, whole_folder
-from flowdpo_pl.results.checkpoint_files import is_whole
+from flowdpo_pl.results.checkpoint_files import held_by, is_whole
 
 
 class AdapterCheckpoint(PacedCheckpoint):
@@ -129,10 +129,9 @@ class AdapterCheckpoint(PacedCheckpoint):
         return None
 
     def _best_of(self, path: Path) -> int | None:
-        import torch
-
-        states: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")["callbacks"]
-        found: int | None = states.get(self.state_key, {}).get("best_problems")
+        states = held_by(path).get("callbacks")
+        own = states.get(self.state_key) if isinstance(states, Mapping) else None
+        found: int | None = own.get("best_problems") if isinstance(own, Mapping) else None
         return found
 
     def on_train_batch_end(
@@ -170,10 +169,8 @@ class AdapterCheckpoint(PacedCheckpoint):
 
     def _take(self, module: LightningModule, checkpoint: Path, name: str) -> None:
         """Copies a checkpoint and writes its adapters, which may lie nowhere else."""
-        import torch
-
         own = {key: value.clone() for key, value in module.state_dict().items()}
-        module.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"])
+        module.load_state_dict(_weights(checkpoint))
         with whole_folder(self.adapters / name) as folder:
             self._module.save_adapters(folder)
         module.load_state_dict(own)
@@ -200,6 +197,17 @@ class AdapterCheckpoint(PacedCheckpoint):
             return False
         self._best_accuracy, self._best_problems = accuracy, seen
         return True
+
+
+def _weights(checkpoint: Path) -> dict[str, Any]:
+    """
+    Raises:
+        UserError: the checkpoint holds none.
+    """
+    weights = held_by(checkpoint, mmap=False).get("state_dict")
+    if not isinstance(weights, dict):
+        raise UserError(f"{checkpoint} holds no weights of a run: move it away to go on.")
+    return weights
 
 
 def _numbers(folder: Path, ending: str) -> set[int]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_warn
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.modules.run_logger import RUNS
-from flowdpo_pl.results.checkpoint_files import is_whole, newest_whole
+from flowdpo_pl.results.checkpoint_files import held_by, is_whole, newest_whole
 from flowdpo_pl.results.run_folder import Overwrite
 
 METRICS_TABLE = "flowdpo_pl.MetricsTable"
@@ -139,18 +137,17 @@ _FOR_ADAPTERS = "set model.team.start.adapters, by agent, to the run's folders s
 
 
 def _plain(path: Path) -> Path:
-    """The checkpoint, which holds numbers, texts and tensors alone: others could run code while being read.
+    """The checkpoint, which can be read without running code, and which a trainer has written.
 
     Raises:
-        UserError: it holds more, or is an archive of another kind.
+        UserError: see `held_by`; or it is something else that torch has saved.
     """
-    try:
-        torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(
-            f"{path} holds other things than numbers, texts and tensors, which could run code and are not "
-            "loaded: give a checkpoint that a run here has written."
-        ) from error
+    held = held_by(path)
+    for name, kind in (("state_dict", dict), ("pytorch-lightning_version", str)):
+        if not isinstance(held.get(name), kind):
+            raise UserError(
+                f"{path} is no checkpoint of a run, it has no {name}: give one that a run here has written."
+            )
     return path
 
 
@@ -215,6 +212,15 @@ def require_newest(checkpoint: str | None, run: Path, overwrite: Overwrite) -> b
 
 
 def _batches(checkpoint: Path) -> int:
-    """Batches learnt from in all."""
-    loops = torch.load(checkpoint, weights_only=True, map_location="cpu")["loops"]
-    return int(loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"])
+    """Batches learnt from in all.
+
+    Raises:
+        UserError: it does not say.
+    """
+    try:
+        progress = held_by(checkpoint)["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        return int(progress["total"]["completed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{checkpoint} does not say after how many batches it was written: give one of a run of `fit`."
+        ) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.results.checkpoint_files import held_by, newest_whole
 from flowdpo_pl.results.trained_run import TrainedRun
 
 
@@ -24,8 +25,12 @@ class LearntFrom:
 
 
 def learnt_from(run: TrainedRun) -> list[LearntFrom]:
-    """The sources of training, in order; none of an export."""
-    rows = _remembered(run.folder / "checkpoints" / "last.ckpt")
+    """The sources of training, in order; none of an export.
+
+    Raises:
+        UserError: the newest whole checkpoint is none of a run here.
+    """
+    rows = _remembered(run.folder / "checkpoints")
     return [_source(run, given, rows) for given in _given(run.data.get("init_args") or {})]
 
 
@@ -47,11 +52,15 @@ def _source(run: TrainedRun, given: Mapping[str, Any], rows: str) -> LearntFrom:
     return LearntFrom(name, on_hub, others, rows)
 
 
-def _remembered(checkpoint: Path) -> str:
-    if not checkpoint.is_file():
+def _remembered(checkpoints: Path) -> str:
+    """What the newest whole checkpoint knows of the rows, which are the same in all of a run."""
+    if (checkpoint := newest_whole(checkpoints)) is None:
         return ""
-    import torch
+    saved = held_by(checkpoint)
+    identity = _inner(_inner(saved, "TraceDataModule"), "identity")
+    return str(_inner(saved, "PromptDataModule").get("rows") or identity.get("data.train") or "")
 
-    saved = torch.load(checkpoint, weights_only=True, map_location="cpu", mmap=True)
-    of_problems, of_traces = (saved.get(name, {}) for name in ("PromptDataModule", "TraceDataModule"))
-    return str(of_problems.get("rows") or of_traces.get("identity", {}).get("data.train") or "")
+
+def _inner(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = value.get(key)
+    return inner if isinstance(inner, Mapping) else {}

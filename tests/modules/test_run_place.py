@@ -89,7 +89,8 @@ def test_without_a_word_it_is_the_table_in_runs() -> None:
 def checkpoint(path: Path, batches: int = 1) -> Path:
     progress = {"total": {"completed": batches}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"loops": {"fit_loop": {"epoch_loop.batch_progress": progress}}}, path)
+    loops = {"fit_loop": {"epoch_loop.batch_progress": progress}}
+    torch.save({"pytorch-lightning_version": "2.6.6", "state_dict": {}, "loops": loops}, path)
     return path
 
 
@@ -174,6 +175,43 @@ def test_where_the_newest_is_spoilt_the_one_before_it_is_taken_and_said(tmp_path
     for given in ("last", str(tmp_path)):
         with pytest.raises(UserError, match=r"last|folder without checkpoints"):
             checkpoint_of(given, tmp_path)
+
+
+PICKLES = {
+    "a key that is not there": b"\x80\x02h\x05.",
+    "an entry of a number": b"\x80\x02K\x05(K\x01K\x02u.",
+    "no tensor's place": b"\x80\x02K\x05Q.",
+    "a call without arguments": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",
+    "a key that can't be one": b"\x80\x02}(]K\x01u.",
+    "nothing to take away": b"\x80\x020.",
+    "nothing": b"",
+    "a number": pickle.dumps(5, 2),
+    "a list": pickle.dumps([1], 2),
+    "another program's": pickle.dumps({"a": 1}, 2),
+    "no weights": pickle.dumps({"state_dict": 5, "pytorch-lightning_version": "2"}, 2),
+}
+
+
+@pytest.mark.parametrize("kind", PICKLES)
+def test_an_archive_of_something_else_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "checkpoints" / "last.ckpt"
+    file.parent.mkdir()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in (("data.pkl", PICKLES[kind]), ("version", b"3\n"), ("byteorder", b"little")):
+            archive.writestr(f"archive/{name}", content)
+    for given in ("last", str(file)):
+        with pytest.raises(UserError, match=r"last\.ckpt is (spoilt, or holds|no checkpoint of a run)"):
+            checkpoint_of(given, tmp_path)
+
+
+def test_a_checkpoint_that_does_not_say_how_far_it_is_does_not_decide_where_a_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    checkpoint(tmp_path / "checkpoints" / "last.ckpt", 2)
+    other = tmp_path / "checkpoints" / "other.ckpt"
+    torch.save({"loops": {"fit_loop": 5}}, other)
+    with pytest.raises(UserError, match=r"other\.ckpt does not say after how many batches"):
+        require_newest(str(other), tmp_path, False)
 
 
 class Touches:

@@ -6,9 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 
-from flowdpo_pl.results.checkpoint_files import PREVIOUS, is_whole, newest_whole
+from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.checkpoint_files import PREVIOUS, held_by, is_whole, newest_whole
 
 
 def checkpoint(path: Path) -> Path:
@@ -28,6 +30,39 @@ def test_a_byte_that_is_missing_or_changed_is_seen(tmp_path: Path) -> None:
     content[content.index(bytes(500)) + 100] ^= 1
     cut.write_bytes(content)
     assert not is_whole(cut)
+
+
+@pytest.mark.parametrize("flag", ["a password", "an unknown way of packing"])
+def test_an_archive_that_no_run_packs_so_is_not_whole(tmp_path: Path, flag: str) -> None:
+    file = checkpoint(tmp_path / "a.ckpt")
+    content = bytearray(file.read_bytes())
+    of_file, of_index = content.index(b"PK\3\4"), content.index(b"PK\1\2")
+    if flag == "a password":
+        content[of_file + 6] |= 1
+        content[of_index + 8] |= 1
+    else:
+        content[of_file + 8] = content[of_index + 10] = 97
+    file.write_bytes(content)
+    assert not is_whole(file)
+
+
+@pytest.mark.parametrize("at", range(0, 400, 7))
+def test_a_byte_of_the_index_that_is_another_raises_nothing(tmp_path: Path, at: int) -> None:
+    file = checkpoint(tmp_path / "a.ckpt")
+    content = bytearray(file.read_bytes())
+    content[len(content) - 1 - at] ^= 255
+    file.write_bytes(content)
+    assert is_whole(file) in (True, False)
+
+
+def test_what_a_checkpoint_holds_is_read_without_running_it(tmp_path: Path) -> None:
+    assert held_by(checkpoint(tmp_path / "a.ckpt"))["weights"].shape == (1000,)
+    torch.save({"path": tmp_path}, tmp_path / "b.ckpt")
+    with pytest.raises(UserError, match=r"b\.ckpt is spoilt, or holds other things than numbers"):
+        held_by(tmp_path / "b.ckpt")
+    torch.save([1], tmp_path / "c.ckpt")
+    with pytest.raises(UserError, match=r"c\.ckpt is no checkpoint of a run"):
+        held_by(tmp_path / "c.ckpt")
 
 
 def test_the_newest_is_last_then_the_highest_number_then_the_previous_one(tmp_path: Path) -> None:
