@@ -1,4 +1,5 @@
-"""A YAML key that stands twice in one place: refused, where YAML's readers silently take the last one."""
+"""YAML as plain values. A key that stands twice in one place is refused, where YAML's readers silently take
+the last one."""
 
 from __future__ import annotations
 
@@ -6,6 +7,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowdpo_pl.errors import UserError
+
+
+def yaml_value(text: str) -> Any:
+    """The value of a YAML text, as plain values.
+
+    Raises:
+        ValueError: the text is no YAML, is nested too deep, or a value in it is none of its kind (month 13).
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def require_single_keys(text: str) -> None:
@@ -20,9 +37,11 @@ def require_single_keys(text: str) -> None:
         return  # a plain value of the command line
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
+        found = next(_repeated(root, ()), None)
+    except (yaml.YAMLError, RecursionError):
         return
-    for path, first, again in _repeated(root, ()):
+    if found is not None:
+        path, first, again = found
         raise UserError(
             f"the config has the key {'.'.join(path)} twice, in line {first} and in line {again}: keep one"
         )

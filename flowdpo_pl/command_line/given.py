@@ -14,7 +14,7 @@ from typing import Any
 from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.suggestions import near_path
-from flowdpo_pl.yaml_keys import require_single_keys
+from flowdpo_pl.yaml_keys import require_single_keys, yaml_value
 
 CLASS = "class_path"
 
@@ -65,8 +65,6 @@ def read_config(name: str) -> Any:
     Raises:
         UserError: it does not exist, is no YAML or has a key twice.
     """
-    import yaml
-
     path = Path(name).expanduser()
     try:
         exists = path.is_file()
@@ -79,8 +77,10 @@ def read_config(name: str) -> Any:
     try:
         text = from_environment(path.read_text(encoding="utf-8"))
         require_single_keys(text)
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return yaml_value(text)
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
         where = " ".join(str(error).split())
         raise UserError(f"--config {name} is no YAML ({where}): mend it.") from error
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.verbs.grid_picture import GridPicture, draw_grid
+from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_stage import Value, as_text
+from flowdpo_pl.yaml_keys import yaml_value
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl", "study")
 
@@ -36,8 +37,8 @@ class Job:
     @property
     def done(self) -> int:
         """How many of its stages are done, as their folders say."""
-        markers = (folder / "stage.json" for folder in self.stages)
-        return sum(json.loads(file.read_text(encoding="utf-8"))["done"] for file in markers if file.exists())
+        marks = map(read_stage_mark, self.stages)
+        return sum(mark.done for mark in marks if mark is not None)
 
 
 def grid(
@@ -105,14 +106,16 @@ def _stages(study: Path) -> list[str]:
     Raises:
         UserError: the file is not there, or is no study.
     """
-    import yaml
-
     if not study.is_file():
         raise UserError(f"the study {study} does not exist (from {Path.cwd()}).")
-    read: Any = yaml.safe_load(study.read_text(encoding="utf-8"))
-    if not isinstance(read, dict) or not isinstance(read.get("stages"), dict):
-        raise UserError(f"{study} is no study: it has no `stages`.")
-    return list(read["stages"])
+    try:
+        read = yaml_value(study.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"the study {study} can't be read as YAML ({error}): mend it.") from error
+    stages = read.get("stages") if isinstance(read, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(name, str) for name in stages):
+        raise UserError(f"{study} is no study: it has no `stages`, which are named by texts.")
+    return list(stages)
 
 
 def _listed(jobs: Sequence[Job]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.verbs.report_tables import Measured, table
@@ -64,22 +65,40 @@ def _points(picture: GridPicture, cell: str, values: Mapping[str, Value], output
             f"picture names the value '{missing[0]}', which cell '{cell}' lacks: it has {list(values)}."
         )
     file = output / cell / "report" / "tables.csv"
-    with file.open(encoding="utf-8", newline="") as read:
-        rows = [
-            row
-            for row in csv.DictReader(read)
-            if row["kind"] == "difference" and row["table"] == picture.table
-        ]
-    found = [row for row in rows if row["row"] in picture.differences]
-    if absent := sorted({*picture.differences} - {row["row"] for row in found}):
-        known = sorted({row["row"] for row in rows})
+    rows = [one for one in _differences(file) if one.table == picture.table]
+    found = [one for one in rows if one.row in picture.differences]
+    if absent := sorted({*picture.differences} - {one.row for one in found}):
+        known = sorted({one.row for one in rows})
         raise UserError(f"{file} has no difference '{absent[0]}' in '{picture.table}': it has {known}.")
     across, line = str(values[picture.across]), str(values[picture.lines])
-    return [Point(cell, across, line, _measured(row)) for row in found]
+    return [Point(cell, across, line, one) for one in found]
+
+
+def _differences(file: Path) -> list[Measured]:
+    """Those of a study's report.
+
+    Raises:
+        UserError: the file is not there, or is no such table.
+    """
+    if not file.is_file():
+        raise UserError(
+            f"{file} does not exist: give the study a `report`, or leave out the grid's `picture`."
+        )
+    try:
+        rows = list(csv.DictReader(line for _, line in text_lines(file)))
+        return [_measured(row) for row in rows if row["kind"] == "difference"]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{file} is no table of a report ({error!r}): remove it, and run the grid again."
+        ) from error
 
 
 def _measured(row: Mapping[str, str]) -> Measured:
-    numbers = (float(row[name]) for name in ("value", "low", "high"))
+    numbers = [float(row[name]) for name in ("value", "low", "high")]
+    if not all(-1 <= number <= 1 for number in numbers):
+        raise ValueError(f"{numbers} are no differences of shares")
     return Measured(row["table"], row["row"], int(row["seed"]), int(row["problems"]), *numbers)
 
 
@@ -142,8 +161,9 @@ def _panel(axes: Axes, picture: GridPicture, points: Sequence[Point]) -> None:
                 [100 * getattr(point.measured, part) for point in own] for part in ("value", "low", "high")
             )
             errors = [
-                [value - least for value, least in zip(values, low, strict=True)],
-                [most - value for value, most in zip(values, high, strict=True)],
+                # A resampled interval may miss its value by a hair, which is no length.
+                [max(0.0, value - least) for value, least in zip(values, low, strict=True)],
+                [max(0.0, most - value) for value, most in zip(values, high, strict=True)],
             ]
             axes.errorbar(across, values, errors, color=color, alpha=0.5, linewidth=0.8, marker=".")
             for place, value in zip(across, values, strict=True):

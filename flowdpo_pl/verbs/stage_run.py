@@ -12,9 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 from types import FrameType
-from typing import Self
+from typing import BinaryIO, Self
 
 from flowdpo_pl.errors import Interrupted, UserError
+from flowdpo_pl.results.atomic_writes import written
 
 _LOOK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -66,11 +67,10 @@ def run_logged(
 
     Raises:
         Interrupted: the child did not come to its end because of a signal.
-        UserError: the command failed; its last line and its log are named.
+        UserError: the command failed; its last line and its log are named. Or the log can't be written.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
     environment = None if threads is None else {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    with log.open("ab") as output:
+    with _opened(log) as output:
         # A session of its own: an interrupt reaches the child from here alone, and it saves its run.
         child = subprocess.Popen(
             command,
@@ -97,6 +97,16 @@ def run_logged(
     if child.returncode:
         signals.end_if_heard()
         raise UserError(f"{name} failed ({last_line(log) or child.returncode}): see {log}")
+
+
+def _opened(log: Path) -> BinaryIO:
+    """
+    Raises:
+        UserError: it can't be written.
+    """
+    with written(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
 
 
 def _ends_with(parent: int) -> Callable[[], None] | None:

@@ -8,7 +8,6 @@ that it needs has changed; its old folder is then kept beside it as `<stage>.old
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -18,11 +17,12 @@ from datetime import timedelta
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from flowdpo_pl.command_line.verbs import verb_named
 from flowdpo_pl.errors import Interrupted, UserError
-from flowdpo_pl.results.atomic_writes import whole_file
+from flowdpo_pl.results.atomic_writes import written
+from flowdpo_pl.results.foreign_json import read_json
+from flowdpo_pl.verbs.stage_mark import StageMark, read_stage_mark, write_stage_mark
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_plan import PlannedStage, plan_lines
 from flowdpo_pl.verbs.study_report import Report, write_report
@@ -67,30 +67,23 @@ class Step:
     def log(self) -> Path:
         return self.here / "log.txt"
 
-    def marker(self) -> dict[str, Any]:
-        """What `stage.json` says: `fingerprint`, `done`, `seconds` (of all its runs), `command`."""
-        file = self.here / "stage.json"
-        marker: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return marker
+    @property
+    def seconds(self) -> float:
+        """Of all its runs."""
+        mark = read_stage_mark(self.here)
+        return 0.0 if mark is None else mark.seconds
 
     def mark(self, done: bool, seconds: float, command: list[str]) -> None:
-        facts = {
-            "fingerprint": self.fingerprint,
-            "done": done,
-            "seconds": round(seconds, 1),
-            "command": command,
-        }
-        with whole_file(self.here / "stage.json") as partial:
-            partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_stage_mark(self.here, StageMark(self.fingerprint, done, round(seconds, 1), command))
 
     @property
     def state(self) -> State:
-        marker = self.marker()
-        if not marker:
+        mark = read_stage_mark(self.here)
+        if mark is None:
             return State.NEW
-        if marker["fingerprint"] != self.fingerprint:
+        if mark.fingerprint != self.fingerprint:
             return State.CHANGED
-        return State.DONE if marker["done"] else State.INTERRUPTED
+        return State.DONE if mark.done else State.INTERRUPTED
 
     def command(self, planned: bool = False) -> list[str]:
         """The whole command; an interrupted `fit` goes on from its checkpoint.
@@ -155,7 +148,7 @@ def _planned(step: Step, only: str | None) -> PlannedStage:
     state, left_out = step.state, only not in (None, step.name)
     why = {
         State.NEW: "never begun",
-        State.DONE: f"in {_duration(step.marker().get('seconds', 0))}; the same command, configs and files",
+        State.DONE: f"in {_duration(step.seconds)}; the same command, configs and files",
         State.INTERRUPTED: f"begun and not done, see {step.log}",
         State.CHANGED: f"command, configs, files or a stage it needs; the old goes to {step.here.name}.old",
     }[state]
@@ -232,12 +225,12 @@ def _run(step: Step) -> None:
 
     state = step.state
     if state == State.DONE:
-        say(f"done before, in {_duration(step.marker()['seconds'])}")
+        say(f"done before, in {_duration(step.seconds)}")
         return
     if state == State.CHANGED:
         _set_aside(step.here)
     command = step.command()
-    before = step.marker().get("seconds", 0.0)
+    before = step.seconds
     if state == State.INTERRUPTED and step.stage.verb in _REFUSED_AGAIN and _ended(step) == FINISHED:
         step.mark(True, before, command)
         say("done before; the study was ended before it could note that")
@@ -269,7 +262,7 @@ def _run(step: Step) -> None:
     finally:
         step.mark(done, before + time.monotonic() - start, command)
     signals.end_if_heard()
-    say(f"done in {_duration(step.marker()['seconds'])}")
+    say(f"done in {_duration(step.seconds)}")
 
 
 def _require_finished(step: Step) -> None:
@@ -286,14 +279,17 @@ def _ended(step: Step) -> str | None:
     """How its own summary says it ended; None: there is no summary."""
     folder = step.here if step.stage.verb in ("", "fit") else step.here / step.stage.verb
     file = folder / "summary.json"
-    summary: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return summary.get("ended")
+    if not file.exists():
+        return None
+    summary = read_json(file, "the summary of a run")
+    return str(summary.get("ended")) if isinstance(summary, dict) else "its summary is none"
 
 
 def _set_aside(folder: Path) -> None:
     old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    folder.rename(old)
+    with written(old):
+        folder.rename(old)
 
 
 def _duration(seconds: float) -> str:

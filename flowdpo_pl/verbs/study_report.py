@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from flowdpo_pl.results.curves import CURVES, Curve, draw_curves, read_curve, wr
 from flowdpo_pl.results.paired import paired
 from flowdpo_pl.results.predictions import Prediction, accuracies, read_predictions
 from flowdpo_pl.verbs.report_tables import Measured, arms_table, csv_table, seeds_table, table
+from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.study_stage import placeholders_filled
 from flowdpo_pl.visible import visible
 
@@ -158,11 +158,8 @@ def _times_table(folders: Folders) -> str:
     """Seconds of each stage, from its `stage.json`."""
     rows = []
     for stage in next(iter(folders.values()), {}):
-        files = [stages[stage] / "stage.json" for stages in folders.values()]
-        seconds = [
-            json.loads(file.read_text(encoding="utf-8"))["seconds"] if file.exists() else "" for file in files
-        ]
-        rows.append([stage, *seconds])
+        marks = [read_stage_mark(stages[stage]) for stages in folders.values()]
+        rows.append([stage, *("" if mark is None else mark.seconds for mark in marks)])
     return table(["stage", *(f"seed {seed}" for seed in folders)], rows)
 
 

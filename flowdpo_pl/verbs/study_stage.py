@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import yaml
-
 from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.command_line.verbs import TRAINER_VERBS
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.yaml_keys import yaml_value
 
 Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
 
@@ -96,7 +95,7 @@ class Stage:
             of_needed: fingerprints of at least the stages that it needs.
 
         Raises:
-            UserError: a config file does not exist.
+            UserError: a config file does not exist, or is no YAML.
         """
         configs = [_content(Path(config)) for config in self.configs]
         facts = {
@@ -140,8 +139,12 @@ class Stage:
         ]
 
     def _files(self, configs: Sequence[str]) -> set[str]:
-        """The files that these configs and the arguments name, such as data."""
-        of_configs = (text for config in configs for text in _texts(yaml.safe_load(config)))
+        """The files that the texts of its configs and the arguments name, such as data."""
+        of_configs = (
+            text
+            for name, config in zip(self.configs, configs, strict=True)
+            for text in _texts(_read(name, config))
+        )
         named = {*of_configs, *_texts(self.arguments)}
         return {text for text in named if os.path.isfile(text)}  # unlike Path's, false for any long text
 
@@ -194,9 +197,16 @@ def _content(config: Path) -> str:
         raise UserError(f"the config {config} is no UTF-8 text ({error}): unpack or convert it.") from error
 
 
+def _read(name: str, config: str) -> object:
+    try:
+        return yaml_value(config)
+    except ValueError as error:
+        raise UserError(f"the config {name} is no YAML ({error}): mend it.") from error
+
+
 def _value(file: Path, key: str) -> str:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{file} has no value '{key}', which a later stage needs: {error!r}.") from error
     return as_text(value)

@@ -12,7 +12,7 @@ import pytest
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.verbs import grid as grid_module
 from flowdpo_pl.verbs.grid import grid
-from flowdpo_pl.verbs.grid_picture import GridPicture
+from flowdpo_pl.verbs.grid_picture import GridPicture, draw_grid
 from flowdpo_pl.verbs.study_stage import Value
 
 STUDY = """
@@ -88,6 +88,73 @@ def test_after_a_failure_nothing_new_is_begun() -> None:
     with pytest.raises(UserError, match=r"short, seed 0 failed \(flowdpo_pl: no such luck\)"):
         grid(Path("cell.yaml"), CELLS, Path("out"), at_once=1)
     assert calls() == ["short [0] null 1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"stages: [",
+        b"\xff\xfe",
+        b"stages: {1: {verb: arms}}",
+        b"stages: [one]",
+        b"a: 2024-13-45",
+        b"[" * 10**5,
+    ],
+)
+def test_a_study_that_is_none_is_named(text: bytes) -> None:
+    Path("cell.yaml").write_bytes(text)
+    with pytest.raises(UserError, match=r"cell\.yaml (can't be read as YAML|is no study)"):
+        grid(Path("cell.yaml"), CELLS, Path("out"))
+    assert not calls()
+
+
+def test_a_stage_whose_mark_is_spoilt_and_a_folder_that_can_t_be_written_are_named() -> None:
+    mark = Path("out/long/seed0/one/stage.json")
+    mark.parent.mkdir(parents=True)
+    mark.write_text('{"done": "yes"}')
+    with pytest.raises(UserError, match=r"long/seed0/one/stage\.json can't be read as the mark of a stage"):
+        grid(Path("cell.yaml"), CELLS, Path("out"), dry_run=True)
+    Path("file").touch()
+    with pytest.raises(UserError, match=r"file/out/short/seed0\.log can't be written \(Not a directory\)"):
+        grid(Path("cell.yaml"), CELLS, Path("file/out"), at_once=1)
+
+
+HEAD = "kind,table,row,seed,problems,value,low,high,p"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"",
+        b"\xff\n",
+        b"kind,table\ndifference,true\n",
+        f"{HEAD}\ndifference,true,flow - self,0,100,x,0,0,\n".encode(),
+        f"{HEAD}\ndifference,true,flow - self,0,100,nan,0,0,\n".encode(),
+        f"{HEAD}\ndifference,true,flow - self,0\n".encode(),
+    ],
+)
+def test_a_report_of_another_form_is_named(tmp_path: Path, table: bytes) -> None:
+    for cell in CELLS:
+        (tmp_path / "out" / cell / "report").mkdir(parents=True)
+        (tmp_path / "out" / cell / "report" / "tables.csv").write_bytes(table)
+    with pytest.raises(UserError, match=r"short/report/tables\.csv"):
+        draw_grid(PICTURE, CELLS, tmp_path / "out")
+
+
+def test_a_study_without_a_report_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"short/report/tables\.csv does not exist: give the study a `report`"
+    ):
+        draw_grid(PICTURE, CELLS, tmp_path / "out")
+
+
+def test_an_interval_that_misses_its_value_by_a_hair_is_drawn(tmp_path: Path) -> None:
+    for cell in CELLS:
+        (tmp_path / "out" / cell / "report").mkdir(parents=True)
+        row = "difference,true,flow - self,0,100,0.1,0.10000000000000003,0.2,"
+        (tmp_path / "out" / cell / "report" / "tables.csv").write_text(f"{HEAD}\n{row}\n")
+    draw_grid(PICTURE, CELLS, tmp_path / "out")
+    assert (tmp_path / "out" / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_is_not_there_is_named() -> None:

@@ -137,3 +137,15 @@ def test_a_child_is_ended_with_this_program_when_that_is_killed(tmp_path: Path) 
             return
         time.sleep(0.05)
     pytest.fail("it goes on")
+
+
+def test_a_log_that_can_t_be_written_is_named_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = tmp_path / "ran"
+    program = python(f"import pathlib; pathlib.Path({str(ran)!r}).touch()")
+    for log in (tmp_path / "file" / "log.txt", tmp_path / "file" / "a" / "b" / "log.txt", tmp_path):
+        with pytest.raises(
+            UserError, match=rf"{log} can't be written \((File exists|(Not|Is) a directory)\)"
+        ):
+            run(program, log, "a")
+    assert not ran.exists()

@@ -219,3 +219,25 @@ def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
     assert Path("interrupted").exists() and b"the same command goes on" in said[0]
     assert child.returncode == 128 + signal.SIGTERM
     assert not json.loads(Path("out/seed0/slow/stage.json").read_text())["done"]
+
+
+def test_a_mark_or_summary_that_is_spoilt_is_named() -> None:
+    study(stages(), Path("out"))
+    mark = Path("out/seed0/first/stage.json")
+    whole = mark.read_text()
+    mark.write_text("{")
+    for options in ({}, {"dry_run": True}, {"only": "second"}):
+        with pytest.raises(UserError, match=r"first/stage\.json can't be read .*: remove out/seed0/first"):
+            study(stages(), Path("out"), **options)  # type: ignore[arg-type]
+    mark.write_text(whole.replace("true", "false"))
+    for content, told in (("[" * 100_000, r"summary\.json can't be read"), ("[1]", "has not finished")):
+        mark.write_text(whole.replace("true", "false"))
+        Path("out/seed0/first/summary.json").write_text(content)
+        with pytest.raises(UserError, match=told):
+            study(stages(), Path("out"))
+
+
+def test_a_folder_that_can_t_be_written_is_named() -> None:
+    Path("file").touch()
+    with pytest.raises(UserError, match=r"stage\.json can't be written \(Not a directory\)"):
+        study(stages(), Path("file/out"))

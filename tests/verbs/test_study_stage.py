@@ -131,3 +131,17 @@ def test_a_stage_is_a_verb_or_a_module() -> None:
     for both in (Stage, lambda: Stage("arms", module="my.tool")):
         with pytest.raises(UserError, match="give one of them"):
             both()
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: 2024-13-45", "a: !!int x", "a: " + "[" * 100_000])
+def test_a_config_that_is_no_yaml_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"the config .*c\.yaml is no YAML \("):
+        Stage("fit", str(tmp_path / "c.yaml")).fingerprint(0, {})
+
+
+def test_a_value_in_brackets_nested_too_deep_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("[" * 100_000)
+    stage = Stage("fit", arguments={"x": "{fit:summary.json:tokens}"})
+    with pytest.raises(UserError, match=r"summary\.json has no value 'tokens'"):
+        stage.arguments_of({"fit": tmp_path}, tmp_path, 0)
