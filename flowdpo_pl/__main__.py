@@ -7,6 +7,7 @@ import signal
 import sys
 from argparse import ArgumentError
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 
 from flowdpo_pl import __version__
@@ -25,6 +26,7 @@ from flowdpo_pl.visible import visible
 
 def main() -> None:
     """Console entry point."""
+    _with_escapes()
     _without_bars_in_files()
     try:
         _run(sys.argv[1:])
@@ -89,6 +91,13 @@ def _require_own_callbacks() -> None:
             f"the folder {Path.cwd() / 'callbacks'} hides the package 'callbacks' that the configs name: "
             "rename it or run from another directory."
         )
+
+
+def _with_escapes() -> None:
+    """What the encoding of the terminal, or of a file that is written to, lacks is printed as its escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _without_bars_in_files() -> None:

@@ -6,6 +6,7 @@ Also tests `__main__`: it picks the verb and prints errors.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from flowdpo_pl.__main__ import main as run_program
 from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.command_line.verbs import VERBS
 from flowdpo_pl.errors import UserError, one_sentence
+from tests.example_trees import main_only, written
 from tests.runs import MODEL, ROOT
+from tests.tree_files import write_trees
 
 QUICKSTART = ["--config", str(ROOT / "configs" / "quickstart.yaml")]
 
@@ -240,6 +243,20 @@ def test_the_program_says_which_argument_it_cannot_read(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "argv", ["flowdpo_pl", "export", "--bse=models/smollm2"])
     with pytest.raises(SystemExit, match=r"^flowdpo_pl: .*bse"):
         run_program()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_what_the_terminal_s_encoding_lacks_is_printed_as_its_escape(encoding: str, tmp_path: Path) -> None:
+    write_trees(tmp_path, [main_only(True, written("4 \u2713 ü"))])
+    command = [sys.executable, "-m", "flowdpo_pl", "show", str(tmp_path), "1"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    shown = "4 \\u2713 ü" if encoding == "latin-1" else "4 \\u2713 \\xfc"
+    assert shown in done.stdout.decode(encoding)
+    missing = [*command[:-2], str(tmp_path / "\u6570"), "1"]
+    done = subprocess.run(missing, capture_output=True, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 1 and b"\\u6570 does not exist" in done.stderr
 
 
 def test_a_foreign_folder_named_callbacks_is_said_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,22 +22,44 @@ def opened(path: Path) -> IO[bytes]:
     """The content of a file, where one can seek; unpacked if gzip packed it, whatever the file is called.
 
     Raises:
-        UserError: the file may not be read, or is no whole gzip file although its name says so.
+        UserError: the file can't be read, is no whole gzip file although its name says so, or there is no
+            room to unpack it.
     """
     try:
         file = path.open("rb")
     except PermissionError as error:
         raise UserError(f"{path} may not be read by this user: change its permissions") from error
+    except OSError as error:
+        raise UserError(f"{path} can't be read ({error.strerror or error}): give a file") from error
     if path.suffix.lower() != ".gz" and file.peek(2)[:2] != _GZIP:
         return file
     plain = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 (its owner closes it)
     try:
         with file, gzip.open(file) as packed:
             shutil.copyfileobj(packed, plain)
+        plain.seek(0)  # what is still to be written is written here
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is no whole gzip file ({error}): fetch or pack it again") from error
-    plain.seek(0)
+    except OSError as error:
+        _close(plain)
+        raise UserError(
+            f"{path} can't be unpacked ({error.strerror or error}): make room in {_temporary_folder()}, name "
+            "another one by TMPDIR, or unpack it yourself"
+        ) from error
     return plain
+
+
+def _close(file: IO[bytes]) -> None:
+    """Give back what it takes on the disk; what can't be written any more is not."""
+    with suppress(OSError):
+        file.close()
+
+
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # there is none that can be written
+        return "the temporary folder"
 
 
 def without_mark(content: bytes) -> bytes:

@@ -6,6 +6,7 @@ lines, which are on disk before anything that is written later.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -54,10 +55,8 @@ def _is_another(error: OSError, target: Path) -> bool:
     if not isinstance(error.filename, str | os.PathLike) or error.filename2 is not None:
         return False
     named = Path(error.filename)
-    return not any(named.is_relative_to(place) for place in (target, partial_of(target))) and named not in (
-        target.parent,
-        target.with_name(f".{target.name}.old.partial"),
-    )
+    written = (target, partial_of(target), target.with_name(f".{target.name}.old.partial"))
+    return not any(named.is_relative_to(place) for place in written) and not target.is_relative_to(named)
 
 
 @contextmanager
@@ -67,6 +66,8 @@ def whole_file(target: Path, mend: str = MEND) -> Iterator[Path]:
     Raises:
         UserError: it can't be written.
     """
+    if target.is_dir():
+        raise _unwritten(target, os.strerror(errno.EISDIR), mend)
     partial = partial_of(target)
     with written(target, mend):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,8 +86,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
     An old folder is moved away first, so for a moment there is none: never half of one.
 
     Raises:
-        UserError: it can't be written.
+        UserError: it can't be written, or see `require_replaceable`.
     """
+    require_replaceable(target)
     partial, old = partial_of(target), target.with_name(f".{target.name}.old.partial")
     with written(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +106,19 @@ def whole_folder(target: Path) -> Iterator[Path]:
         finally:
             for leftover in (partial, old):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuse what would take the ground from under this process, and from the shell that it was started in.
+
+    Raises:
+        UserError: the folder is the working directory, or holds it.
+    """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{folder} is the folder that this command runs in, or holds it, and would be replaced: name a "
+            f"new one, such as {Path.cwd() / 'new'}."
+        )
 
 
 def publish_file(partial: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.merging import require_mergeable
 from flowdpo_pl.quiet import bars_on_a_terminal
-from flowdpo_pl.results.atomic_writes import whole_folder
+from flowdpo_pl.results.atomic_writes import require_replaceable, whole_folder
 from flowdpo_pl.results.trained_run import FLOW, LAST, TrainedRun
 from flowdpo_pl.verbs.base_argument import naming_base
 from flowdpo_pl.verbs.hub_upload import HubUpload
@@ -102,6 +102,7 @@ def _require_free(output: Path, overwrite: bool) -> None:
     Raises:
         UserError: something is there that may not be replaced.
     """
+    require_replaceable(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / FLOW).is_file() or not (output / PROMPTS).is_file():

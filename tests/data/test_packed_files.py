@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +82,25 @@ def test_a_mark_is_no_text_at_the_beginning_alone(tmp_path: Path) -> None:
     path.write_bytes("\ufeffone\n\ufefftwo".encode())
     assert list(text_lines(path)) == [(1, "one\n"), (2, "\ufefftwo")]
     assert json_value("\ufeff1".encode()) == 1
+
+
+@pytest.mark.parametrize("at", ["write", "seek"])
+def test_a_file_that_there_is_no_room_to_unpack_is_named(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"x" * 1000))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, at, full)
+    with pytest.raises(
+        UserError, match=r"a\.jsonl\.gz can't be unpacked \(No space left on device\): make room in"
+    ):
+        list(text_lines(path))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"can't be read \(Is a directory\): give a file"):
+        list(text_lines(tmp_path))

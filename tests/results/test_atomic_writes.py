@@ -158,3 +158,42 @@ def test_what_writers_of_other_languages_say_is_understood(tmp_path: Path) -> No
         raise Exception("No space left on device (os error 28)")
     with pytest.raises(Exception, match="something else"), whole_file(tmp_path / "tokenizer"):
         raise Exception("something else")
+
+
+def test_the_folder_that_one_stands_in_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    for target in (Path("."), inner, Path(".."), Path("../../outer"), Path("/")):
+        with pytest.raises(UserError, match="is the folder that this command runs in"), whole_folder(target):
+            pytest.fail("nothing is written")
+    with whole_folder(Path("../other")) as partial:
+        partial.mkdir()
+    assert inner.is_dir() and (inner.parent / "other").is_dir()
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for target in (Path("."), tmp_path, Path("/")):
+        with pytest.raises(UserError, match=r"can't be written \(Is a directory\)"), whole_file(target):
+            pytest.fail("nothing is written")
+
+
+def test_a_place_below_a_file_or_one_that_is_closed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for writing in (whole_file, whole_folder):
+        place = tmp_path / "file" / "a" / "b" / "c"
+        with pytest.raises(UserError, match=r"can't be written \(Not a directory\)"), writing(place):
+            pytest.fail("nothing is written")
+
+    def denied(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "closed"))
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    place = tmp_path / "closed" / "a" / "b" / "c"
+    with pytest.raises(UserError, match=r"c can't be written \(Permission denied\)"), whole_file(place):
+        pytest.fail("nothing is written")
