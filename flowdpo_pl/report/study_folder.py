@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from flowdpo_pl.data.packed_files import text_lines
+from flowdpo_pl.report.markdown import cells_of
 from flowdpo_pl.report.markup import Markup, joined, table, tag
 from flowdpo_pl.results.run_folder import read_mark
 
@@ -22,11 +24,15 @@ def study_runs(folder: Path) -> list[Path]:
 
 
 def study_tables(folder: Path) -> Markup:
-    """The tables and notes of its report; a sentence where it has not been written."""
+    """The tables and notes of its report; a sentence where it has not been written.
+
+    Raises:
+        UserError: the report is not UTF-8.
+    """
     file = folder / _REPORT
     if not file.is_file():
         return tag("p", "The study has no report yet: its last stage has not ended.", class_="quiet")
-    return joined(_blocks(file.read_text(encoding="utf-8")))
+    return joined(_blocks("".join(line for _, line in text_lines(file))))
 
 
 def _blocks(text: str) -> Iterator[Markup]:
@@ -35,15 +41,11 @@ def _blocks(text: str) -> Iterator[Markup]:
         lines = block.splitlines()
         if block.startswith("### "):
             yield tag("h3", block.removeprefix("### "))
-        elif block.startswith("| "):
-            head, _, *rows = (_cells(line) for line in lines)
+        elif block.startswith("| ") and len(lines) > 1:
+            head, _, *rows = (cells_of(line) for line in lines)
             yield table(head, rows)
         elif not block.startswith("!["):
             yield tag("p", block)
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split(" | ")]
 
 
 def _number(name: str) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from flowdpo_pl.report.markdown import literal, table
 from flowdpo_pl.results.curves import Curve
 from flowdpo_pl.results.learnt_from import LearntFrom
 from flowdpo_pl.results.scores import Score, shown
@@ -81,7 +82,7 @@ class ModelCard:
             "",
             f"The flow is `{flow.__name__}`: {' '.join(rules.split())}",
             "",
-            *_table(("agent", "is", "its turn"), (self._agent(agent) for agent in recipe.prompts.agents)),
+            table(("agent", "is", "its turn"), (self._agent(agent) for agent in recipe.prompts.agents)),
         ]
         if not flow.__module__.startswith("flowdpo_pl."):
             lines += [
@@ -156,17 +157,18 @@ class ModelCard:
                 f"[{one.name}](https://huggingface.co/datasets/{one.name})"
                 if one.on_hub
                 else f"`{one.name}`",
-                ", ".join(f"{key}: {without_places(value)}" for key, value in one.settings.items()),
+                literal(", ".join(f"{key}: {without_places(value)}" for key, value in one.settings.items())),
             )
             for one in self.data
         ]
-        lines = ["## Data", "", *_table(("source", "read as"), rows)]
+        lines = ["## Data", "", table(("source", "read as"), rows)]
         if remembered := self.data[0].rows:
             lines += [
                 "",
-                f"The rows that were read: {remembered}" + (" (a digest)." if " " not in remembered else "."),
+                f"The rows that were read: {literal(remembered)}"
+                + (" (a digest)." if " " not in remembered else "."),
             ]
-        if (seen := self.summary.get("problems_seen")) is not None:
+        if isinstance(seen := self.summary.get("problems_seen"), int):
             lines += ["", f"{seen:,} problems were learnt from."]
         return "\n".join(lines)
 
@@ -196,18 +198,21 @@ class ModelCard:
         ]
         head = ("problems", "right, all so far", "right, the latest")
         return "\n".join(
-            ["## Curve", "", f"![right answers against problems]({CURVE})", "", *_table(head, rows)]
+            ["## Curve", "", f"![right answers against problems]({CURVE})", "", table(head, rows)]
         )
 
     def _scores(self) -> str:
         if not self.scores:
             return ""
         head = ("problems of", "number", "right (95 %)", "how")
-        return "\n".join(["## Scores", "", *_table(head, shown([*self.scores]))])
+        rows = ([literal(cell) for cell in row] for row in shown([*self.scores]))
+        return "\n".join(["## Scores", "", table(head, rows)])
 
     def _versions(self) -> str:
-        known = {name: number for name, number in (self.summary.get("versions") or {}).items() if number}
-        base = (self.summary.get("identity") or {}).get("base")
+        versions, identity = (self.summary.get(key) for key in ("versions", "identity"))
+        given = versions if isinstance(versions, Mapping) else {}
+        known = {name: number for name, number in given.items() if isinstance(number, str) and number}
+        base = identity.get("base") if isinstance(identity, Mapping) else None
         lines = [f"The base's weights have the fingerprint `{base}`."] if isinstance(base, str) else []
         lines += (
             [f"Trained with {', '.join(f'{name} {number}' for name, number in known.items())}."]
@@ -215,13 +220,6 @@ class ModelCard:
             else []
         )
         return "\n\n".join(["## Made with", *lines]) if lines else ""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
 
 
 def _fenced(text: str, language: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.report import markdown
+from flowdpo_pl.report.markdown import literal
+from flowdpo_pl.results.foreign_json import read_json
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class Measured:
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table of Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
+    """A table of Markdown, whose cells are texts: names and labels are the data's."""
+    texts = ([literal(cell) for cell in cells] for cells in rows)
+    return markdown.table([literal(cell) for cell in head], texts)
 
 
 def seeds_table(numbers: Sequence[Measured], corner: str, form: str) -> str:
@@ -58,7 +61,7 @@ def arms_table(files: dict[int, Path]) -> str:
     """What the verb `arms` wrote under each seed.
 
     Raises:
-        UserError: a file is not there.
+        UserError: a file is not there, or is of another form.
     """
     head = [
         "arm",
@@ -73,31 +76,50 @@ def arms_table(files: dict[int, Path]) -> str:
     for seed, file in files.items():
         if not file.is_file():
             raise UserError(f"the report's arms {file} does not exist: give the arms.json of `arms`.")
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        kept = f"{facts['problems']['kept']} of {facts['problems']['offered']}"
-        overlap = facts["in_the_flow_s_stream"]
-        stated = "unknown" if overlap is None else overlap["count"]
-        for name, arm in facts["arms"].items():
-            share = f"{arm['right']} of {arm['problems']} ({100 * arm['acceptance']:.1f} %)"
-            rows.append([name, seed, share, arm["attempts"], arm["generated_tokens"], kept, stated])
+        try:
+            rows += _arms(read_json(file, "the arms.json of `arms`"), seed)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{file} is no arms.json of `arms` ({error!r}): run `arms` again.") from error
     return table(head, rows)
+
+
+def _arms(facts: Any, seed: int) -> Iterator[list[Any]]:
+    """A row for each arm."""
+    kept = f"{facts['problems']['kept']} of {facts['problems']['offered']}"
+    overlap = facts["in_the_flow_s_stream"]
+    stated = "unknown" if overlap is None else overlap["count"]
+    for name, arm in facts["arms"].items():
+        share = f"{arm['right']} of {arm['problems']} ({100 * arm['acceptance']:.1f} %)"
+        yield [name, seed, share, arm["attempts"], arm["generated_tokens"], kept, stated]
 
 
 def csv_table(files: dict[int, Path]) -> str:
     """Tables that a stage wrote under each seed, below each other, with a column of the seed.
 
     Raises:
-        UserError: a file is not there.
+        UserError: a file is not there, or is no table.
     """
     rows: list[list[str]] = []
     head: list[str] = []
     for seed, file in files.items():
         if not file.is_file():
             raise UserError(f"the report's table {file} does not exist: name a CSV file that a stage writes.")
-        with file.open(encoding="utf-8", newline="") as read:
-            head, *own = csv.reader(read)
+        head, *own = _read_csv(file)
         rows += [[str(seed), *row] for row in own]
     return table(["seed", *head], rows)
+
+
+def _read_csv(file: Path) -> list[list[str]]:
+    """The rows, of which there is one."""
+    try:
+        rows = list(csv.reader(line for _, line in text_lines(file)))
+    except csv.Error as error:
+        raise UserError(f"{file} is no CSV file ({error}): name one that a stage writes.") from error
+    if not rows:
+        raise UserError(f"{file} is empty: name a CSV file that has at least a head.")
+    return rows
 
 
 def _cell(number: Measured, form: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.report.study_folder import study_runs, study_tables
 from flowdpo_pl.verbs.report_tables import table
 from tests.hostile import HOSTILE
@@ -38,6 +41,14 @@ def test_tables_are_tables_and_texts_stay_texts(tmp_path: Path) -> None:
     made = study_tables(tmp_path)
     assert made.startswith("<h3>one</h3>") and made.count("<tr>") == 3 and made.count("<td>") == 4
     assert "<script" not in made and "img" not in made and made.count("&lt;script&gt;") == 2
+    row = table(["row"], [["a|b <i> [c](d)"]])
+    (tmp_path / "report" / "report.md").write_text(row, encoding="utf-8")
+    assert "<td>a|b &lt;i&gt; [c](d)</td>" in study_tables(tmp_path)
+    (tmp_path / "report" / "report.md").write_bytes(b"### \xff\n")
+    with pytest.raises(UserError, match=r"report\.md, line 1 is not UTF-8"):
+        study_tables(tmp_path)
+    (tmp_path / "report" / "report.md").write_text("| a row of no table |", encoding="utf-8")
+    assert study_tables(tmp_path) == "<p>| a row of no table |</p>"
 
 
 def test_a_study_that_goes_on_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Also tests `verbs.card_code`, `verbs.flow_recipe`, `verbs.model_card`, `verbs.bo
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -225,8 +226,13 @@ def test_the_card_has_what_the_hub_reads_and_what_people_ask(strong: Path, tmp_p
     assert f"| 8 | {summary['accuracy']:.1%}" in text
     assert (tmp_path / "out" / "accuracy_curve.png").is_file()
     moved(run)  # other weights: the test was not of these
+    last = run / "checkpoints" / "last.ckpt"
+    os.truncate(last, last.stat().st_size // 2)  # the one before it knows the rows too
+    kept = {"problems_seen": "many", "versions": [1], "identity": 5}
+    (run / "summary.json").write_text(json.dumps(kept))
     export(run, tmp_path / "out", overwrite=True)
-    assert "## Scores" not in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "## Scores" not in card and "rows with digest" in card
 
 
 def test_the_data_s_hub_ids_stand_in_front(strong: Path, tmp_path: Path) -> None:
@@ -256,6 +262,12 @@ def test_a_folder_is_whole_or_absent_and_no_other_is_replaced(
     with pytest.raises(ZeroDivisionError):
         export(strong, tmp_path / "new")
     assert sorted(place.name for place in tmp_path.iterdir()) == ["out"]
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for here in (Path("."), Path("..")):
+        with pytest.raises(UserError, match="is the folder that this command runs in"):
+            export(strong, here)
+    monkeypatch.chdir(ROOT)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     for overwrite in (False, True):

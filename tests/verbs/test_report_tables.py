@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.verbs.report_tables import Measured, arms_table, seeds_table, table
+from flowdpo_pl.verbs.report_tables import Measured, arms_table, csv_table, seeds_table, table
 
 
 def test_a_table_is_markdown() -> None:
@@ -54,3 +54,34 @@ def test_an_arm_says_whether_its_prompts_are_in_the_stream(
 def test_arms_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the report's arms .*arms.json does not exist"):
         arms_table({0: tmp_path / "arms.json"})
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"problems": {}}', '{"arms": 5}', "[" * 100_000])
+def test_arms_of_another_form_are_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "arms.json").write_text(content)
+    with pytest.raises(
+        UserError, match=r"arms\.json (is no arms\.json of `arms`|can't be read as the arms\.json)"
+    ):
+        arms_table({0: tmp_path / "arms.json"})
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\n", b'"' + b"x" * 200_000])
+def test_a_table_of_another_form_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"t\.csv( is empty| is no CSV file|, line 1 is not UTF-8)"):
+        csv_table({0: tmp_path / "t.csv"})
+
+
+def test_labels_and_names_are_texts_whatever_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('level,"a|b"\n"<img src=x>\n2",1\n')
+    assert csv_table({3: tmp_path / "t.csv"}).splitlines() == [
+        r"| seed | level | a\|b |",
+        "| --- | --- | --- |",
+        r"| 3 | \<img src=x>\\n2 | 1 |",
+    ]
+    numbers = [Measured("t", "b - a, level ![x](//y)|", 0, 20, 0.125, -0.05, 0.3)]
+    assert (
+        seeds_table(numbers, "points", "{:+.1f}")
+        .splitlines()[2]
+        .startswith(r"| b - a, level !\[x](//y)\| | 20 |")
+    )
