@@ -12,7 +12,7 @@ from callbacks.files.paced_checkpoint import PacedCheckpoint, write_checkpoint
 from callbacks.watching.pace import Pace
 from callbacks.watching.watched_modules import TrainedModule, taught
 from flowdpo_pl.results.atomic_writes import whole_folder, written
-from flowdpo_pl.results.checkpoint_files import PREVIOUS
+from flowdpo_pl.results.checkpoint_files import PREVIOUS, is_whole
 
 
 class SFTCheckpoint(PacedCheckpoint):
@@ -31,6 +31,7 @@ class SFTCheckpoint(PacedCheckpoint):
     def __init__(self, every_n_steps: int = 50) -> None:
         super().__init__(Pace(every_n_steps, "every_n_steps"))
         self._saved: int | None = None
+        self._wrote_last = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"saved": self._saved}
@@ -55,9 +56,10 @@ class SFTCheckpoint(PacedCheckpoint):
             with whole_folder(self.folder / "adapter") as folder:
                 self._module.save_adapter(folder)
             with written(self.last):
-                if self.last.exists():
+                if self._wrote_last or is_whole(self.last):  # a spoilt one replaces no whole one
                     os.replace(self.last, self.checkpoints / PREVIOUS)
         write_checkpoint(trainer, self.last)  # behind all that belongs to it
+        self._wrote_last = True
 
     def newest(self) -> str:
         return "none" if self._saved is None else f"{self.last}, after {self._saved} steps"

@@ -9,6 +9,7 @@ import pytest
 
 from callbacks import SFTCheckpoint, SFTSummary
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.checkpoint_files import is_whole
 from tests.callbacks.playing import Stopped, fit
 from tests.callbacks.test_sft_summary import STEPS, Taught
 from tests.runs import trainer
@@ -39,6 +40,23 @@ def test_stopped_inside_a_batch_it_names_the_newest_checkpoint(
     resumed = SFTCheckpoint()
     resumed.load_state_dict(whole.state_dict())
     assert f"the newest checkpoint is {last}, after " in told(1, resumed)
+
+
+def test_a_spoilt_checkpoint_does_not_take_the_place_of_the_whole_one_before_it(tmp_path: Path) -> None:
+    def run() -> None:
+        """Saves once, at its end."""
+        runner = trainer(tmp_path, SFTCheckpoint(every_n_steps=10_000), enable_checkpointing=True)
+        runner.fit_loop.max_epochs = 1
+        runner.fit(Taught([STEPS], None))
+
+    last, previous = (tmp_path / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
+    run()
+    first = last.read_bytes()
+    run()
+    assert previous.read_bytes() == first
+    last.write_bytes(last.read_bytes()[:-100])
+    run()
+    assert is_whole(last) and previous.read_bytes() == first
 
 
 def test_a_pace_must_be_positive() -> None:
