@@ -24,6 +24,7 @@ FACE = (
     "yaml_keys",
     "quiet",
     "visible",
+    "suggestions",
     "made_with",
     "tested_versions",
 )

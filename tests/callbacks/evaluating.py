@@ -93,7 +93,7 @@ class Evaluated(LightningModule):
         self.before_batch(batch_idx)
         new = [name for name in batch if name not in self.results.traces]
         self.answered_now += new
-        self.results.add(map(trace, new))
+        self.results.add([trace(name) for name in new])
         return new
 
 
