@@ -70,6 +70,20 @@ def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
             assert distributions & declared, f"{path} imports {name}"
 
 
+def test_every_load_by_transformers_says_whether_a_base_may_run_code() -> None:
+    """Where nothing says so, transformers asks on the terminal."""
+    found = 0
+    for file in (ROOT / "flowdpo_pl").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr in ("from_pretrained", "from_config") and ast.unparse(node.func)[:4] == "Auto":
+                found += 1
+                given = {keyword.arg for keyword in node.keywords}
+                assert given & {"trust_remote_code", None}, f"{file}:{node.lineno}"  # None: by `**options`
+    assert found > 5
+
+
 def test_the_map_names_every_module_below_its_folder() -> None:
     told_map = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
     lines: dict[str, str] = {}

@@ -37,7 +37,7 @@ def outline(base: BaseModel, lora: LoraSettings, shape: Path | None = None) -> M
     """
     config = _config(base, shape)
     try:
-        model = _without_numbers(config)
+        model = _without_numbers(config, base.trust_remote_code)
         return _shape_of(model, lora)
     except UserError:
         raise
@@ -73,13 +73,16 @@ def _config(base: BaseModel, shape: Path | None) -> PretrainedConfig:
     return config
 
 
-def _without_numbers(config: PretrainedConfig) -> PreTrainedModel:
+def _without_numbers(config: PretrainedConfig, trust_remote_code: bool) -> PreTrainedModel:
     from transformers import AttentionInterface, AutoModelForCausalLM
 
     AttentionInterface.register(_ATTENTION, _attend)
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(
-            config, attn_implementation=_ATTENTION, dtype=torch.bfloat16
+            config,
+            attn_implementation=_ATTENTION,
+            dtype=torch.bfloat16,
+            trust_remote_code=trust_remote_code,
         )
         model.eval()
     return model

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.data.problem_source import ProblemSource
+from flowdpo_pl.errors import UserError
 from flowdpo_pl.plan.sketched_prompts import PromptShape
 from flowdpo_pl.play.agent_prompt import QUESTION, AgentPrompt
 from flowdpo_pl.play.flow import Flow
@@ -36,11 +37,19 @@ class ReadingMatter:
 
 
 def reading_matter(
-    base: str, flow: Flow, prompts: Mapping[Agent, AgentPrompt], source: ProblemSource | None
+    base: str,
+    flow: Flow,
+    prompts: Mapping[Agent, AgentPrompt],
+    source: ProblemSource | None,
+    trust_remote_code: bool = False,
 ) -> ReadingMatter:
-    """Looks at 64 questions of a local source, through the tokenizer in the base's folder."""
+    """Looks at 64 questions of a local source, through the tokenizer in the base's folder.
+
+    Raises:
+        UserError: the tokenizer can't be read.
+    """
     questions, count = _questions(source)
-    tokenizer = _tokenizer(base)
+    tokenizer = _tokenizer(base, trust_remote_code)
     if tokenizer is not None and questions:
         lengths = _rendered(flow, prompts, tokenizer, questions)
         told = f"prompts are those of {len(questions)} questions of the data"
@@ -67,12 +76,16 @@ def _questions(source: ProblemSource | None) -> tuple[list[str], int | None]:
     return questions, min(known, default=None)
 
 
-def _tokenizer(base: str) -> Any:
+def _tokenizer(base: str, trust_remote_code: bool) -> Any:
     if not Path(base).expanduser().joinpath("tokenizer_config.json").is_file():
         return None
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(base)
+    try:  # without a word on its own code transformers would ask on the terminal
+        return AutoTokenizer.from_pretrained(base, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise UserError(f"the tokenizer of {base!r} can't be read: {first}") from error
 
 
 def _rendered(

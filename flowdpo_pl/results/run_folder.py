@@ -6,9 +6,11 @@ which the system gives back however the process ends).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.results.atomic_writes import remove, written
+from flowdpo_pl.results.foreign_json import read_json
 
 MARK = "run.json"
 PRODUCTS = (
@@ -201,23 +204,25 @@ _GOES_ON = ("test", "predict")
 
 
 def read_mark(folder: Path) -> Mark | None:
-    """What `run.json` says; without values if it was cut off; None if there is none."""
+    """What `run.json` says; without values if it was cut off or can't be read; None if there is none."""
+    file = folder / MARK
     try:
-        text = (folder / MARK).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+        if not file.is_file() or file.stat().st_size == 0:
+            return None
+    except OSError:
         return None
     try:
-        values = json.loads(text)
+        values = read_json(file, "the mark of a run")
         verb, settings, started = (str(values[name]) for name in ("verb", "settings", "started"))
         return Mark(verb, settings, started, str(values.get("directory", "")))
-    except (ValueError, TypeError, KeyError):
-        return Mark("", "", "") if text else None
+    except (UserError, TypeError, KeyError):
+        return Mark("", "", "")
 
 
 def _summary(folder: Path) -> dict[str, Any]:
     try:
-        values = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = read_json(folder / "summary.json", "the summary of a run")
+    except UserError:
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -227,10 +232,13 @@ def _locked(file: Path) -> int:
 
     Raises:
         BlockingIOError: another process holds the lock.
+        OSError: it can't be opened, or is no plain file.
     """
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, f"its {file.name} is no plain file")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 return descriptor
@@ -247,6 +255,10 @@ def _require_unlocked(folder: Path) -> None:
         os.close(_locked(folder / MARK))
     except BlockingIOError:
         raise UserError(f"another process is writing to {folder}: wait for it.") from None
+    except OSError as error:
+        raise UserError(
+            f"{folder / MARK} can't be written ({error.strerror or error}): remove it."
+        ) from error
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -5,13 +5,15 @@ What `export` has written of a run is one too, of which no more is left than its
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.errors import MARGIN, UserError
+from flowdpo_pl.results.foreign_json import read_json
+from flowdpo_pl.results.foreign_yaml import read_yaml
 from flowdpo_pl.results.run_folder import read_mark
 from flowdpo_pl.types import Agent
 
@@ -22,6 +24,18 @@ FLOW = "flow.yaml"
 LAST = "last"
 _FINE_TUNED = "adapter"
 """The one folder of a run that fine-tunes; a flow's run has one an agent, in `adapters/WHICH`."""
+_LONGEST_HUB_ID = 96
+_KEYS, _TEXT = "keys with values", "text"
+_TEAM: dict[tuple[str, ...], tuple[tuple[type, ...], str]] = {
+    ("base",): ((Mapping,), _KEYS),
+    ("base", "path"): ((str,), _TEXT),
+    ("prompts",): ((Mapping,), _KEYS),
+    ("flow",): ((Mapping, str, type(None)), "a class"),
+    ("flow", "class_path"): ((str, type(None)), _TEXT),
+    ("flow", "init_args"): ((Mapping, type(None)), _KEYS),
+    ("without_adapter",): ((list, tuple, type(None)), "a list, such as [stop]"),
+}
+"""What others read of a team: by keys, of which types it is, and those in words."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,8 @@ class TrainedRun:
         """Read what is in the folder; nothing is imported, no weight is read.
 
         Raises:
-            UserError: it is no folder of a run of `fit`, or its config names no team.
+            UserError: it is no folder of a run of `fit`, its config can't be read, or it names no team, or
+                one of another form.
         """
         folder = Path(folder).expanduser()
         if not folder.is_dir():
@@ -74,6 +89,11 @@ class TrainedRun:
     def data(self) -> Mapping[str, Any]:
         """Its section `data`: class and arguments."""
         return self._section("data")
+
+    @property
+    def trainer(self) -> Mapping[str, Any]:
+        """Its section `trainer`: arguments."""
+        return self._section("trainer")
 
     @property
     def team(self) -> Any:
@@ -135,8 +155,8 @@ class TrainedRun:
     def summary(self) -> Mapping[str, Any]:
         """Its `summary.json`; empty where there is none that can be read."""
         try:
-            return _mapping(json.loads((self.folder / "summary.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            return _mapping(read_json(self.folder / "summary.json", "the summary of a run"))
+        except UserError:
             return {}
 
     def base_path(self, by: str = "--model.team.base.path") -> str:
@@ -150,8 +170,8 @@ class TrainedRun:
         """
         path = str(self.base["path"])
         found = self.found(path)
-        looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1
-        if looks_local and not Path(found).expanduser().exists():
+        looks_local = path.startswith((".", "/", "~")) or path.count("/") > 1 or len(path) > _LONGEST_HUB_ID
+        if looks_local and not is_there(found):
             where = [place for place in (*self.started_in, Path.cwd()) if not Path(path).is_absolute()]
             looked = f" (looked from {' and '.join(map(str, dict.fromkeys(where)))})" if where else ""
             raise UserError(
@@ -162,10 +182,10 @@ class TrainedRun:
 
     def found(self, path: str) -> str:
         """A path of the config, from here: relative ones as when the run was started, else from here."""
-        if Path(path).expanduser().is_absolute():
+        if path.startswith("~") or Path(path).is_absolute():
             return path
         for origin in self.started_in:
-            if (there := origin / path).exists():
+            if is_there(there := origin / path):
                 here = Path(path)
                 return path if here.exists() and here.samefile(there) else str(there)
         return path
@@ -174,10 +194,10 @@ class TrainedRun:
         return _mapping(self.config.get(name))
 
     def _origins(self, told: str) -> Iterator[Path]:
-        if told:
+        if Path(told).is_absolute():  # others lead from wherever somebody stands
             yield Path(told)
         # A run that says nothing lies in the folder that its config names, unless it was moved alone.
-        named = Path(str(self._section("trainer").get("default_root_dir") or "/"))
+        named = Path(str(self.trainer.get("default_root_dir") or "/"))
         place, depth = self.folder.resolve(), len(named.parts)
         if not named.is_absolute() and place.parts[-depth:] == named.parts:
             yield place.parents[depth - 1]
@@ -187,11 +207,30 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def is_there(path: Path | str) -> bool:
+    """Whether a path of a config leads to something; one that no system has leads nowhere."""
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, `~` and nobody's name
+        return False
+
+
+def _module_settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(_mapping(config.get("model")).get("init_args"))
+
+
 def _with_team(file: Path) -> Mapping[str, Any]:
     config = read_config(file)
-    team = _mapping(_mapping(_mapping(config.get("model")).get("init_args")).get("team"))
+    team = _mapping(_module_settings(config).get("team"))
     if not isinstance(team.get("base"), Mapping):
         raise UserError(f"{file} names no base (model.team.base): give a run of `fit`.")
+    for keys, (types, words) in _TEAM.items():
+        value: Any = team
+        for key in keys:
+            value = _mapping(value).get(key)
+        if not isinstance(value, types):
+            key = ".".join(("model", "team", *keys))
+            raise UserError(f"{file} has no {words} at {key}: give a run of `fit`, or mend it.")
     return config
 
 
@@ -200,23 +239,28 @@ def _is_adapter(folder: Path) -> bool:
 
 
 def score_margin(config: Mapping[str, Any]) -> float:
-    """Of a run with this config: endings whose scores differ by no more are ties."""
-    return float(_mapping(_mapping(config.get("model")).get("init_args")).get("score_margin") or 0.0)
+    """Of a run with this config: endings whose scores differ by no more are ties.
+
+    Raises:
+        UserError: it says something else there.
+    """
+    margin = _module_settings(config).get("score_margin") or 0.0
+    try:
+        number = float(margin)
+    except (TypeError, ValueError):
+        number = math.nan
+    if number not in MARGIN:
+        raise UserError(f"the run's config has model.score_margin {margin}: mend it, to {MARGIN}.")
+    return number
 
 
 def read_config(file: Path) -> Mapping[str, Any]:
-    """The config of a run.
+    """The config of a run; empty where it holds no keys.
 
     Raises:
         UserError: it can't be read.
     """
-    import yaml
-
-    try:
-        return _mapping(yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        where = " ".join(str(error).split())
-        raise UserError(f"{file} can't be read as the config of a run ({where}).") from error
+    return _mapping(read_yaml(file, "the config of a run"))
 
 
 def _meant(folder: Path) -> str:

@@ -39,7 +39,7 @@ def ask(
         file: questions, one a line, or a .jsonl whose objects have the key `question`.
         which: adapters of the run: last, best, or another name in its `adapters`.
         base: folder or hub id of the base, where the run's own is not there.
-        engine: what it plays on instead of the run's own, such as flowdpo_pl.Native where that had servers.
+        engine: what it plays on; null: this machine, or the run's own where FLOWDPO_TRUST lists the run.
         samples: answers a question, which then vote.
         greedy: always the likeliest token and word.
         temperature: of the sampling; null: the run's own.

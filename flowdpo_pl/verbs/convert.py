@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.quiet import bars_on_a_terminal
@@ -49,16 +49,27 @@ def _unpacked(archive: Path, folder: Path) -> Path:
 
 
 def _write(source: Path, out: Path, dtype: str) -> None:
+    """
+    Raises:
+        UserError: transformers does not read it, or takes the files beside it for a model with its own code.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    dequantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    where: dict[str, Any] = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    where["trust_remote_code"] = False  # a GGUF file has none; files beside it are not asked about
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+        dequantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"{source} can't be read ({first}): give another file, or put it in a folder without others."
+        ) from error
     config = dequantised.config
     config.dtype = getattr(torch, dtype)
     vars(config).pop("quantization_config", None)  # not every release of transformers sets it
-    plain = AutoModelForCausalLM.from_config(config)
+    plain = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     plain.load_state_dict(dequantised.state_dict())
     plain.generation_config = dequantised.generation_config
     plain.to(config.dtype).save_pretrained(out)

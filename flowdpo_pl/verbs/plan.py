@@ -148,7 +148,8 @@ def _matter(told: DescribedRun, module: AdapterModule, verb: str) -> ReadingMatt
     data = told.datamodule
     source = data.sources[own] if isinstance(data, PromptDataModule) else None
     prompts = {agent: module.team.prompts[agent] for agent in module.demand().agents}
-    return reading_matter(module.team.base.path, module.team.flow, prompts, source)
+    base = module.team.base
+    return reading_matter(base.path, module.team.flow, prompts, source, base.trust_remote_code)
 
 
 def _task(told: DescribedRun, module: AdapterModule, verb: str, matter: ReadingMatter) -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import yaml
 from flowdpo_pl.__main__ import main as run_program
 from flowdpo_pl.cli import FlowCLI, main
 from flowdpo_pl.command_line.given import given_by
-from flowdpo_pl.command_line.taken_run import taken_from, with_run
+from flowdpo_pl.command_line.taken_run import class_of, flow_of, taken_from, with_run
 from flowdpo_pl.command_line.verbs import VERBS
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.trained_run import TrainedRun
@@ -200,6 +201,73 @@ def test_an_agent_whose_adapter_is_gone_does_not_play_the_base_in_silence(
     shutil.rmtree(run / "adapters" / "last" / "stop")
     with pytest.raises(UserError, match=r"adapters/last has no adapter of agent 'stop'"):
         with_run(VERBS["test"], [f"--run={run}"])
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("trainer", 5),
+        ("seed_everything", {"class_path": "x"}),
+        ("data", 5),
+        ("data", {"class_path": "flowdpo_pl.PromptDataModule", "init_args": 5}),
+        ("data", {"class_path": "flowdpo_pl.PromptDataModule", "init_args": {"validation": {}}}),
+    ],
+)
+def test_sections_of_another_form_are_nothing_or_the_parser_s(
+    finished_run: Path, tmp_path: Path, section: str, value: object
+) -> None:
+    run = copied(finished_run, tmp_path)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, section: value}))
+    for verb in ("test", "validate"):
+        (taken,) = with_run(VERBS[verb], [f"--run={run}"])
+        found = yaml.safe_load(taken.removeprefix("--config="))
+        assert found["seed_everything"] == (0 if section == "seed_everything" else 3)
+        assert ("accelerator" in found["trainer"]) == (section != "trainer")
+
+
+def test_a_flow_may_be_named_alone_and_its_settings_must_be_its_own(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    team = TrainedRun.at(finished_run).team
+    assert flow_of({**team, "flow": "flowdpo_pl.SingleFlow"}, tmp_path).agents == ("answer",)
+    assert flow_of({**team, "flow": {}}, tmp_path).agents == ("answer", "stop")
+    wrong = {"class_path": "flowdpo_pl.SingleFlow", "init_args": {"words": 5}}
+    with pytest.raises(UserError, match=r"does not take its settings \(.*'words'\)"):
+        flow_of({**team, "flow": wrong}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["runs.my-run.evil.Flow", "1st.Flow", "pack.Flow ", ".pack.Flow", "pack..Flow", "Nobody", "", 5, None],
+)
+def test_what_is_no_dotted_name_is_never_imported(monkeypatch: pytest.MonkeyPatch, name: object) -> None:
+    def imported(module: str) -> None:
+        raise AssertionError(module)
+
+    monkeypatch.setattr("flowdpo_pl.command_line.taken_run.import_module", imported)
+    assert class_of(name) is None and class_of({"class_path": name}) is None
+
+
+def test_a_fine_tuned_run_without_its_writer_s_prompt_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    run = fine_tuned(finished_run, tmp_path)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["init_args"]["team"]["prompts"] = {}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match="has no prompt of agent 'answer'"):
+        with_run(VERBS["test"], [f"--run={run}"])
+
+
+def test_a_base_whose_config_is_a_pipe_tells_no_context(finished_run: Path, tmp_path: Path) -> None:
+    run = fine_tuned(finished_run, tmp_path)
+    (tmp_path / "base").mkdir()
+    os.mkfifo(tmp_path / "base" / "config.json")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["init_args"]["team"]["base"]["path"] = str(tmp_path / "base")
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (taken,) = with_run(VERBS["test"], [f"--run={run}"])
+    flow = yaml.safe_load(taken.removeprefix("--config="))["model"]["init_args"]["team"]["flow"]
+    assert flow["init_args"] == {"max_tokens": 72}
 
 
 def test_a_verb_that_learns_takes_no_run(finished_run: Path) -> None:

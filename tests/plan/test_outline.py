@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,20 @@ def test_without_tokenizer_and_data_the_assumption_is_said() -> None:
     matter = reading_matter("none/here", AnswerStopFlow(), {"answer": AgentPrompt("Solve: {question}")}, None)
     assert matter.count is None and "70 tokens" in matter.assumed
     assert sum(matter.typical["answer"].tokens) < sum(matter.longest["answer"].tokens)
+
+
+def test_a_base_with_code_of_its_own_is_refused_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers asks on the terminal whether to run it, where nothing says so."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: ...\n")
+    auto_map = {"AutoTokenizer": ["evil.Evil", None], "AutoConfig": "evil.Evil"}
+    for name in ("config.json", "tokenizer_config.json"):
+        settings = {"model_type": "evil", "tokenizer_class": "Evil", "auto_map": auto_map}
+        (tmp_path / name).write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"the tokenizer of .* can't be read: "):
+        reading_matter(str(tmp_path), AnswerStopFlow(), {}, None)
+    with pytest.raises(UserError):
+        outline(BaseModel(str(tmp_path)), LoraSettings())
+    assert not (tmp_path / "ran").exists()

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.run_folder import MARK, Overwrite, RunFolder, read_mark, run_folder_of
+from flowdpo_pl.results.run_folder import MARK, Mark, Overwrite, RunFolder, read_mark, run_folder_of
 from tests.runs import ROOT
 
 
@@ -207,6 +207,29 @@ def test_of_many_that_start_at_once_one_has_the_folder(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert "can't be written (Permission denied)" in refusal(tmp_path / "a")
+
+
+@pytest.mark.parametrize("made", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
+def test_a_mark_that_is_no_file_is_named_and_waited_for_by_nobody(
+    made: Callable[[Path], object], tmp_path: Path
+) -> None:
+    made(tmp_path / MARK)
+    assert read_mark(tmp_path) is None
+    assert "can't be written (" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("made", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
+def test_a_summary_that_is_no_file_tells_nothing(made: Callable[[Path], object], tmp_path: Path) -> None:
+    trained(tmp_path)
+    (tmp_path / "summary.json").unlink()
+    made(tmp_path / "summary.json")
+    assert "holds a run already (not finished, " in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000, b"5", b"[]"])
+def test_a_mark_that_can_t_be_read_marks_all_the_same(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / MARK).write_bytes(content)
+    assert read_mark(tmp_path) == Mark("", "", "")
 
 
 def test_a_folder_below_a_file_is_named(tmp_path: Path) -> None:

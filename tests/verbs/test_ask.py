@@ -85,8 +85,8 @@ def test_the_moves_are_shown_and_nothing_is_written_to_the_run(
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-def test_a_run_whose_servers_are_gone_is_asked_on_another_engine(
-    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_servers_played_is_asked_here_unless_it_is_trusted(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(finished_run, QUESTION, greedy=True, json=True)
     run = copied(finished_run, tmp_path)
@@ -94,11 +94,13 @@ def test_a_run_whose_servers_are_gone_is_asked_on_another_engine(
     nobody = {"class_path": "flowdpo_pl.VLLM", "init_args": {"servers": ["http://127.0.0.1:9"]}}
     settings["model"]["init_args"]["team"]["engine"] = nobody
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    ask(run, QUESTION, greedy=True, json=True)
+    monkeypatch.setenv("FLOWDPO_TRUST", str(run))
     with pytest.raises(UserError, match=r"no vLLM server plays: .*`ask --engine`"):
         ask(run, QUESTION, greedy=True, json=True)
     ask(run, QUESTION, greedy=True, json=True, engine="flowdpo_pl.Native")
-    own, native = answers(capsys)
-    assert own == native
+    own, here, native = answers(capsys)
+    assert own == here == native
 
 
 def test_another_seed_and_another_base_may_be_given(

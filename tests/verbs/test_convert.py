@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -118,3 +119,18 @@ def test_what_cannot_be_converted_is_said_in_one_sentence(gguf_file: Path, tmp_p
         pass
     assert "contains 0 .gguf files" in refusal(tmp_path / "empty.whl", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_code_that_lies_beside_the_file_is_not_asked_about(
+    gguf_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: ...\n")
+    auto_map = {"AutoTokenizer": ["evil.Evil", None], "AutoConfig": "evil.Evil"}
+    for name in ("config.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text(json.dumps({"tokenizer_class": "Evil", "auto_map": auto_map}))
+    beside = tmp_path / gguf_file.name
+    beside.write_bytes(gguf_file.read_bytes())
+    with pytest.raises(UserError, match=r"can't be read .*a folder without others"):
+        convert(beside, tmp_path / "out")
+    assert not (tmp_path / "ran").exists()
