@@ -1,5 +1,4 @@
-"""YAML as plain values. A key that stands twice in one place is refused, where YAML's readers silently take
-the last one."""
+"""A YAML key that stands twice in one place: refused, where YAML's readers silently take the last one."""
 
 from __future__ import annotations
 
@@ -7,22 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowdpo_pl.errors import UserError
-
-
-def yaml_value(text: str) -> Any:
-    """The value of a YAML text, as plain values.
-
-    Raises:
-        ValueError: the text is no YAML, is nested too deep, or a value in it is none of its kind (month 13).
-    """
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
 
 
 def require_single_keys(text: str) -> None:

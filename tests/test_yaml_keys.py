@@ -9,7 +9,7 @@ import pytest
 
 from flowdpo_pl.__main__ import main
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.yaml_keys import require_single_keys, yaml_value
+from flowdpo_pl.yaml_keys import require_single_keys
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml"))
 
@@ -87,26 +87,6 @@ def test_a_value_of_the_command_line_is_read_so_too(monkeypatch: pytest.MonkeyPa
     )
     with pytest.raises(SystemExit, match="the key lr twice"):
         main()
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("a: [", "while parsing"),
-        ("a: 2024-13-45", "month must be in 1..12"),
-        ("a: !!int x", "invalid literal"),
-        ("a: !!bool x", "x"),
-        ("a: !!timestamp x", ""),
-        ("? [a]\n: 1", "unhashable|acceptable"),
-        ("a: !!python/name:os.system", "could not determine a constructor"),
-        ("[" * 100_000, ""),
-    ],
-)
-def test_what_is_no_yaml_is_told_in_a_line(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told) as caught:
-        yaml_value(text)
-    assert str(caught.value) and "\n" not in str(caught.value)
-    assert yaml_value("a: [1, x]") == {"a": [1, "x"]}
 
 
 @pytest.mark.parametrize("text", ["a: 2024-13-45", "a: !!bool x", "a: [b", "a: " + "[" * 100_000])

@@ -13,8 +13,9 @@ from typing import Any
 
 from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.foreign_yaml import value_of
 from flowdpo_pl.suggestions import near_path
-from flowdpo_pl.yaml_keys import require_single_keys, yaml_value
+from flowdpo_pl.yaml_keys import require_single_keys
 
 CLASS = "class_path"
 
@@ -77,7 +78,7 @@ def read_config(name: str) -> Any:
     try:
         text = from_environment(path.read_text(encoding="utf-8"))
         require_single_keys(text)
-        return yaml_value(text)
+        return value_of(text)
     except ValueError as error:
         if isinstance(error, UserError):
             raise

@@ -40,7 +40,7 @@ def read_yaml(file: Path, what: str) -> Any:
     except OSError as error:
         why = error.strerror or str(error)
     except ValueError as error:
-        why = " ".join(str(error).split())
+        why = str(error)
     raise UserError(f"{file} can't be read as {what} ({why}): give another one, or mend it.")
 
 
@@ -66,7 +66,7 @@ def value_of(text: str) -> Any:
     except TooLarge:
         raise
     except (yaml.YAMLError, *_NOT_READ) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
 def _size(node: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowdpo_pl.errors import COUNT, UserError, require_within
+from flowdpo_pl.results.foreign_yaml import value_of
 from flowdpo_pl.verbs.grid_picture import GridPicture, draw_grid
 from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_stage import Value, as_text
-from flowdpo_pl.yaml_keys import yaml_value
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl", "study")
 
@@ -109,7 +109,7 @@ def _stages(study: Path) -> list[str]:
     if not study.is_file():
         raise UserError(f"the study {study} does not exist (from {Path.cwd()}).")
     try:
-        read = yaml_value(study.read_text(encoding="utf-8"))
+        read = value_of(study.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"the study {study} can't be read as YAML ({error}): mend it.") from error
     stages = read.get("stages") if isinstance(read, dict) else None

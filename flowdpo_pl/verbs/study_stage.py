@@ -19,7 +19,7 @@ from typing import TypeAlias
 from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.command_line.verbs import TRAINER_VERBS
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.yaml_keys import yaml_value
+from flowdpo_pl.results.foreign_yaml import value_of
 
 Value: TypeAlias = str | int | float | bool | list[str | int | float] | None
 
@@ -199,7 +199,7 @@ def _content(config: Path) -> str:
 
 def _read(name: str, config: str) -> object:
     try:
-        return yaml_value(config)
+        return value_of(config)
     except ValueError as error:
         raise UserError(f"the config {name} is no YAML ({error}): mend it.") from error
 

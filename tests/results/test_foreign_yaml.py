@@ -28,6 +28,26 @@ def test_any_value_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "while parsing"),
+        ("a: 2024-13-45", "month must be in 1..12"),
+        ("a: !!int x", "invalid literal"),
+        ("a: !!bool x", "x"),
+        ("a: !!timestamp x", ""),
+        ("? [a]\n: 1", "unhashable|acceptable"),
+        ("a: !!python/name:os.system", "could not determine a constructor"),
+        ("[" * 100_000, ""),
+    ],
+)
+def test_what_is_no_yaml_is_told_in_a_line(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as caught:
+        value_of(text)
+    assert str(caught.value) and "\n" not in str(caught.value)
+    assert value_of("a: [1, x]") == {"a": [1, "x"]}
+
+
+@pytest.mark.parametrize(
     ("made", "why"),
     [
         (lambda file: None, "is no file: give one that holds a config"),
