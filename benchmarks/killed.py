@@ -28,7 +28,7 @@ import peft  # noqa: F401
 import transformers  # noqa: F401
 from jsonargparse import auto_cli
 
-from benchmarks.ranked_run import BATCH, Left, forked, free_port, go_on, in_a_process, told
+from benchmarks.ranked_run import BATCH, Left, RankedRun, forked, free_port, go_on, in_a_process, told
 from benchmarks.repeat import report
 from flowdpo_pl.errors import UserError
 
@@ -54,7 +54,7 @@ def killed(
     draws, problems = random.Random(seed), BATCH * batches
     with TemporaryDirectory() as scratch:
         start = time.perf_counter()
-        forked(Path(scratch) / "whole", 1, problems)
+        forked(Path(scratch) / "whole", 1, RankedRun(problems))
         alone, took = Left.at(Path(scratch) / "whole"), time.perf_counter() - start
         trial = {"a worker": _on_ray, "a job": _under_slurm}.get(victim, _under_torchrun)
         trials: list[dict[str, Any]] = []
@@ -109,7 +109,7 @@ def _under_torchrun(
     _wait(lambda: not any(map(_is_alive, (*members, launcher))))
     seconds, saved = time.perf_counter() - start, _saved(folder)
     os.waitpid(launcher, 0)
-    forked(folder, 1, problems)
+    forked(folder, 1, RankedRun(problems))
     return _outcome(folder, finished, saved, seconds, alone)
 
 
@@ -136,14 +136,14 @@ def _under_slurm(
         return None  # too late
     for child in tasks:
         os.waitpid(child, 0)
-    forked(folder, 1, problems)
+    forked(folder, 1, RankedRun(problems))
     return _outcome(folder, finished, saved, seconds, alone)
 
 
 def _member(folder: Path, ranks: int, problems: int) -> None:
     """As the command line ends: with a sentence where there is one."""
     try:
-        go_on(folder, ranks, problems)
+        go_on(folder, ranks, RankedRun(problems))
     except UserError as error:
         sys.exit(f"flowdpo_pl: {error}")
 
@@ -155,7 +155,7 @@ def _on_ray(
 
     start_ray(2)
     before = _said_on_ray()
-    running = Thread(target=run, args=(folder, 2, problems))
+    running = Thread(target=run, args=(folder, 2, RankedRun(problems)))
     running.start()
     members = _under_way(folder, problems, draws)
     finished, start = _finished(folder), time.perf_counter()

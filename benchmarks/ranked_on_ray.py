@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from benchmarks.ranked_run import RankedRun, go_on
 
 
 def start_ray(ranks: int) -> None:
@@ -15,14 +18,7 @@ def start_ray(ranks: int) -> None:
         ray.init(num_cpus=ranks, include_dashboard=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
 
 
-def run(
-    folder: Path,
-    ranks: int,
-    problems: int,
-    dtype: str = "float64",
-    learnt_from: str = "pairs",
-    restarts: int = 3,
-) -> None:
+def run(folder: Path, ranks: int, ranked: RankedRun, restarts: int = 3) -> None:
     """From its checkpoint on if there is one, to so many problems."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -33,9 +29,7 @@ def run(
         train_loop_config={
             "directory": os.getcwd(),
             "folder": str(folder.resolve()),
-            "problems": problems,
-            "dtype": dtype,
-            "learnt_from": learnt_from,
+            "ranked": asdict(ranked),
         },
         torch_config=TorchConfig(backend="gloo", timeout_s=24 * 3600),
         scaling_config=ScalingConfig(num_workers=ranks),
@@ -46,9 +40,7 @@ def run(
 
 
 def _worker(given: dict[str, Any]) -> None:
-    from benchmarks.ranked_run import go_on
     from flowdpo_pl.modules.ray_strategy import RayAdapterStrategy
 
     os.chdir(given["directory"])
-    folder, kind = Path(given["folder"]), given["learnt_from"]
-    go_on(folder, 1, given["problems"], given["dtype"], kind, RayAdapterStrategy())
+    go_on(Path(given["folder"]), 1, RankedRun(**given["ranked"]), RayAdapterStrategy())

@@ -66,6 +66,18 @@ LEARNT: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
+class RankedRun:
+    """What is played and learnt, however many share it."""
+
+    problems: int
+    """Played at its end."""
+    dtype: str = "float64"
+    """Of the base, and of the adapters where it is float64."""
+    learnt_from: str = "pairs"
+    """Of `LEARNT`."""
+
+
+@dataclass(frozen=True)
 class Left:
     """What a run left, in plain values."""
 
@@ -101,32 +113,23 @@ def _move(move: Move) -> tuple[Any, ...]:
     return move.agent, move.token_ids, move.option
 
 
-def go_on(
-    folder: Path,
-    ranks: int,
-    problems: int,
-    dtype: str = "float64",
-    learnt_from: str = "pairs",
-    strategy: Any = None,
-) -> None:
+def go_on(folder: Path, ranks: int, ranked: RankedRun, strategy: Any = None) -> None:
     """This process's part of the run in `folder`, from its checkpoint on if it has one, to so many problems.
 
     Args:
         folder: of the run.
         ranks: processes that share it, as far as Lightning is to know.
-        problems: played at its end.
-        dtype: of the base, and of the adapters where it is float64.
-        learnt_from: of `LEARNT`.
+        ranked: what it is.
         strategy: for several ranks; None: ours, on gloo.
     """
     torch.set_num_threads(1)
     run = module(
-        base=BaseModel(str(MODEL), dtype=dtype, compare_weights=False),  # type: ignore[arg-type]
+        base=BaseModel(str(MODEL), dtype=ranked.dtype, compare_weights=False),  # type: ignore[arg-type]
         flow=AnswerStopFlow(chunk_tokens=6, max_chunks=2),
         lora=LoraSettings(r=4, alpha=8, dropout=0.3),
-        **LEARNT[learnt_from],
+        **LEARNT[ranked.learnt_from],
         verifier=Coin(),
-        max_problems=problems,
+        max_problems=ranked.problems,
         check=False,
     )
     trainer = Trainer(
@@ -158,14 +161,7 @@ def told(launcher: str, rank: int, ranks: int, port: int) -> dict[str, str]:
     return everywhere | own | {"NODE_RANK": "0"}
 
 
-def forked(
-    folder: Path,
-    ranks: int,
-    problems: int,
-    dtype: str = "float64",
-    learnt_from: str = "pairs",
-    launcher: str = "lightning",
-) -> None:
+def forked(folder: Path, ranks: int, ranked: RankedRun, launcher: str = "lightning") -> None:
     """`go_on` in processes forked from this one, which has the libraries but has computed nothing.
 
     Raises:
@@ -177,7 +173,7 @@ def forked(
     def member(rank: int) -> None:
         if ranks > 1:
             os.environ |= told(launcher, rank, ranks, port)
-        go_on(folder, ranks, problems, dtype, learnt_from)
+        go_on(folder, ranks, ranked)
 
     children = [in_a_process(partial(member, rank)) for rank in range(ranks)]
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
@@ -207,4 +203,4 @@ def in_a_process(act: Callable[[], None], log: Path | None = None) -> int:
 
 
 if __name__ == "__main__":
-    go_on(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    go_on(Path(sys.argv[1]), int(sys.argv[2]), RankedRun(int(sys.argv[3])))

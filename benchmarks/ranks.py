@@ -19,7 +19,7 @@ import peft  # noqa: F401
 import transformers  # noqa: F401
 from jsonargparse import auto_cli
 
-from benchmarks.ranked_run import BATCH, Left, forked
+from benchmarks.ranked_run import BATCH, Left, RankedRun, forked
 from benchmarks.repeat import report
 
 STAGES = {"1": (1,), "2": (2,), "3": (3,), "1, then 3, then 2": (1, 3, 2), "2 on Ray": (2,)}
@@ -52,14 +52,14 @@ def ranks(
             if launcher == "ray" and find_spec("ray") is None:
                 continue
             for stage, world in enumerate(stages, start=1):
-                problems = BATCH * batches * stage // len(stages)
+                ranked = RankedRun(BATCH * batches * stage // len(stages), dtype, learnt_from)
                 if launcher == "ray":
                     from benchmarks.ranked_on_ray import run
 
                     (where / str(number)).mkdir()
-                    run(where / str(number), world, problems, dtype, learnt_from)
+                    run(where / str(number), world, ranked)
                 else:
-                    forked(where / str(number), world, problems, dtype, learnt_from, launcher)
+                    forked(where / str(number), world, ranked, launcher)
             left[name], seconds[name] = Left.at(where / str(number)), time.perf_counter() - start
             print(f"{name}: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
     one = left["1"]

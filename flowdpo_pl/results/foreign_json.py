@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.foreign_file import read_as
 
 
 def read_json(file: Path, what: str) -> Any:
@@ -19,16 +19,11 @@ def read_json(file: Path, what: str) -> Any:
     Raises:
         UserError: it is no plain file, can't be opened, or holds no JSON in UTF-8, or JSON too deep to read.
     """
+    return read_as("JSON", _value_of, file, what)
+
+
+def _value_of(text: str) -> Any:
     try:
-        if not file.is_file():  # a pipe would be waited for, for ever
-            raise UserError(f"{file} is no file: give one that holds {what}.")
-        return json.loads(file.read_text(encoding="utf-8"))
-    except UserError:
-        raise
-    except OSError as error:
-        why = error.strerror or str(error)
-    except RecursionError:
-        why = "brackets nested too deep"
-    except ValueError as error:
-        why = f"no JSON in UTF-8: {error}"
-    raise UserError(f"{file} can't be read as {what} ({why}): have it written again, or give another one.")
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("brackets nested too deep") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flowdpo_pl.errors import UserError
+from flowdpo_pl.results.foreign_file import read_as
 
 _MOST = 100_000
 """Values of a config, as often as aliases repeat them; a run's own has some hundreds."""
@@ -31,17 +31,7 @@ def read_yaml(file: Path, what: str) -> Any:
     Raises:
         UserError: it is no plain file, can't be opened, or holds no YAML in UTF-8, or too much of it.
     """
-    try:
-        if not file.is_file():  # a pipe would be waited for, for ever
-            raise UserError(f"{file} is no file: give one that holds {what}.")
-        return value_of(file.read_text(encoding="utf-8"))
-    except UserError:
-        raise
-    except OSError as error:
-        why = error.strerror or str(error)
-    except ValueError as error:
-        why = str(error)
-    raise UserError(f"{file} can't be read as {what} ({why}): give another one, or mend it.")
+    return read_as("YAML", value_of, file, what)
 
 
 def value_of(text: str) -> Any:

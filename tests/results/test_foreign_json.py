@@ -1,4 +1,7 @@
-"""Any file in place of a JSON file is read or refused in a sentence, and nobody waits for it."""
+"""Any file in place of a JSON file is read or refused in a sentence, and nobody waits for it.
+
+Also tests `results.foreign_file`.
+"""
 
 from __future__ import annotations
 
