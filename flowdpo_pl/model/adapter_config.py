@@ -92,6 +92,9 @@ def adapter_config(folder: Path) -> dict[str, Any]:
             )
     if missing:
         raise UserError(f"{file} does not say {missing[0]}: save the adapter again with PEFT.")
+    modules = config["target_modules"]
+    if not isinstance(modules, str) and not _are_texts(modules):
+        raise UserError(f"{file} has target_modules that are no names: save the adapter again with PEFT.")
     known: dict[str, Any] = config
     return known
 
@@ -100,6 +103,10 @@ def plain_alpha(config: dict[str, Any]) -> float:
     """What gives an adapter's scale as alpha / r. rslora's is alpha / sqrt(r), arXiv 2312.03732."""
     alpha: float = config["lora_alpha"]
     return alpha * math.sqrt(config["r"]) if config.get("use_rslora") else alpha
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _off(name: str, value: Any) -> bool:

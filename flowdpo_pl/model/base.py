@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,7 @@ from flowdpo_pl.quiet import bars_on_a_terminal
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class BaseModel:
         Raises:
             UserError: there is nothing loadable at `path`.
         """
-        from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+        from transformers import AutoConfig, AutoTokenizer
 
         options: dict[str, Any] = {"revision": self.revision}
         if not require_model_folder(self.path):
@@ -100,15 +100,23 @@ class BaseModel:
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.path, **trusting)
             config = AutoConfig.from_pretrained(self.path, **trusting)
-        except OSError as error:
+            ends = tokenizer.eos_token_id, self._ends_of_generation(config, options), config.eos_token_id
+            return tokenizer, _end_ids(*ends)
+        except Exception as error:  # each of its files may be of another form
+            first = (str(error).splitlines() or [""])[0]
             raise UserError(
-                f"the base {self.path!r} (model.team.base.path) can't be read: {str(error).splitlines()[0]}"
+                f"the base {self.path!r} (model.team.base.path) can't be read: {first or type(error).__name__}"
             ) from error
+
+    def _ends_of_generation(self, config: PretrainedConfig, options: Mapping[str, Any]) -> Any:
+        """What ends a turn by the generation config, which transformers makes of the model's where there is
+        none."""
+        from transformers import GenerationConfig
+
         try:
-            generation = GenerationConfig.from_pretrained(self.path, **options)
-        except OSError:  # it need not have one: transformers then takes the model's config
-            generation = GenerationConfig.from_model_config(config)
-        return tokenizer, _end_ids(tokenizer.eos_token_id, generation.eos_token_id, config.eos_token_id)
+            return GenerationConfig.from_pretrained(self.path, **options).eos_token_id
+        except OSError:
+            return GenerationConfig.from_model_config(config).eos_token_id
 
 
 def require_model_folder(path: str) -> bool:

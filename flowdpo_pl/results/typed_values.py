@@ -12,7 +12,7 @@ Types: TypeAlias = frozenset[type]
 TEXT: Types = frozenset({str})
 TEXT_OR_NULL: Types = frozenset({str, NoneType})
 WHOLE: Types = frozenset({int})
-"""`true` is none: its type is `bool`."""
+"""`true` is none: its type is `bool`. Of 64 bits, as tables have them."""
 WHOLE_OR_NULL: Types = frozenset({int, NoneType})
 NUMBER: Types = frozenset({int, float})
 NUMBER_OR_NULL: Types = frozenset({int, float, NoneType})
@@ -29,6 +29,7 @@ _IN_WORDS = {
     dict: "an object",
     NoneType: "null",
 }
+_BEYOND = 2**63
 _SHOWN = 40
 """Characters of a value in a message."""
 
@@ -52,12 +53,18 @@ def require_types(
     for name, types in needed.items():
         if name not in values:
             raise TypeError(f"{what} has no {name}")
-        if type(values[name]) not in types:
-            raise TypeError(f"{name} of {what} is {_shown(values[name])}, not {_in_words(types)}")
+        _require_one(values[name], types, name, what)
     for name, types in may_have.items():
-        if name in values and type(values[name]) not in types:
-            raise TypeError(f"{name} of {what} is {_shown(values[name])}, not {_in_words(types)}")
+        if name in values:
+            _require_one(values[name], types, name, what)
     return values
+
+
+def _require_one(value: Any, types: Types, name: str, what: str) -> None:
+    if (kind := type(value)) not in types:
+        raise TypeError(f"{name} of {what} is {_shown(value)}, not {_in_words(types)}")
+    if kind is int and not -_BEYOND <= value < _BEYOND:
+        raise TypeError(f"{name} of {what} is {_shown(value)}, which is beyond 64 bits")
 
 
 def require_each(values: Iterable[Any], types: Types, what: str) -> None:
@@ -95,5 +102,8 @@ def _shown(value: Any) -> str:
         return str({None: "null", True: "true", False: "false"}[value])
     if isinstance(value, list | tuple | dict):
         return _IN_WORDS[dict if isinstance(value, dict) else list]  # it may be deep
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -117,6 +117,7 @@ def _recipe(
     run: TrainedRun, which: str, base: str | None, base_id: str | None
 ) -> tuple[FlowRecipe, BaseModel]:
     """What the agents play by, and their base as it is loaded here."""
+    from flowdpo_pl.command_line.made_of import made_of
     from flowdpo_pl.command_line.taken_run import flow_of, taken_from
     from flowdpo_pl.model.base import BaseModel
     from flowdpo_pl.model.base_name import base_name
@@ -126,7 +127,8 @@ def _recipe(
     given = {} if base is None else {"model": {"team": {"base": {"path": base}}}}
     taken = taken_from(run, which, "test", given).config
     team = taken["model"]["init_args"]["team"]
-    model = BaseModel(**{**team["base"], **({} if base is None else {"path": base})})
+    settings = {**team["base"], **({} if base is None else {"path": base})}
+    model = made_of(BaseModel, settings, f"the base of {run.folder}")
     is_folder = Path(model.path).expanduser().exists()
     name = base_name(base or str(run.base["path"]), is_folder, model.revision, base_id)
     flow = flow_of(team, run.folder)
@@ -135,7 +137,7 @@ def _recipe(
         config=config,
         team=config["model"]["init_args"]["team"],
         flow=flow,
-        prompts=bound_prompts(flow, team["prompts"], model),
+        prompts=bound_prompts(flow, team["prompts"], model, run.folder),
         base=name,
         adapters={agent: Path(at) for agent, at in team["start"]["adapters"].items()},
     )

@@ -52,9 +52,10 @@ def _rows(
 
 def _prompts(run: TrainedRun, base: str) -> PromptBook:
     from flowdpo_pl.command_line.known_code import played_team, require_known
+    from flowdpo_pl.command_line.made_of import made_of
     from flowdpo_pl.command_line.taken_run import flow_of
     from flowdpo_pl.model.base import BaseModel
 
     require_known(run, {"model": {"init_args": {"team": played_team(run)}}}, {})
-    model = BaseModel(**{**run.base, "path": base})
-    return bound_prompts(flow_of(run.team, run.folder), run.team["prompts"], model)
+    model = made_of(BaseModel, {**run.base, "path": base}, f"the base of {run.folder}")
+    return bound_prompts(flow_of(run.team, run.folder), run.team["prompts"], model, run.folder)

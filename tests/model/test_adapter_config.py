@@ -146,6 +146,8 @@ def test_a_later_peft_s_default_is_plain_lora(tmp_path: Path, monkeypatch: pytes
         ({"task_type": "SEQ_CLS"}, "task_type SEQ_CLS"),
         ({"target_modules": None}, "does not say target_modules"),
         ({"r": None}, "does not say r"),
+        ({"target_modules": 5}, "target_modules that are no names"),
+        ({"target_modules": ["q_proj", 1]}, "target_modules that are no names"),
         ({"r": "8"}, "can't be used"),
         ({"r": 0}, r"can't be used: r is 0: give at least 1"),
         ({"lora_alpha": -8}, r"can't be used: alpha is -8: give more than 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +52,24 @@ def test_a_tokenizer_alone_has_the_end_tokens_of_the_whole_model(models: Callabl
         assert ends == end_token_ids(model, whole) and alone("1 2 Yes") == whole("1 2 Yes")
     with pytest.raises(UserError, match="is no model folder"):
         BaseModel("no/such/model").load_tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("config.json", '{"model_type": "nobody_s"}'),
+        ("config.json", "[1]"),
+        ("generation_config.json", '{"eos_token_id": "a"}'),
+        ("tokenizer.json", "{}"),
+    ],
+)
+def test_a_base_whose_files_are_of_another_form_is_one_sentence(
+    file: str, text: str, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(MODEL, tmp_path / "base"))
+    (base / file).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="can't be read: "):
+        BaseModel(str(base)).load_tokenizer()
 
 
 def test_end_tokens_are_the_tokenizer_s_own_first_each_once() -> None:

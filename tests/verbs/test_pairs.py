@@ -70,3 +70,22 @@ def test_a_run_without_trees_and_a_file_without_a_format_are_refused(
     with pytest.raises(UserError, match="kept no trees"):
         pairs(run, tmp_path / "pairs.jsonl")
     assert not list(tmp_path.glob("pairs*"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("dtype: float32", "dtype: float99", r"the base of .* can't be used .*float99"),
+        ("dtype: float32", "dtype: float32\n        colour: 1", r"the base of .* can't be used .*colour"),
+        ("      user:", "      shout: 1\n          user:", r"the prompt of 'answer' of .* can't be used .*shout"),
+    ],
+)
+def test_settings_that_a_run_cannot_have_are_named(
+    old: str, new: str, told: str, finished_run: Path, tmp_path: Path
+) -> None:
+    run = copied(finished_run, tmp_path)
+    config = (run / "config.yaml").read_text()
+    assert old in config
+    (run / "config.yaml").write_text(config.replace(old, new, 1))
+    with pytest.raises(UserError, match=told):
+        pairs(run, tmp_path / "pairs.jsonl")
