@@ -47,7 +47,7 @@ def broken(folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.rglob("*")):
         partial = any(part.endswith(".partial") for part in path.relative_to(folder).parts)
-        if path.is_dir() or partial or path.suffix in (".jsonl", ".csv", ".txt") or path.name == "run.json":
+        if path.is_dir() or partial or path.suffix in (".jsonl", ".csv", ".txt", ".log") or path.name == "run.json":
             continue
         try:
             _require_whole(path)
@@ -87,7 +87,7 @@ def _content(path: Path) -> Any:
         return _lasting(parquet.read_table(path).to_pylist())
     if path.suffix == ".png":
         return "a picture"
-    if path.name == "log.txt":
+    if path.name == "log.txt" or path.suffix == ".log":
         return "a log"
     if path.name == "report.md":
         return _SECONDS.sub("", path.read_text())
