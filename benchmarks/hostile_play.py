@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import time
@@ -17,7 +18,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
-from benchmarks.memory_slope import resident_bytes_of
+from benchmarks.memory_slope import MemorySlope, resident_bytes_of
 from benchmarks.taken_screen import obeyed, taken_screen
 from callbacks import AccuracyCurve, RunSummary, SampleFlows, TreeLog
 from flowdpo_pl.modules.metrics_table import MetricsTable
@@ -53,21 +54,34 @@ Measured = dict[str, Any]
 
 
 class HostilePlay(Playing):
-    """Plays these answers, a fork on each, which is the answer before."""
+    """Plays these answers, a fork on each, which is the answer before; watches the screen and the memory."""
 
-    def __init__(self, answers: Sequence[HostileAnswer], verdicts: Sequence[Verdict]) -> None:
+    def __init__(
+        self, answers: Sequence[HostileAnswer], verdicts: Sequence[Verdict], screen: io.StringIO
+    ) -> None:
         super().__init__(len(answers))
-        self.answers, self.verdicts = answers, verdicts
+        self.answers, self.verdicts, self.screen = answers, verdicts, screen
+        self.characters, self.escapes, self.memory = 0, set[str](), MemorySlope()
 
     def train_dataloader(self) -> DataLoader[int]:
         return DataLoader(Stream(self.problems_seen, self.max_problems), batch_size=BATCH)
 
     def play(self, batch: torch.Tensor) -> dict[str, float]:
+        self.look()
+        self.memory.add(self.problems_seen, resident_bytes_of(os.getpid()))
         values = super().play(batch)
         self.trees = tuple(map(self._tree, batch.tolist()))
         for logger in self.trainer.loggers:
             logger.log_metrics({**values, "problems_seen": self.problems_seen}, self.problems_seen)
         return values
+
+    def look(self) -> None:
+        """At what was printed since the last look, which is then forgotten."""
+        printed = self.screen.getvalue()
+        self.screen.seek(0)
+        self.screen.truncate()
+        self.characters += len(printed)
+        self.escapes |= obeyed(printed)
 
     def _tree(self, number: int) -> RolloutTree:
         text, short = self.answers[number].text, self.answers[number].text[:SHORT]
@@ -92,16 +106,17 @@ def log(
     watching = [SampleFlows(BATCH, BATCH), TreeLog(parquet=True), AccuracyCurve(), RunSummary()]
     run.mkdir(parents=True)
     (run / CONFIG).write_text(json.dumps(_config()), encoding="utf-8")
-    before, started = resident_bytes_of(os.getpid()), time.perf_counter()
-    module = HostilePlay(answers, verdicts)
+    started = time.perf_counter()
     with taken_screen() as screen:
+        module = HostilePlay(answers, verdicts, screen)
         lightning = trainer(run, *watching)
         lightning.loggers = loggers
         lightning.fit(module)
         for logger in loggers:
             logger.finalize("success")
+        module.look()
     seconds = time.perf_counter() - started
-    findings = [*_obeyed("the terminal", [screen.getvalue()])]
+    findings = _told("the terminal", module.escapes)
     findings += _obeyed("samples", (file.read_text(encoding="utf-8") for file in run.glob("samples/*.md")))
     tables = {"tensorboard": _tensorboard(run), "wandb": _wandb(run)}
     for name, texts in tables.items():
@@ -112,10 +127,10 @@ def log(
     findings += _files(run, answers)
     measured = {
         "seconds": round(seconds),
-        "screen_characters": len(screen.getvalue()),
+        "screen_characters": module.characters,
         "cells": {name: len(texts) for name, texts in tables.items()},
         "trees_mb": _megabytes(run / "trees.jsonl"),
-        "mb_before_and_after": [round((one or 0) / 1e6) for one in (before, resident_bytes_of(os.getpid()))],
+        "memory": module.memory.told(),
     }
     return measured, findings
 
@@ -123,7 +138,7 @@ def log(
 def _config() -> dict[str, Any]:
     """Of the run, as JSON, which is YAML; its prompts are hostile too."""
     prompts = {agent: {"user": "".join(INJECTIONS)} for agent in ("answer", "stop")}
-    team = {"base": {"name": "none"}, "prompts": prompts}
+    team = {"base": {"path": "none"}, "prompts": prompts}
     return {
         "seed_everything": 0,
         "model": {"class_path": "flowdpo_pl.FlowDPOModule", "init_args": {"team": team}},
@@ -131,7 +146,10 @@ def _config() -> dict[str, Any]:
 
 
 def _obeyed(where: str, texts: Iterable[str]) -> list[str]:
-    found = set().union(*map(obeyed, texts))
+    return _told(where, set().union(*map(obeyed, texts)))
+
+
+def _told(where: str, found: set[str]) -> list[str]:
     return [f"{where} has {', '.join(sorted(found)[:10])}"] if found else []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.hostile import run_parts
 from benchmarks.taken_screen import obeyed
 from callbacks.sample_flows import COLUMNS, samples_as_markdown, samples_as_rows
 from flowdpo_pl.modules.tensor_board import TensorBoard
@@ -96,3 +97,9 @@ def tree(number: int, answer: HostileAnswer) -> RolloutTree:
         f"{number} {answer.text}", answer.text, answer.gold, labels=((answer.text, answer.text),)
     )
     return RolloutTree(problem, main, (other,), (1,))
+
+
+@pytest.mark.long
+def test_a_run_of_hostile_answers_is_shown_everywhere(here: Path) -> None:
+    answers = list(hostile_answers(60, seed=2))
+    assert run_parts(answers, timeout=2.0, folder=here, parts=("shown",)) == []
