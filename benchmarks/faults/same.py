@@ -24,6 +24,9 @@ _SECONDS = re.compile(r"\n#+ seconds\n.*?(?=\n#|\Z)", re.DOTALL)
 """Of a study's report, what its stages took."""
 
 
+_BY_LINES = (".jsonl", ".csv", ".txt", ".log")
+
+
 def contents(folder: Path) -> dict[str, Any]:
     """Every file below the folder, by its path, as what must be equal."""
     files = sorted(path for path in folder.rglob("*") if not path.is_dir())
@@ -47,7 +50,7 @@ def broken(folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.rglob("*")):
         partial = any(part.endswith(".partial") for part in path.relative_to(folder).parts)
-        if path.is_dir() or partial or path.suffix in (".jsonl", ".csv", ".txt", ".log") or path.name == "run.json":
+        if path.is_dir() or partial or path.suffix in _BY_LINES or path.name == "run.json":
             continue
         try:
             _require_whole(path)

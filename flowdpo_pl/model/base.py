@@ -103,9 +103,9 @@ class BaseModel:
             ends = tokenizer.eos_token_id, self._ends_of_generation(config, options), config.eos_token_id
             return tokenizer, _end_ids(*ends)
         except Exception as error:  # each of its files may be of another form
-            first = (str(error).splitlines() or [""])[0]
+            first = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"the base {self.path!r} (model.team.base.path) can't be read: {first or type(error).__name__}"
+                f"the base {self.path!r} (model.team.base.path) can't be read: {first}"
             ) from error
 
     def _ends_of_generation(self, config: PretrainedConfig, options: Mapping[str, Any]) -> Any:

@@ -63,9 +63,7 @@ def test_a_tokenizer_alone_has_the_end_tokens_of_the_whole_model(models: Callabl
         ("tokenizer.json", "{}"),
     ],
 )
-def test_a_base_whose_files_are_of_another_form_is_one_sentence(
-    file: str, text: str, tmp_path: Path
-) -> None:
+def test_a_base_whose_files_are_of_another_form_is_one_sentence(file: str, text: str, tmp_path: Path) -> None:
     base = Path(shutil.copytree(MODEL, tmp_path / "base"))
     (base / file).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="can't be read: "):

@@ -38,7 +38,10 @@ def test_what_has_its_types_is_given_back() -> None:
         ({**GOOD, "parts": "ab"}, "parts of it is 'ab', not a list"),
         ({**GOOD, "count": 2**63}, f"count of it is {2**63}, which is beyond 64 bits"),
         ({**GOOD, "count": -(2**63) - 1}, f"count of it is {-(2**63) - 1}, which is beyond 64 bits"),
-        ({**GOOD, "rate": 1 << 20_000}, "rate of it is a number of thousands of digits, which is beyond 64 bits"),
+        (
+            {**GOOD, "rate": 1 << 20_000},
+            "rate of it is a number of thousands of digits, which is beyond 64 bits",
+        ),
     ],
 )
 def test_another_type_is_named(values: object, told: str) -> None:

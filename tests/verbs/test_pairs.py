@@ -77,7 +77,7 @@ def test_a_run_without_trees_and_a_file_without_a_format_are_refused(
     [
         ("dtype: float32", "dtype: float99", r"the base of .* can't be used .*float99"),
         ("dtype: float32", "dtype: float32\n        colour: 1", r"the base of .* can't be used .*colour"),
-        ("      user:", "      shout: 1\n          user:", r"the prompt of 'answer' of .* can't be used .*shout"),
+        ("      user:", "      shout: 1\n          user:", r"the prompt of 'answer' of .* used .*shout"),
     ],
 )
 def test_settings_that_a_run_cannot_have_are_named(
