@@ -4,8 +4,9 @@
 
 Prints a JSON line a part, each of a process of its own: `jsonl`, `gz`, `parquet` and `hub` (a stream, as the
 hub's are) go through that many prompts, `trees` logs that many with their table and reads them back, `fit`
-trains a model of a few thousand parameters on that many problems. `memory` is resident memory at the middle
-and at the end, and the slope between; `growth` is the end's over the middle's, less 1.
+trains a model of a few thousand parameters on that many problems, `test` measures it on as many. `memory` is
+resident memory at the middle and at the end, and the slope between; `growth` is the end's over the middle's,
+less 1.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from benchmarks.memory_slope import MemorySlope, resident_bytes_of
+
+if TYPE_CHECKING:
+    from flowdpo_pl import Team
 
 ROOT = Path(__file__).parents[1]
 Part = dict[str, Any]
@@ -130,37 +134,34 @@ def trees(count: int, folder: Path) -> Part:
     }
 
 
-def fit(count: int, folder: Path) -> Part:
-    """Training with the quickstart's callbacks; a coin judges, so that there is always something to learn."""
+def _team(folder: Path) -> Team:
+    """Two agents on a model of some thousand parameters."""
     import torch
 
-    import callbacks
     from benchmarks.random_model import Shape, write_random_model
-    from flowdpo_pl import (
-        AgentPrompt,
-        AnswerStopFlow,
-        BaseModel,
-        Budget,
-        FlowDPOModule,
-        FunctionVerifier,
-        Learning,
-        PromptDataModule,
-        Team,
-        Trainer,
-    )
+    from flowdpo_pl import AgentPrompt, AnswerStopFlow, BaseModel, Budget, Team
 
-    warnings.filterwarnings("ignore")
     tiny = Shape(hidden_size=16, layers=1, heads=2, kv_heads=1, head_size=8, intermediate_size=16)
     write_random_model(folder / "model", str(ROOT / "quickstart" / "model"), tiny, torch.device("cpu"))
-    rows = [{"question": f"{number}?", "answer": str(number % 10)} for number in range(count)]
     prompts = {
         "answer": AgentPrompt("{question}"),
         "stop": AgentPrompt("{question} Draft: {partial} Finished?", options=("Yes", "No")),
     }
     flow = AnswerStopFlow(chunk_tokens=4, max_chunks=2)
-    team = Team(
-        BaseModel(str(folder / "model"), dtype="float32"), prompts, flow, budget=Budget(cpu_threads=1)
-    )
+    base = BaseModel(str(folder / "model"), dtype="float32")
+    return Team(base, prompts, flow, budget=Budget(cpu_threads=1))
+
+
+def _rows(count: int) -> list[dict[str, str]]:
+    return [{"question": f"{number}?", "answer": str(number % 10)} for number in range(count)]
+
+
+def fit(count: int, folder: Path) -> Part:
+    """Training with the quickstart's callbacks; a coin judges, so that there is always something to learn."""
+    import callbacks
+    from flowdpo_pl import FlowDPOModule, FunctionVerifier, Learning, PromptDataModule, Trainer
+
+    warnings.filterwarnings("ignore")
     seen: list[tuple[int, float, int]] = []
     slope = MemorySlope()
 
@@ -177,11 +178,36 @@ def fit(count: int, folder: Path) -> Part:
     watching = [Watch(), callbacks.AdapterCheckpoint(), callbacks.AccuracyCurve(), callbacks.RunSummary()]
     watching += [callbacks.SampleFlows()]
     judge = FunctionVerifier("benchmarks.coin.coin", in_process=True)
-    module = FlowDPOModule(team, Learning(lr=1e-3), verifier=judge, max_problems=count)
+    module = FlowDPOModule(_team(folder), Learning(lr=1e-3), verifier=judge, max_problems=count)
     with redirect_stdout(sys.stderr):
-        Trainer(folder / "run", watching).fit(module, PromptDataModule(rows))
+        Trainer(folder / "run", watching).fit(module, PromptDataModule(_rows(count)))
     parameters = sum(one.numel() for one in module.players.agents.parameters())
     return {"problems": seen[-1][0], "parameters": parameters, **told(slope), **_costs(seen)}
+
+
+def test(count: int, folder: Path) -> Part:
+    """A measurement with its predictions logged; every answer is kept until its summary."""
+    import callbacks
+    from flowdpo_pl import EvaluationModule, FunctionVerifier, PromptDataModule, Trainer
+
+    warnings.filterwarnings("ignore")
+    seen: list[tuple[int, float, int]] = []
+    slope = MemorySlope()
+
+    class Watch(callbacks.EvaluationProgressBar):
+        def on_test_batch_end(self, *given: Any) -> None:
+            super().on_test_batch_end(*given)
+            done = seen[-1][0] + len(given[2]["answered"]) if seen else len(given[2]["answered"])
+            slope.add(done, resident())
+            seen.append((done, time.process_time(), 0))
+
+    judge = FunctionVerifier("benchmarks.coin.coin", in_process=True)
+    module = EvaluationModule(_team(folder), verifier=judge)
+    with redirect_stdout(sys.stderr):
+        Trainer(folder / "run", [callbacks.PredictionLog(), Watch()]).test(
+            module, PromptDataModule(test=_rows(count))
+        )
+    return {"problems": seen[-1][0], **told(slope), **_costs(seen)}
 
 
 def _costs(seen: list[tuple[int, float, int]]) -> Part:
@@ -203,6 +229,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, Path], Part]] = {
     },
     "trees": lambda given, folder: trees(given.trees, folder),
     "fit": lambda given, folder: fit(given.problems, folder),
+    "test": lambda given, folder: test(given.problems, folder),
 }
 
 
