@@ -14,6 +14,8 @@ from flowdpo_pl.errors import COUNT, SEED, UserError, require_within
 from flowdpo_pl.results.predictions import Prediction, by_problem, mean_score
 from flowdpo_pl.verify.values import read_value
 
+_GRADED_UNITS = 100
+_EXACT_UNITS = 200_000
 _AT_ONCE = 2**22  # resampled problems in memory
 
 
@@ -36,8 +38,7 @@ class Comparison:
     """Problems of which a has the larger mean score."""
     b_better: int
     p: float
-    """Exact, two-sided: McNemar's test (with several samples, or graded scores, the sign test, which it is a
-    case of)."""
+    """Exact, two-sided, by `randomization_test`: McNemar's test where each problem has one sample."""
     same_answers: bool
     """Whether the common problems have the same texts with the same verdicts in both: then p is 1."""
 
@@ -80,9 +81,18 @@ def paired(
         high=high,
         a_better=better[0],
         b_better=better[1],
-        p=sign_test(*better),
+        p=randomization_test(np.rint(differences * _units(runs, common)).astype(np.int64)),
         same_answers=all(_answers(runs[0][name]) == _answers(runs[1][name]) for name in common),
     )
+
+
+def _units(runs: Sequence[Mapping[str, list[Prediction]]], common: Sequence[str]) -> int:
+    """How many units a difference of 1 has: so many that all shares of right samples are whole numbers of
+    them; of graded scores, and of very different numbers of samples, a hundred."""
+    rows = [run[name] for run in runs for name in common]
+    if any(sample.score not in (0, 1) for row in rows for sample in row):
+        return _GRADED_UNITS
+    return min(math.lcm(*{len(row) for row in rows}), _GRADED_UNITS)
 
 
 def _named_as(
@@ -123,15 +133,29 @@ def _same_gold(one: str, other: str) -> bool:
     return numbers[0] is not None and numbers[0] == numbers[1]
 
 
-def sign_test(losses: int, wins: int) -> float:
-    """Two-sided p that a fair coin divides `losses + wins` tosses at least as unevenly; 1 without any.
+def randomization_test(steps: NDArray[np.int64]) -> float:
+    """Two-sided p that signs drawn by fair coins give differences whose sum is at least as far from 0.
 
-    With one sample a problem these are McNemar's discordant pairs. Source: Q. McNemar (1947), "Note on the
-    sampling error of the difference between correlated proportions", in its exact, binomial form.
+    It is of what the interval is of, the mean difference, and exact; sums of more than 200,000 units follow
+    the normal law, which is taken then. Where all differences are -1, 0 and 1 it is McNemar's exact test.
+    Source: R. A. Fisher (1935), The Design of Experiments, section 21; Q. McNemar (1947), "Note on the
+    sampling error of the difference between correlated proportions".
+
+    Args:
+        steps: the differences `[N]` as multiples of one unit.
     """
-    n, fewer = losses + wins, min(losses, wins)
-    tail = sum(math.comb(n, k) for k in range(fewer + 1))
-    return float(min(1.0, 2 * tail / 2**n))
+    sizes = np.sort(np.abs(steps[steps != 0]))
+    total, wins = int(sizes.sum()), int(steps[steps > 0].sum())
+    if total > _EXACT_UNITS:
+        return math.erfc(abs(2 * wins - total) / math.sqrt(2 * float((sizes**2).sum())))
+    chances = np.zeros(total + 1)  # of a sum of the positive ones
+    chances[0], most = 1.0, 0
+    for size in sizes.tolist():
+        most += size
+        halves = chances[: most + 1] / 2
+        chances[: most + 1] = halves
+        chances[size : most + 1] += halves[: most + 1 - size]
+    return float(min(1.0, 2 * chances[: min(wins, total - wins) + 1].sum()))
 
 
 def bootstrap(differences: NDArray[np.float64], seed: int, resamples: int) -> tuple[float, float]:

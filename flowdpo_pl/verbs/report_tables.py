@@ -27,7 +27,7 @@ class Measured:
     low: float
     high: float
     p: float | None = None
-    """Of a difference: exact McNemar, two-sided."""
+    """Of a difference: exact, two-sided (`results.paired.randomization_test`)."""
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

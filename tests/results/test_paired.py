@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.results.paired import bootstrap, paired, sign_test
+from flowdpo_pl.results.paired import bootstrap, paired, randomization_test
 from flowdpo_pl.results.predictions import Prediction
 
 
@@ -24,11 +25,44 @@ def run(outcomes: str, start: int = 0, samples: int = 1) -> list[Prediction]:
     ]
 
 
-@pytest.mark.parametrize(("losses", "wins"), [(0, 0), (0, 1), (3, 3), (1, 9), (10, 2), (0, 20)])
-def test_the_p_value_is_the_sum_over_all_outcomes_at_least_as_uneven(losses: int, wins: int) -> None:
+@pytest.mark.parametrize(("losses", "wins"), [(0, 0), (0, 1), (3, 3), (1, 9), (10, 2), (0, 20), (90, 400)])
+def test_p_is_mcnemar_s_where_each_problem_has_one_sample(losses: int, wins: int) -> None:
     n = losses + wins
     extreme = [k for k in range(n + 1) if abs(2 * k - n) >= abs(wins - losses)]
-    assert sign_test(losses, wins) == pytest.approx(sum(math.comb(n, k) for k in extreme) / 2**n)
+    steps = np.array([-1] * losses + [1] * wins + [0] * 5)
+    assert randomization_test(steps) == pytest.approx(sum(math.comb(n, k) for k in extreme) / 2**n)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_p_counts_all_signs_that_give_a_mean_at_least_as_far_from_0(seed: int) -> None:
+    steps = np.random.default_rng(seed).integers(-4, 6, 10)
+    sums = [abs(np.dot(signs, np.abs(steps))) for signs in product((-1, 1), repeat=len(steps))]
+    extreme = sum(one >= abs(steps.sum()) for one in sums)
+    assert randomization_test(steps) == pytest.approx(extreme / 2 ** len(steps))
+
+
+def test_many_differences_follow_the_normal_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = np.random.default_rng(0).integers(-7, 8, 3000)
+    exact = randomization_test(steps)
+    monkeypatch.setattr("flowdpo_pl.results.paired._EXACT_UNITS", 0)
+    assert randomization_test(steps) == pytest.approx(exact, rel=1e-2) and 1e-9 < exact < 0.9
+
+
+def test_p_and_interval_are_of_the_same_mean() -> None:
+    # many small gains, and losses in fewer problems that weigh as much: a count of problems would say b
+    a = run("0000" * 30 + "1111" * 10, samples=4)
+    b = run("1000" * 30 + "0100" * 10, samples=4)
+    compared = paired(a, b)
+    assert compared.b_better == 30 and compared.difference == 0.0
+    assert compared.low < 0 < compared.high and compared.p == 1.0
+
+
+def test_graded_scores_are_counted_in_hundredths() -> None:
+    def graded(score: float) -> list[Prediction]:
+        return [replace(one, score=score) for one in run("0" * 8)]
+
+    assert paired(graded(0.25), graded(0.75)).p == pytest.approx(2 / 2**8)
+    assert paired(graded(0.25), graded(0.2501)).p == 1.0
 
 
 def test_mcnemar_by_hand() -> None:
