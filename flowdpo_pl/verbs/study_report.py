@@ -117,9 +117,18 @@ def difference(
 
 
 def resolved(differences: Sequence[Measured]) -> str:
-    """The smallest difference that these can tell from chance: half the widest of their intervals."""
-    widest = max((one.high - one.low) / 2 for one in differences)
-    return f"Of the differences above, those below {100 * widest:.1f} points can't all be told from chance."
+    """The smallest difference that these can tell from chance: half the widest of their intervals, of those
+    over all problems and of those over the problems with one label."""
+    most = max(one.problems for one in differences)
+    all_of_them, parts = (
+        [(one.high - one.low) / 2 for one in differences if (one.problems == most) == whole]
+        for whole in (True, False)
+    )
+    beside = f", or {100 * max(parts):.1f} of some of them," if parts else ""
+    return (
+        f"Differences below {100 * max(all_of_them):.1f} points of {most:,} problems{beside} can't all be told "
+        "from chance."
+    )
 
 
 def _by_label(
