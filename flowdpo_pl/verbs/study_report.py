@@ -125,10 +125,8 @@ def resolved(differences: Sequence[Measured]) -> str:
         for whole in (True, False)
     )
     beside = f", or {100 * max(parts):.1f} of some of them," if parts else ""
-    return (
-        f"Differences below {100 * max(all_of_them):.1f} points of {most:,} problems{beside} can't all be told "
-        "from chance."
-    )
+    least = f"{100 * max(all_of_them):.1f} points of {most:,} problems"
+    return f"Differences below {least}{beside} can't all be told from chance."
 
 
 def _by_label(

@@ -138,10 +138,8 @@ def test_differences_by_label_and_the_smallest_that_they_tell(
         ["| flow - self, steps 12", "10"],
     ]
     assert "| flow - self, steps 3 | 10 | +0.0 (+0.0 to +0.0), p = 1 |" in page
-    assert re.search(
-        r"Differences below \d+\.\d points of 20 problems, or \d+\.\d of some of them, can't all be told",
-        page,
-    )
+    told = r"Differences below \d+\.\d points of 20 problems, or \d+\.\d of some of them, can't all be told"
+    assert re.search(told, page)
 
 
 def test_tables_that_a_stage_wrote_are_shown_seed_by_seed(
