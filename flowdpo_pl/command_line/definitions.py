@@ -81,24 +81,12 @@ class Definition:
 
     def signature(self) -> Signature | None:
         """What it takes; None if that is not written in a source that is found."""
-        if isinstance(self.node, ast.FunctionDef):
-            return _of_function(self, self.node, _meanings(self.node))
-        for part in self.node.body:
-            if isinstance(part, ast.FunctionDef) and part.name == "__init__":
-                return _of_function(self, part, _meanings(self.node) | _meanings(part), skipped=1)
-        inherited = [base.signature() for base in self.bases() if base is not None]
-        if self.is_dataclass:
-            before = [parameter for base in inherited if base for parameter in base.parameters]
-            own = {parameter.name: parameter for parameter in [*before, *self._fields()]}
-            return Signature(tuple(own.values()))
-        of_base = next((base for base in inherited if base is not None), None)
-        bare = all(ast.unparse(base).partition("[")[0] in _WITHOUT_ARGUMENTS for base in self.node.bases)
-        return Signature(()) if bare else of_base
+        return _signature(self)
 
-    def _fields(self) -> Iterator[Parameter]:
+    def fields(self) -> Iterator[Parameter]:
         """The fields of a dataclass; a text below a field says what it means."""
         assert isinstance(self.node, ast.ClassDef)
-        told = _meanings(self.node)
+        told, bounds = _meanings(self.node), _bounds(self.node)
         for place, part in enumerate(self.node.body):
             if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
                 continue
@@ -108,8 +96,25 @@ class Definition:
             below = _text(after)
             name = part.target.id
             meaning = _joined(below) or told.get(name, "")
-            default, allowed = _made_default(part.value), _bounds(self.node).get(name)
-            yield Parameter(name, self.home, part.annotation, default, meaning, allowed)
+            default = _made_default(part.value)
+            yield Parameter(name, self.home, part.annotation, default, meaning, bounds.get(name))
+
+
+@cache
+def _signature(of: Definition) -> Signature | None:
+    if isinstance(of.node, ast.FunctionDef):
+        return _of_function(of, of.node, _meanings(of.node))
+    for part in of.node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            return _of_function(of, part, _meanings(of.node) | _meanings(part), skipped=1)
+    inherited = [base.signature() for base in of.bases() if base is not None]
+    if of.is_dataclass:
+        before = [parameter for base in inherited if base for parameter in base.parameters]
+        own = {parameter.name: parameter for parameter in [*before, *of.fields()]}
+        return Signature(tuple(own.values()))
+    of_base = next((base for base in inherited if base is not None), None)
+    bare = all(ast.unparse(base).partition("[")[0] in _WITHOUT_ARGUMENTS for base in of.node.bases)
+    return Signature(()) if bare else of_base
 
 
 @dataclass(frozen=True)
