@@ -18,8 +18,21 @@ from flowdpo_pl import Move, Problem  # noqa: E402
 from flowdpo_pl.results.predictions import Prediction, read_predictions, to_line  # noqa: E402
 from flowdpo_pl.results.traces import Trace, read_traces  # noqa: E402
 from flowdpo_pl.results.traces import to_line as trace_line  # noqa: E402
+from flowdpo_pl.types import RolloutTree  # noqa: E402
 from quickstart.recipe import luck  # noqa: E402
-from quickstart.recipe.chains import dialogues, grade, mark_flow, problems, regrade, solutions, trim, world  # noqa: E402
+from quickstart.recipe.chains import (  # noqa: E402
+    credit,
+    dialogues,
+    grade,
+    mark_flow,
+    problems,
+    regrade,
+    solutions,
+    trim,
+    world,
+)
+from tests.example_trees import fork, path, written  # noqa: E402
+from tests.tree_files import write_trees  # noqa: E402
 
 DIALS = world.Dials(fewest=2, most=12, lucky=0.5)
 
@@ -142,6 +155,44 @@ def test_regraded_tests_and_traces(tmp_path: Path) -> None:
     assert len(gzip.decompress(packed).splitlines()) == 4
     assert "self,4,75.0,75.0,0.0" in (tmp_path / "out" / "traces.csv").read_text()
     assert "lucky,100.0,0.0,100.0,100.0,0.0,9.0" in (tmp_path / "out" / "mistakes.csv").read_text()
+
+
+RIGHT = ("January 3 arrive, ", "4 + 3 = 7. ", "The answer is no.")
+SLIP = (RIGHT[0], "4 + 3 = 8. ", "The answer is yes.")
+LUCKY = (RIGHT[0], "4 + 3 = 9. ", RIGHT[2])
+ON = (*RIGHT[:2], f"{RIGHT[2]} Or maybe not. The answer is yes.")
+
+
+@pytest.mark.parametrize(
+    ("main", "other", "node", "told"),
+    [
+        (RIGHT, SLIP, 0, credit.Credit(careless=False, mistake="after", first_half=True)),
+        (RIGHT, SLIP, 1, credit.Credit(careless=False, mistake="in", first_half=True)),
+        (SLIP, LUCKY, 1, credit.Credit(careless=True, mistake="in", first_half=True)),
+        (SLIP, LUCKY, 2, credit.Credit(careless=True, mistake="before", first_half=False)),
+        (ON, RIGHT, 2, credit.Credit(careless=False, mistake="nowhere", first_half=False)),
+    ],
+)
+def test_a_pair_is_told_by_who_is_preferred_and_where_the_other_went_wrong(
+    main: tuple[str, ...], other: tuple[str, ...], node: int, told: credit.Credit
+) -> None:
+    right = {RIGHT: True, SLIP: False, LUCKY: True, ON: False}
+    played = path([written(text, place) for place, text in enumerate(main)], right[main])
+    move, *later = (written(text, 9) for text in other[node:])
+    one = fork(played, node, move, later, right[other])
+    tree = RolloutTree(Problem("p", "q", "no"), played, (one,))
+    assert list(credit.credits(tree, "".join(RIGHT))) == [told]
+
+
+def test_a_run_s_pairs_are_counted_from_its_trees(tmp_path: Path) -> None:
+    played = path([written("".join(RIGHT))], True)
+    others = ((SLIP, False), (LUCKY, True))
+    forks = tuple(fork(played, 0, written("".join(text)), [], right) for text, right in others)
+    write_trees(tmp_path / "run", [RolloutTree(Problem("p", "q", "no"), played, forks)])
+    (tmp_path / "train.jsonl").write_text(json.dumps({"question": "q", "solution": "".join(RIGHT)}))
+    credit.credit({"flow": tmp_path / "run"}, tmp_path / "train.jsonl", tmp_path / "out" / "credit.csv")
+    head, row = (tmp_path / "out" / "credit.csv").read_text().splitlines()
+    assert head.startswith("run,pairs of Answer") and row == "flow,1,100.0,0.0,100.0,0.0,0.0,0.0"
 
 
 def test_a_trimmed_trace_ends_at_its_first_answer_and_is_judged_by_nobody(tmp_path: Path) -> None:

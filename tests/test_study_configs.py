@@ -17,6 +17,7 @@ from flowdpo_pl.verbs.ground_truth import ground_truth
 from flowdpo_pl.verbs.study import study
 from flowdpo_pl.verbs.study_report import Report
 from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
+from quickstart.recipe.chains.credit import credit
 from quickstart.recipe.chains.problems import problems
 from quickstart.recipe.chains.regrade import regrade
 from quickstart.recipe.chains.trim import trim
@@ -35,7 +36,7 @@ STUDIES = (
 )
 GRIDS = ("configs/chains/grid.yaml",)
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
-MODULES = {"luck": luck, "problems": problems, "regrade": regrade, "trim": trim}
+MODULES = {"credit": credit, "luck": luck, "problems": problems, "regrade": regrade, "trim": trim}
 """Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
 
 

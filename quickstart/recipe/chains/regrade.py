@@ -51,8 +51,10 @@ def regrade(
         labelled = [labelled_by(one, rows[one.question], often) for one in predictions]
         _write(out / f"{name}.right.jsonl.gz", labelled)
         _write(out / f"{name}.true.jsonl.gz", [truly(one, rows[one.question]) for one in labelled])
-    _table(out / "mistakes.csv", [mistakes(name, found, rows) for name, found in read.items()])
-    _table(out / "traces.csv", [careless(name, path, _all_rows(problems)) for name, path in traces.items()])
+    write_table(out / "mistakes.csv", [mistakes(name, found, rows) for name, found in read.items()])
+    write_table(
+        out / "traces.csv", [careless(name, path, _all_rows(problems)) for name, path in traces.items()]
+    )
 
 
 def truly(prediction: Prediction, row: Row) -> Prediction:
@@ -129,7 +131,7 @@ def _write(path: Path, predictions: Sequence[Prediction]) -> None:
     path.write_bytes(gzip.compress(text, mtime=0))
 
 
-def _table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0] if rows else [])
         writer.writeheader()

@@ -1,0 +1,98 @@
+"""Where the pairs of a run come from, and whether they blame the move that went wrong.
+
+    python -m quickstart.recipe.chains.credit --help
+
+Two moves of Answer are a pair because one of their endings was right and the other was not. Whether the
+preferred ending is true, and whether the other one's first mistake stands in the move that is turned against,
+only the recipe knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+from flowdpo_pl.results.run_trees import RunTrees
+from flowdpo_pl.types import Fork, RolloutTree
+from quickstart.recipe.chains.grade import grade
+from quickstart.recipe.chains.regrade import write_table
+
+WRITER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Of one pair of Answer's moves."""
+
+    careless: bool
+    """The ending that was preferred is right, and not true."""
+    mistake: str
+    """Where the other one's first mistake stands: `before` the move, `in` it, `after` it, or `nowhere`."""
+    first_half: bool
+    """The move begins in the first half of a right solution."""
+
+
+def credit(runs: dict[str, Path], problems: Path, out: Path) -> None:
+    """Write a row a run.
+
+    Args:
+        runs: folders of runs of `fit` that kept their trees, by name.
+        problems: what they learnt from, as `quickstart.recipe.chains.problems` wrote it.
+        out: the CSV file to write.
+    """
+    lines = problems.read_text(encoding="utf-8").splitlines()
+    solutions = {row["question"]: row["solution"] for row in map(json.loads, lines)}
+    rows = [_row(name, list(_read(folder, solutions))) for name, folder in runs.items()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(out, rows)
+
+
+def credits(tree: RolloutTree, solution: str) -> Iterator[Credit]:
+    """Of every pair of the tree that has a move of Answer's main chain."""
+    for fork in tree.forks:
+        if fork.is_pair() and fork.taken.agent == WRITER:
+            yield _credit(tree, fork, solution)
+
+
+def _credit(tree: RolloutTree, fork: Fork, solution: str) -> Credit:
+    main, branch = (tree.main.answer, fork.taken), (fork.branch.answer, fork.other)
+    (won, _), (lost, move) = (main, branch) if fork.better is fork.taken else (branch, main)
+    before = sum(len(one.text.split()) for one in tree.main.moves[: fork.node] if one.agent == WRITER)
+    said, right = lost.split(), solution.split()
+    same = next((n for n, pair in enumerate(zip(said, right, strict=False)) if pair[0] != pair[1]), None)
+    first = min(len(said), len(right)) if same is None else same
+    behind = before + len(move.text.split())
+    if first == len(right):
+        mistake = "nowhere"
+    else:
+        mistake = "before" if first < before else "in" if first < behind else "after"
+    return Credit(not grade(won, solution).true, mistake, before < len(right) / 2)
+
+
+def _read(folder: Path, solutions: dict[str, str]) -> Iterator[Credit]:
+    kept = RunTrees.at(folder)
+    for one in kept.read() if kept is not None else ():
+        yield from credits(one.tree, solutions[one.tree.problem.question])
+
+
+def _row(name: str, found: list[Credit]) -> dict[str, object]:
+    def percent(count: int) -> str:
+        return f"{100 * count / len(found):.1f}" if found else ""
+
+    places = Counter(one.mistake for one in found)
+    return {
+        "run": name,
+        "pairs of Answer": len(found),
+        "in the first half, %": percent(sum(one.first_half for one in found)),
+        "careless ending preferred, %": percent(sum(one.careless for one in found)),
+        **{f"mistake {place}, %": percent(places[place]) for place in ("in", "before", "after", "nowhere")},
+    }
+
+
+if __name__ == "__main__":
+    auto_cli(credit, as_positional=False)
