@@ -46,7 +46,7 @@ _OPEN = """(async () => {{ let seen = 0;
 for (let n = {0}; n <= {1}; n++) {{ location.hash = "#" + n;
 for (let wait = 0; wait < 1000; wait++) {{ await new Promise((next) => setTimeout(next, 0));
 const head = document.querySelector(".panel h2")?.innerText;
-if (head === "Problem " + n.toLocaleString("en")) {{ seen++; break; }} }} }}
+if (head === "Problem " + n) {{ seen++; break; }} }} }}
 return seen; }})()"""
 _MARKUP = "document.querySelectorAll('body :is(iframe, object, embed, img, [onload], [onerror], b b)').length"
 
