@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flowdpo_pl.errors import UserError
+from flowdpo_pl.yaml_depth import is_too_deep
 
 
 def require_single_keys(text: str) -> None:
@@ -16,8 +17,8 @@ def require_single_keys(text: str) -> None:
     """
     import yaml
 
-    if ":" not in text:
-        return  # a plain value of the command line
+    if ":" not in text or is_too_deep(text):
+        return  # a plain value of the command line; what nobody reads
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         found = next(_repeated(root, ()), None)

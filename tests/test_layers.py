@@ -21,6 +21,7 @@ FACE = (
     "errors",
     "draws",
     "distributed",
+    "yaml_depth",
     "yaml_keys",
     "quiet",
     "visible",

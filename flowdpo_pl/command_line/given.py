@@ -15,6 +15,7 @@ from flowdpo_pl.command_line.environment import from_environment
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.foreign_yaml import value_of
 from flowdpo_pl.suggestions import near_path
+from flowdpo_pl.yaml_depth import MOST, is_too_deep
 from flowdpo_pl.yaml_keys import require_single_keys
 
 CLASS = "class_path"
@@ -94,6 +95,8 @@ def is_in_place(config: str) -> bool:
 def _in_place(config: str) -> Any:
     import yaml
 
+    if is_too_deep(config):
+        raise UserError(f"--config is nested deeper than {MOST} values: mend it.")
     try:
         return yaml.load(config, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:

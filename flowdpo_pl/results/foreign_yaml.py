@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from flowdpo_pl.results.foreign_file import read_as
+from flowdpo_pl.yaml_depth import MOST, is_too_deep
 
 _MOST = 100_000
 """Values of a config, as often as aliases repeat them; a run's own has some hundreds."""
 _CHARACTERS = 64
 """Of a text that count as another value."""
-_DEEP = 100
-"""Values within values; a run's own config has some ten."""
+_TOO_DEEP = f"it is nested deeper than {MOST} values"
 _NOT_READ = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What PyYAML raises beside its own errors for values that are none, such as `2024-13-45` or `!!bool x`."""
 
@@ -43,6 +43,8 @@ def value_of(text: str) -> Any:
     """
     import yaml
 
+    if is_too_deep(text):
+        raise TooLarge(_TOO_DEEP)
     try:
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
         try:
@@ -81,6 +83,6 @@ def _size(node: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
     known[id(node)] = (values, depth)
     if values > _MOST:
         raise TooLarge(f"its aliases stand for more than {_MOST:,} values")
-    if depth > _DEEP:
-        raise TooLarge(f"it is nested deeper than {_DEEP} values")
+    if depth > MOST:
+        raise TooLarge(_TOO_DEEP)
     return values, depth
