@@ -219,9 +219,7 @@ def test_validation_plays_without_learning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("who", ["untrained", "of a checkpoint", "of adapters"])
-def test_validation_says_whose_agents_play(
-    who: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_validation_says_whose_agents_play(who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, fitted = module(max_problems=8), trainer(tmp_path)
     fitted.fit(trained, data())
     fitted.save_checkpoint(tmp_path / "c.ckpt")
@@ -232,12 +230,13 @@ def test_validation_says_whose_agents_play(
     elif who == "of adapters":
         start = Start({agent: str(tmp_path / "adapters" / agent) for agent in (ANSWER, STOP)})
         run, told = module(start=start), "the agents of model.team.start.adapters"
-    caplog.set_level("INFO")
+    said: list[str] = []
+    monkeypatch.setattr("flowdpo_pl.modules.flow_dpo_module.rank_zero_info", said.append)
     again = trainer(tmp_path, limit_val_batches=1)
     again.validate(
         run, data(), ckpt_path=checkpoint, weights_only=True if checkpoint else None, verbose=False
     )
-    assert f"validate: {told}" in caplog.text
+    assert f"validate: {told}" in "\n".join(said)
 
 
 def test_pairs_per_update_takes_several_steps(tmp_path: Path) -> None:
