@@ -9,20 +9,19 @@ only the recipe knows.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from jsonargparse import auto_cli
 
+from flowdpo_pl.play.flows.answer_stop import ANSWER
 from flowdpo_pl.results.run_trees import RunTrees
 from flowdpo_pl.types import Fork, RolloutTree
 from quickstart.recipe.chains.grade import grade
-from quickstart.recipe.chains.regrade import write_table
+from quickstart.recipe.chains.regrade import percent, read_rows, write_table
 
-WRITER = "answer"
+PLACES = ("in", "before", "after", "nowhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,7 @@ def credit(runs: dict[str, Path], problems: Path, out: Path) -> None:
         problems: what they learnt from, as `quickstart.recipe.chains.problems` wrote it.
         out: the CSV file to write.
     """
-    lines = problems.read_text(encoding="utf-8").splitlines()
-    solutions = {row["question"]: row["solution"] for row in map(json.loads, lines)}
+    solutions = {row["question"]: row["solution"] for row in read_rows(problems)}
     rows = [_row(name, list(_read(folder, solutions))) for name, folder in runs.items()]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_table(out, rows)
@@ -55,14 +53,14 @@ def credit(runs: dict[str, Path], problems: Path, out: Path) -> None:
 def credits(tree: RolloutTree, solution: str) -> Iterator[Credit]:
     """Of every pair of the tree that has a move of Answer's main chain."""
     for fork in tree.forks:
-        if fork.is_pair() and fork.taken.agent == WRITER:
+        if fork.is_pair() and fork.taken.agent == ANSWER:
             yield _credit(tree, fork, solution)
 
 
 def _credit(tree: RolloutTree, fork: Fork, solution: str) -> Credit:
     main, branch = (tree.main.answer, fork.taken), (fork.branch.answer, fork.other)
     (won, _), (lost, move) = (main, branch) if fork.better is fork.taken else (branch, main)
-    before = sum(len(one.text.split()) for one in tree.main.moves[: fork.node] if one.agent == WRITER)
+    before = sum(len(one.text.split()) for one in tree.main.moves[: fork.node] if one.agent == ANSWER)
     said, right = lost.split(), solution.split()
     same = next((n for n, pair in enumerate(zip(said, right, strict=False)) if pair[0] != pair[1]), None)
     first = min(len(said), len(right)) if same is None else same
@@ -81,16 +79,12 @@ def _read(folder: Path, solutions: dict[str, str]) -> Iterator[Credit]:
 
 
 def _row(name: str, found: list[Credit]) -> dict[str, object]:
-    def percent(count: int) -> str:
-        return f"{100 * count / len(found):.1f}" if found else ""
-
-    places = Counter(one.mistake for one in found)
     return {
         "run": name,
         "pairs of Answer": len(found),
-        "in the first half, %": percent(sum(one.first_half for one in found)),
-        "careless ending preferred, %": percent(sum(one.careless for one in found)),
-        **{f"mistake {place}, %": percent(places[place]) for place in ("in", "before", "after", "nowhere")},
+        "in the first half, %": percent(one.first_half for one in found),
+        "careless ending preferred, %": percent(one.careless for one in found),
+        **{f"mistake {place}, %": percent(one.mistake == place for one in found) for place in PLACES},
     }
 
 

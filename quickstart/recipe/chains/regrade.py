@@ -44,7 +44,7 @@ def regrade(
         traces: trace files by name.
     """
     out.mkdir(parents=True, exist_ok=True)
-    rows = {row["question"]: row for row in _rows(problems)}
+    rows = {row["question"]: row for row in read_rows(problems)}
     read = {name: read_predictions(path) for name, path in tests.items()}
     often = how_often([truly(one, rows[one.question]) for one in read[base]])
     for name, predictions in read.items():
@@ -87,11 +87,11 @@ def mistakes(name: str, predictions: Sequence[Prediction], rows: Mapping[str, Ro
     ]
     return {
         "test": name,
-        "right, %": _percent(one.correct for one in predictions),
-        "true, %": _percent(g.true and one.correct for g, one in zip(grades, predictions, strict=True)),
-        "a step wrong, %": _percent(one.mistake is not None for one in grades),
-        "first mistake in the chain's first half, %": _percent(place < 0.5 for place in places),
-        "write on after an answer, %": _percent(one.afterthoughts > 0 for one in grades),
+        "right, %": percent(one.correct for one in predictions),
+        "true, %": percent(g.true and one.correct for g, one in zip(grades, predictions, strict=True)),
+        "a step wrong, %": percent(one.mistake is not None for one in grades),
+        "first mistake in the chain's first half, %": percent(place < 0.5 for place in places),
+        "write on after an answer, %": percent(one.afterthoughts > 0 for one in grades),
         "tokens": f"{sum(one.tokens for one in predictions) / len(predictions):.1f}",
     }
 
@@ -104,25 +104,25 @@ def careless(name: str, path: Path, rows: Mapping[str, Row]) -> dict[str, object
     return {
         "traces": name,
         "right": len(right),
-        "careless, %": _percent(not one.true for one in grades),
-        "careless of the lucky, %": _percent(not one.true for one in lucky),
-        "write on after an answer, %": _percent(one.afterthoughts > 0 for one in grades),
+        "careless, %": percent(not one.true for one in grades),
+        "careless of the lucky, %": percent(not one.true for one in lucky),
+        "write on after an answer, %": percent(one.afterthoughts > 0 for one in grades),
     }
 
 
-def _percent(shares: Iterable[bool]) -> str:
+def percent(shares: Iterable[bool]) -> str:
     counted = list(shares)
     return f"{100 * sum(counted) / len(counted):.1f}" if counted else ""
 
 
-def _rows(problems: Path) -> list[Row]:
+def read_rows(problems: Path) -> list[Row]:
     return [json.loads(line) for line in problems.read_text(encoding="utf-8").splitlines()]
 
 
 def _all_rows(problems: Path) -> dict[str, Row]:
     """Those of all splits beside this file: traces are of `train`."""
     files = sorted(problems.parent.glob("*.jsonl"))
-    return {row["question"]: row for file in files for row in _rows(file)}
+    return {row["question"]: row for file in files for row in read_rows(file)}
 
 
 def _write(path: Path, predictions: Sequence[Prediction]) -> None:
