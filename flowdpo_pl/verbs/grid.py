@@ -17,9 +17,11 @@ from pathlib import Path
 from flowdpo_pl.errors import COUNT, UserError, require_within
 from flowdpo_pl.results.foreign_yaml import value_of
 from flowdpo_pl.verbs.grid_picture import GridPicture, draw_grid
+from flowdpo_pl.verbs.grid_tables import read_cell, write_tables
 from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_stage import Value, as_text
+from flowdpo_pl.visible import visible
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl", "study")
 
@@ -51,7 +53,7 @@ def grid(
     picture: GridPicture | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Run a study in every cell, then write `<output>/grid.md`, `grid.csv` and `grid.png`.
+    """Run a study in every cell, then write `<output>/grid.md`, `grid.csv` and, with a picture, `grid.png`.
 
     Args:
         study: the study's YAML.
@@ -69,6 +71,8 @@ def grid(
     require_within(COUNT, {"at_once": at_once})
     if not cells:
         raise UserError("cells is empty: give at least one, with the values that it has.")
+    if picture is not None:
+        picture.require_values(cells)
     firsts = [] if before is None else [_job("before", before, {}, output / "before", seed) for seed in seeds]
     jobs = [
         _job(name, study, values, output / name, seed) for seed in seeds for name, values in cells.items()
@@ -79,14 +83,21 @@ def grid(
         return
     for part in (firsts, jobs, reports):
         _run(part, at_once)
+    if picture is None and not _parts(study)[1]:
+        return
+    found = [read_cell(name, output / name / "report") for name in cells]
+    drawn = ""
     if picture is not None:
-        draw_grid(picture, cells, output)
+        drawn = draw_grid(picture, cells, {one.cell: one.differences for one in found}, output / "grid.png")
+    page = write_tables(found, output, before=drawn)
+    files = ("grid.md", "grid.csv", *(("grid.png",) if drawn else ()))
+    print(f"{visible(page)}\n", *(output / name for name in files), sep="\n")
 
 
 def _job(name: str, study: Path, values: dict[str, Value], output: Path, seed: int) -> Job:
     folder = output / f"seed{seed}"
     command = (*_words(study, values, output), f"--seeds=[{seed}]", "--report=null")
-    stages = tuple(folder / stage for stage in _stages(study))
+    stages = tuple(folder / stage for stage in _parts(study)[0])
     return Job(f"{name}, seed {seed}", command, stages, output / f"seed{seed}.log")
 
 
@@ -100,8 +111,8 @@ def _words(study: Path, values: dict[str, Value], output: Path) -> tuple[str, ..
     return (*PROGRAM, f"--config={study}", f"--output={output}", *given)
 
 
-def _stages(study: Path) -> list[str]:
-    """Names of a study's stages.
+def _parts(study: Path) -> tuple[list[str], bool]:
+    """Names of a study's stages, and whether it has a report.
 
     Raises:
         UserError: the file is not there, or is no study.
@@ -115,7 +126,7 @@ def _stages(study: Path) -> list[str]:
     stages = read.get("stages") if isinstance(read, dict) else None
     if not isinstance(stages, dict) or not all(isinstance(name, str) for name in stages):
         raise UserError(f"{study} is no study: it has no `stages`, which are named by texts.")
-    return list(stages)
+    return list(stages), bool(read.get("report"))
 
 
 def _listed(jobs: Sequence[Job]) -> Iterator[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.verbs.report_tables import Measured, table
@@ -33,6 +31,18 @@ class GridPicture:
     differences: list[str]
     """As the reports name them: `flow - self`."""
 
+    def require_values(self, cells: Cells) -> None:
+        """
+        Raises:
+            UserError: a cell lacks a value that the picture names.
+        """
+        for cell, values in cells.items():
+            if missing := [name for name in (self.across, self.lines) if name not in values]:
+                raise UserError(
+                    f"picture names the value '{missing[0]}', which cell '{cell}' lacks: "
+                    f"it has {list(values)}."
+                )
+
 
 @dataclass(frozen=True)
 class Point:
@@ -44,62 +54,41 @@ class Point:
     measured: Measured
 
 
-def draw_grid(picture: GridPicture, cells: Cells, output: Path) -> None:
-    """Write `grid.md`, `grid.csv` and `grid.png` into the grid's folder, from the reports of its cells.
+def draw_grid(
+    picture: GridPicture, cells: Cells, numbers: Mapping[str, Sequence[Measured]], path: Path
+) -> str:
+    """Draw the picture into `path`, and return its numbers as tables of Markdown.
+
+    Args:
+        picture: what is drawn.
+        cells: their values, by name.
+        numbers: the differences that the cells' reports tell, by name.
+        path: the PNG to write.
 
     Raises:
-        UserError: a cell lacks a value, or its report a difference, that the picture names.
+        UserError: the report of a cell lacks a difference that the picture names.
     """
-    points = [point for cell, values in cells.items() for point in _points(picture, cell, values, output)]
-    _write_csv(points, output / "grid.csv")
+    points = [
+        point for cell, values in cells.items() for point in _points(picture, cell, values, numbers[cell])
+    ]
+    _draw(picture, points, path)
     page = "\n\n".join(_section(name, points) for name in picture.differences)
-    with whole_file(output / "grid.md") as partial:
-        partial.write_text(f"### {picture.table}\n\n{page}\n", encoding="utf-8")
-    _draw(picture, points, output / "grid.png")
-    print(f"{page}\n", *(output / name for name in ("grid.md", "grid.csv", "grid.png")), sep="\n")
+    return f"### {picture.table}: what is drawn\n\n{page}"
 
 
-def _points(picture: GridPicture, cell: str, values: Mapping[str, Value], output: Path) -> list[Point]:
-    if missing := [name for name in (picture.across, picture.lines) if name not in values]:
-        raise UserError(
-            f"picture names the value '{missing[0]}', which cell '{cell}' lacks: it has {list(values)}."
-        )
-    file = output / cell / "report" / "tables.csv"
-    rows = [one for one in _differences(file) if one.table == picture.table]
+def _points(
+    picture: GridPicture, cell: str, values: Mapping[str, Value], numbers: Sequence[Measured]
+) -> list[Point]:
+    rows = [one for one in numbers if one.table == picture.table]
     found = [one for one in rows if one.row in picture.differences]
     if absent := sorted({*picture.differences} - {one.row for one in found}):
         known = sorted({one.row for one in rows})
-        raise UserError(f"{file} has no difference '{absent[0]}' in '{picture.table}': it has {known}.")
+        raise UserError(
+            f"the report of cell '{cell}' has no difference '{absent[0]}' in '{picture.table}': "
+            f"it has {known}."
+        )
     across, line = str(values[picture.across]), str(values[picture.lines])
     return [Point(cell, across, line, one) for one in found]
-
-
-def _differences(file: Path) -> list[Measured]:
-    """Those of a study's report.
-
-    Raises:
-        UserError: the file is not there, or is no such table.
-    """
-    if not file.is_file():
-        raise UserError(
-            f"{file} does not exist: give the study a `report`, or leave out the grid's `picture`."
-        )
-    try:
-        rows = list(csv.DictReader(line for _, line in text_lines(file)))
-        return [_measured(row) for row in rows if row["kind"] == "difference"]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"{file} is no table of a report ({error!r}): remove it, and run the grid again."
-        ) from error
-
-
-def _measured(row: Mapping[str, str]) -> Measured:
-    numbers = [float(row[name]) for name in ("value", "low", "high")]
-    if not all(-1 <= number <= 1 for number in numbers):
-        raise ValueError(f"{numbers} are no differences of shares")
-    return Measured(row["table"], row["row"], int(row["seed"]), int(row["problems"]), *numbers)
 
 
 def _section(name: str, points: Sequence[Point]) -> str:
@@ -121,15 +110,6 @@ def _told(one: Measured) -> str:
 
 def _mean(measured: Sequence[Measured]) -> float:
     return sum(one.value for one in measured) / len(measured)
-
-
-def _write_csv(points: Sequence[Point], path: Path) -> None:
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["cell", "difference", "seed", "problems", "value", "low", "high"])
-        for point in points:
-            one = point.measured
-            writer.writerow([point.cell, one.row, one.seed, one.problems, one.value, one.low, one.high])
 
 
 def _draw(picture: GridPicture, points: Sequence[Point], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,19 @@ class Measured:
     high: float
     p: float | None = None
     """Of a difference: exact, two-sided (`results.paired.randomization_test`)."""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """One number of a table that a stage wrote."""
+
+    table: str
+    row: str
+    """The first cell of its row."""
+    column: str
+    seed: int
+    value: float
+    """In the unit that its column names."""
 
 
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
@@ -104,15 +118,38 @@ def csv_table(files: dict[int, Path]) -> str:
     rows: list[list[str]] = []
     head: list[str] = []
     for seed, file in files.items():
-        if not file.is_file():
-            raise UserError(f"the report's table {file} does not exist: name a CSV file that a stage writes.")
         head, *own = _read_csv(file)
         rows += [[str(seed), *row] for row in own]
     return table(["seed", *head], rows)
 
 
+def noted(title: str, files: dict[int, Path]) -> Iterator[Noted]:
+    """The finite numbers of tables that a stage wrote under each seed.
+
+    Raises:
+        UserError: a file is not there, or is no table.
+    """
+    for seed, file in files.items():
+        head, *rows = _read_csv(file)
+        for row in rows:
+            for column, cell in list(zip(head, row, strict=False))[1:]:
+                value = _number(cell)
+                if value is not None:
+                    yield Noted(title, row[0], column, seed, value)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
 def _read_csv(file: Path) -> list[list[str]]:
     """The rows, of which there is one."""
+    if not file.is_file():
+        raise UserError(f"the report's table {file} does not exist: name a CSV file that a stage writes.")
     try:
         rows = list(csv.reader(line for _, line in text_lines(file)))
     except csv.Error as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +13,7 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.curves import CURVES, Curve, draw_curves, read_curve, write_curves
 from flowdpo_pl.results.paired import paired
 from flowdpo_pl.results.predictions import Prediction, accuracies, read_predictions
-from flowdpo_pl.verbs.report_tables import Measured, arms_table, csv_table, seeds_table, table
+from flowdpo_pl.verbs.report_tables import Measured, Noted, arms_table, csv_table, noted, seeds_table, table
 from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.study_stage import placeholders_filled
 from flowdpo_pl.visible import visible
@@ -49,7 +49,8 @@ class Report:
 
 
 def write_report(report: Report, folders: Folders, output: Path) -> None:
-    """Write `report.md`, `tables.csv`, and with curves `curves.csv` and `curves.png`; print the first.
+    """Write `report.md`, `tables.csv`, with sections `sections.csv`, and with curves `curves.csv` and
+    `curves.png`; print the first.
 
     Raises:
         UserError: a file that the report names is not there or of another format.
@@ -66,9 +67,13 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
         write_curves(output / "curves.csv", curves)
         draw_curves(curves, output / "curves.png")
         sections.append(_curve_section(curves))
+    found: list[Noted] = []
     for title, path in report.sections.items():
         files = {seed: Path(placeholders_filled(path, of_seed)) for seed, of_seed in folders.items()}
         sections.append(f"### {title}\n\n{csv_table(files)}")
+        found += noted(title, files)
+    if found:
+        _write_rows(output / "sections.csv", [column.name for column in fields(Noted)], map(astuple, found))
     if report.arms is not None:
         files = {seed: Path(placeholders_filled(report.arms, of_seed)) for seed, of_seed in folders.items()}
         sections.append(f"### arms\n\n{arms_table(files)}")
@@ -171,9 +176,13 @@ def _times_table(folders: Folders) -> str:
 
 
 def _write_csv(path: Path, shares: Sequence[Measured], differences: Sequence[Measured]) -> None:
+    kinds = (("accuracy", shares), ("difference", differences))
+    rows = ((kind, *astuple(number)) for kind, numbers in kinds for number in numbers)
+    _write_rows(path, ["kind", *(column.name for column in fields(Measured))], rows)
+
+
+def _write_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["kind", *(column.name for column in fields(Measured))])
-        for kind, numbers in (("accuracy", shares), ("difference", differences)):
-            for n in numbers:
-                writer.writerow([kind, *astuple(n)])
+        writer.writerow(head)
+        writer.writerows(rows)

@@ -1,4 +1,7 @@
-"""A grid of studies: what is run, in which order, and its picture. Also tests `verbs.grid_picture`."""
+"""A grid of studies: what is run, in which order, its tables and its picture.
+
+Also tests `verbs.grid_picture` and `verbs.grid_tables`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.verbs import grid as grid_module
 from flowdpo_pl.verbs.grid import grid
 from flowdpo_pl.verbs.grid_picture import GridPicture, draw_grid
+from flowdpo_pl.verbs.grid_tables import read_cell, write_tables
+from flowdpo_pl.verbs.report_tables import Measured
 from flowdpo_pl.verbs.study_stage import Value
 
 STUDY = """
@@ -34,8 +39,11 @@ if "report" not in options:
     rows = [f"difference,true,flow - self,{seed},100,{steps / 100 + seed / 100},{steps / 100 - 0.02},0.3,"
             for seed in json.loads(options["seeds"])]
     head = "kind,table,row,seed,problems,value,low,high,p"
-    lines = [head, *rows, "accuracy,true,flow,0,100,0.5,0.4,0.6,"]
-    (out / "report" / "tables.csv").write_text("\\n".join(lines))
+    shares = [f"accuracy,true,flow,{seed},100,{0.5 + seed / 10},0.4,0.7,"
+              for seed in json.loads(options["seeds"])]
+    (out / "report" / "tables.csv").write_text("\\n".join([head, *rows, *shares]))
+    noted = [f"traces,flow,careless,{seed},{steps * (seed + 1)}" for seed in json.loads(options["seeds"])]
+    (out / "report" / "sections.csv").write_text("\\n".join(["table,row,column,seed,value", *noted]))
 """
 CELLS: dict[str, dict[str, Value]] = {
     "short": {"steps": 3, "lucky": 0.5},
@@ -66,10 +74,38 @@ def test_what_is_shared_comes_first_and_reports_last(capsys: pytest.CaptureFixtu
     page = Path("out/grid.md").read_text()
     assert "| short | +3.0 (+1.0 to +30.0) | +4.0 (+1.0 to +30.0) | +3.5 |" in page
     with Path("out/grid.csv").open() as file:
-        assert [(row["cell"], row["seed"]) for row in csv.DictReader(file)] == [
-            ("short", "0"), ("short", "1"), ("long", "0"), ("long", "1")
-        ]  # fmt: skip
+        assert [(row["cell"], row["kind"], row["seed"]) for row in csv.DictReader(file)] == [
+            (cell, kind, seed) for cell in CELLS for kind in ("accuracy", "difference") for seed in "01"
+        ]
     assert Path("out/grid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tables_have_a_column_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    grid(Path("cell.yaml"), CELLS, Path("out"), [0, 1], picture=PICTURE)
+    page = Path("out/grid.md").read_text()
+    assert "| right, %: mean of seeds (their range) | short | long |" in page
+    assert "| flow | 55.0 (50.0 to 60.0) | 55.0 (50.0 to 60.0) |" in page
+    assert "| flow - self | +3.5 (+3.0 to +4.0) | +12.5 (+12.0 to +13.0) |" in page
+    assert "### traces" in page and "| flow: careless | 4.5 (3.0 to 6.0) | 18.0 (12.0 to 24.0) |" in page
+    assert page in capsys.readouterr().out
+
+
+def test_a_grid_without_a_picture_has_tables_if_its_study_has_a_report() -> None:
+    grid(Path("cell.yaml"), CELLS, Path("out"))
+    assert not Path("out/grid.md").exists()
+    Path("cell.yaml").write_text("stages: {one: {verb: arms}}\nreport: {labels: [steps]}")
+    grid(Path("cell.yaml"), CELLS, Path("out"))
+    page = Path("out/grid.md").read_text()
+    assert page.startswith("### true\n\n| right, % | short | long |") and "| flow | 50.0 | 50.0 |" in page
+    assert not Path("out/grid.png").exists()
+
+
+def test_what_one_cell_lacks_is_left_empty(tmp_path: Path) -> None:
+    for cell, row in (("short", "flow"), ("long", "self")):
+        (tmp_path / cell).mkdir()
+        (tmp_path / cell / "tables.csv").write_text(f"{HEAD}\naccuracy,true,{row},0,100,0.5,0.4,0.6,\n")
+    page = write_tables([read_cell(cell, tmp_path / cell) for cell in CELLS], tmp_path)
+    assert page.splitlines()[-2:] == ["| flow | 50.0 |  |", "| self |  | 50.0 |"]
 
 
 def test_a_dry_run_says_how_far_each_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,33 +164,37 @@ HEAD = "kind,table,row,seed,problems,value,low,high,p"
         b"",
         b"\xff\n",
         b"kind,table\ndifference,true\n",
+        f"{HEAD}\nguess,true,flow - self,0,100,0,0,0,\n".encode(),
         f"{HEAD}\ndifference,true,flow - self,0,100,x,0,0,\n".encode(),
         f"{HEAD}\ndifference,true,flow - self,0,100,nan,0,0,\n".encode(),
         f"{HEAD}\ndifference,true,flow - self,0\n".encode(),
     ],
 )
 def test_a_report_of_another_form_is_named(tmp_path: Path, table: bytes) -> None:
-    for cell in CELLS:
-        (tmp_path / "out" / cell / "report").mkdir(parents=True)
-        (tmp_path / "out" / cell / "report" / "tables.csv").write_bytes(table)
-    with pytest.raises(UserError, match=r"short/report/tables\.csv"):
-        draw_grid(PICTURE, CELLS, tmp_path / "out")
+    (tmp_path / "tables.csv").write_bytes(table)
+    with pytest.raises(UserError, match=r"tables\.csv"):
+        read_cell("short", tmp_path)
+
+
+@pytest.mark.parametrize("row", ["traces,flow,careless,0,nan", "traces,flow", "traces,flow,careless,x,1"])
+def test_sections_of_another_form_are_named(tmp_path: Path, row: str) -> None:
+    (tmp_path / "tables.csv").write_text(f"{HEAD}\n")
+    (tmp_path / "sections.csv").write_text(f"table,row,column,seed,value\n{row}\n")
+    with pytest.raises(UserError, match=r"sections\.csv is no table of a report"):
+        read_cell("short", tmp_path)
 
 
 def test_a_study_without_a_report_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"short/report/tables\.csv does not exist: give the study a `report`"
-    ):
-        draw_grid(PICTURE, CELLS, tmp_path / "out")
+    with pytest.raises(UserError, match=r"tables\.csv does not exist: give the study a `report`"):
+        read_cell("short", tmp_path)
 
 
 def test_an_interval_that_misses_its_value_by_a_hair_is_drawn(tmp_path: Path) -> None:
-    for cell in CELLS:
-        (tmp_path / "out" / cell / "report").mkdir(parents=True)
-        row = "difference,true,flow - self,0,100,0.1,0.10000000000000003,0.2,"
-        (tmp_path / "out" / cell / "report" / "tables.csv").write_text(f"{HEAD}\n{row}\n")
-    draw_grid(PICTURE, CELLS, tmp_path / "out")
-    assert (tmp_path / "out" / "grid.png").read_bytes().startswith(b"\x89PNG")
+    numbers = {
+        cell: [Measured("true", "flow - self", 0, 100, 0.1, 0.10000000000000003, 0.2)] for cell in CELLS
+    }
+    draw_grid(PICTURE, CELLS, numbers, tmp_path / "grid.png")
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_is_not_there_is_named() -> None:
@@ -164,5 +204,8 @@ def test_what_is_not_there_is_named() -> None:
         grid(Path("none.yaml"), CELLS, Path("out"))
     with pytest.raises(UserError, match="value 'length', which cell 'short' lacks"):
         grid(Path("cell.yaml"), CELLS, Path("out"), picture=GridPicture("length", "lucky", "true", []))
-    with pytest.raises(UserError, match=r"no difference 'a - b' in 'true': it has \['flow - self'\]"):
+    assert not calls()  # nothing was run for it
+    with pytest.raises(
+        UserError, match=r"'short' has no difference 'a - b' in 'true': it has \['flow - self'\]"
+    ):
         grid(Path("cell.yaml"), CELLS, Path("out"), picture=GridPicture("steps", "lucky", "true", ["a - b"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.verbs.report_tables import Measured, arms_table, csv_table, seeds_table, table
+from flowdpo_pl.verbs.report_tables import Measured, Noted, arms_table, csv_table, noted, seeds_table, table
 
 
 def test_a_table_is_markdown() -> None:
@@ -70,6 +70,11 @@ def test_a_table_of_another_form_is_named(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"t\.csv( is empty| is no CSV file|, line 1 is not UTF-8)"):
         csv_table({0: tmp_path / "t.csv"})
+
+
+def test_numbers_of_a_table_are_noted_by_the_first_cell_of_their_row(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("traces,right,how\nflow,400,well\nself,,nan\n")
+    assert list(noted("traces", {2: tmp_path / "t.csv"})) == [Noted("traces", "flow", "right", 2, 400.0)]
 
 
 def test_labels_and_names_are_texts_whatever_they_hold(tmp_path: Path) -> None:

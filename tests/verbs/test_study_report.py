@@ -152,5 +152,11 @@ def test_tables_that_a_stage_wrote_are_shown_seed_by_seed(
     page = (tmp_path / "report" / "report.md").read_text()
     head = "### traces\n\n| seed | what | share |\n| --- | --- | --- |"
     assert f"{head}\n| 0 | careless | 0.5 |\n| 1 | careless | 1.5 |" in page
+    rows = (tmp_path / "report" / "sections.csv").read_text().split()
+    assert rows == [
+        "table,row,column,seed,value",
+        "traces,careless,share,0,0.5",
+        "traces,careless,share,1,1.5",
+    ]
     with pytest.raises(UserError, match=r"the report's table .*none.csv does not exist"):
         write_report(replace(report, sections={"traces": "{fit}/none.csv"}), folders, tmp_path / "report")
