@@ -120,7 +120,7 @@ def _draw(picture: GridPicture, points: Sequence[Point], path: Path) -> None:
     for axes, name in zip(panels, picture.differences, strict=True):
         _panel(axes, picture, [point for point in points if point.measured.row == name])
         axes.set(title=name, xlabel=picture.across)
-    panels[0].set_ylabel(f"{picture.table}: difference, points")
+    panels[0].set_ylabel(f"{picture.table}:\ndifference, points")
     panels[-1].legend(title=picture.lines, frameon=False, loc="best")
     with whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=120)
