@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.results.atomic_writes import whole_file
-from flowdpo_pl.verbs.report_tables import Measured, Noted, table
+from flowdpo_pl.verbs.report_tables import (
+    KIND_AND_NUMBER,
+    KINDS,
+    Measured,
+    Noted,
+    kind_rows,
+    table,
+    write_rows,
+)
 
 Row = TypeVar("Row")
-KINDS = ("accuracy", "difference")
-"""Of the rows of a report's `tables.csv`."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,8 @@ def write_tables(cells: Sequence[CellNumbers], output: Path, before: str = "") -
     page = "\n\n".join(part for part in (before, *_sections(cells)) if part)
     with whole_file(output / "grid.md") as partial:
         partial.write_text(page + "\n", encoding="utf-8")
-    path = output / "grid.csv"
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["cell", "kind", *(column.name for column in fields(Measured))])
-        for one in cells:
-            for kind, numbers in zip(KINDS, (one.shares, one.differences), strict=True):
-                writer.writerows([one.cell, kind, *astuple(number)] for number in numbers)
+    rows = ((one.cell, *row) for one in cells for row in kind_rows(one.shares, one.differences))
+    write_rows(output / "grid.csv", ("cell", *KIND_AND_NUMBER), rows)
     return page
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from flowdpo_pl.data.packed_files import text_lines
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.report import markdown
 from flowdpo_pl.report.markdown import literal
+from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.foreign_json import read_json
 
 
@@ -29,6 +30,12 @@ class Measured:
     high: float
     p: float | None = None
     """Of a difference: exact, two-sided (`results.paired.randomization_test`)."""
+
+
+KINDS = ("accuracy", "difference")
+"""Of the numbers in a report's `tables.csv`."""
+KIND_AND_NUMBER = ("kind", *(column.name for column in fields(Measured)))
+"""Its head."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,20 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table of Markdown, whose cells are texts: names and labels are the data's."""
     texts = ([literal(cell) for cell in cells] for cells in rows)
     return markdown.table([literal(cell) for cell in head], texts)
+
+
+def kind_rows(shares: Sequence[Measured], differences: Sequence[Measured]) -> Iterator[tuple[object, ...]]:
+    """Rows of a CSV file, whose head is `KIND_AND_NUMBER`."""
+    for kind, numbers in zip(KINDS, (shares, differences), strict=True):
+        yield from ((kind, *astuple(number)) for number in numbers)
+
+
+def write_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file, whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        writer.writerows(rows)
 
 
 def seeds_table(numbers: Sequence[Measured], corner: str, form: str) -> str:

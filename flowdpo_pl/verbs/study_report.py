@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +12,18 @@ from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.curves import CURVES, Curve, draw_curves, read_curve, write_curves
 from flowdpo_pl.results.paired import paired
 from flowdpo_pl.results.predictions import Prediction, accuracies, read_predictions
-from flowdpo_pl.verbs.report_tables import Measured, Noted, arms_table, csv_table, noted, seeds_table, table
+from flowdpo_pl.verbs.report_tables import (
+    KIND_AND_NUMBER,
+    Measured,
+    Noted,
+    arms_table,
+    csv_table,
+    kind_rows,
+    noted,
+    seeds_table,
+    table,
+    write_rows,
+)
 from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.study_stage import placeholders_filled
 from flowdpo_pl.visible import visible
@@ -49,7 +59,7 @@ class Report:
 
 
 def write_report(report: Report, folders: Folders, output: Path) -> None:
-    """Write `report.md`, `tables.csv`, with sections `sections.csv`, and with curves `curves.csv` and
+    """Write `report.md`, `tables.csv`, `sections.csv`, and with curves `curves.csv` and
     `curves.png`; print the first.
 
     Raises:
@@ -61,7 +71,7 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
         for name, path in report.curves.items()
         for seed, stages in folders.items()
     ]
-    _write_csv(output / "tables.csv", shares, differences)
+    write_rows(output / "tables.csv", KIND_AND_NUMBER, kind_rows(shares, differences))
     sections = [_accuracy_section(name, shares, differences) for name in report.tables]
     if curves:
         write_curves(output / "curves.csv", curves)
@@ -72,8 +82,7 @@ def write_report(report: Report, folders: Folders, output: Path) -> None:
         files = {seed: Path(placeholders_filled(path, of_seed)) for seed, of_seed in folders.items()}
         sections.append(f"### {title}\n\n{csv_table(files)}")
         found += noted(title, files)
-    if found:
-        _write_rows(output / "sections.csv", [column.name for column in fields(Noted)], map(astuple, found))
+    write_rows(output / "sections.csv", [column.name for column in fields(Noted)], map(astuple, found))
     if report.arms is not None:
         files = {seed: Path(placeholders_filled(report.arms, of_seed)) for seed, of_seed in folders.items()}
         sections.append(f"### arms\n\n{arms_table(files)}")
@@ -173,16 +182,3 @@ def _times_table(folders: Folders) -> str:
         marks = [read_stage_mark(stages[stage]) for stages in folders.values()]
         rows.append([stage, *("" if mark is None else mark.seconds for mark in marks)])
     return table(["stage", *(f"seed {seed}" for seed in folders)], rows)
-
-
-def _write_csv(path: Path, shares: Sequence[Measured], differences: Sequence[Measured]) -> None:
-    kinds = (("accuracy", shares), ("difference", differences))
-    rows = ((kind, *astuple(number)) for kind, numbers in kinds for number in numbers)
-    _write_rows(path, ["kind", *(column.name for column in fields(Measured))], rows)
-
-
-def _write_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        writer.writerows(rows)
