@@ -234,13 +234,13 @@ def check_law_of_alternatives(stage: Stage, temperature: float, draws: int) -> N
 def check_law_of_choices(stage: Stage, temperature: float = 1.0) -> None:
     """Option, alternative, log-probabilities and mass are those of the plain softmax, draw by draw."""
     engine = stage.engine(Sampling(temperature=temperature))
-    requests = [stage.choose(index, problem_id=f"p{n}") for n in range(8) for index in range(2)]
+    requests = [stage.choose(index, problem_id=f"p{n}", sample=n % 3) for n in range(8) for index in range(2)]
     for request, chosen in zip(requests, all_choices(engine, requests), strict=True):
         logits = stage.logits(request.agent, (*request.prefix, *request.suffix))[-1].astype(np.float64)
         scores = logits[list(request.options)]
         mass = np.logaddexp.reduce(scores) - np.logaddexp.reduce(logits)
         logprobs = scores - np.logaddexp.reduce(scores)
-        key = stage.draws.key(request.problem_id, request.branch, request.turn)
+        key = stage.draws.of_sample(request.sample).key(request.problem_id, request.branch, request.turn)
         expected = choice(logprobs, float(np.exp(mass)), key, temperature)
         assert (chosen.option, chosen.other) == (expected.option, expected.other)
         assert chosen.logprob == pytest.approx(expected.logprob, abs=stage.nats / (temperature or 1.0) * 2)
@@ -248,7 +248,7 @@ def check_law_of_choices(stage: Stage, temperature: float = 1.0) -> None:
 
 
 def check_a_draw_is_its_place_s_own(stage: Stage) -> None:
-    """Neither the order nor the company of a request changes its move."""
+    """Neither the order nor the company of a request changes its move; another sample's is another."""
     requests = [stage.write(index, alternative=True) for index in range(len(stage.prefixes))]
     engine = stage.engine(Sampling())
     together = all_moves(engine, requests)
@@ -256,6 +256,11 @@ def check_a_draw_is_its_place_s_own(stage: Stage) -> None:
     with engine.playing():
         alone = [one for request in requests for one in engine.write([request])]
     assert [(one.token_ids, one.other) for one in alone] == [(one.token_ids, one.other) for one in together]
+    samples = [replace(request, sample=n) for request in requests for n in range(3)]
+    drawn = all_moves(engine, samples)
+    assert [one.token_ids for one in drawn[::3]] == [one.token_ids for one in together]
+    moves = [tuple(one.token_ids for one in drawn[n::3]) for n in range(3)]
+    assert len(set(moves)) == 3
 
 
 def require_as_likely(drawn: Sequence[tuple[int, ...]], law: Mapping[tuple[int, ...], float]) -> None:

@@ -80,7 +80,7 @@ class PlainEngine:
         return [self._write(request) for request in requests]
 
     def _write(self, request: WriteRequest) -> Written:
-        key = self.draws.key(request.problem_id, request.branch, request.turn)
+        key = self.draws.of_sample(request.sample).key(request.problem_id, request.branch, request.turn)
         table = uniforms([key], 2 * request.max_tokens + 1)[0]
         move, logprobs, others, runners = list(request.forced), [], [], []
         runner_logprobs = []
@@ -112,7 +112,7 @@ class PlainEngine:
         for request in requests:
             logits = self.agents.logits(request.agent, (*request.prefix, *request.suffix))[-1]
             both = logits[list(request.options)].double().softmax(-1).cpu().numpy()
-            key = self.draws.key(request.problem_id, request.branch, request.turn)
+            key = self.draws.of_sample(request.sample).key(request.problem_id, request.branch, request.turn)
             first, second = uniforms([key], 2)[0]
             option = _pick(both, first)
             mass = float(logits.softmax(-1)[list(request.options)].sum())

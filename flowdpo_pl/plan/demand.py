@@ -24,7 +24,7 @@ class Demand:
     exploration: Exploration | None = None
     """What is played beside a problem's main chain; None: nothing is played at all."""
     samples: int = 1
-    """Main chains of a problem, one after another, at most."""
+    """Main chains of a problem at most."""
     batches: int = 1
     """Whose rows are learnt together."""
     most_problems: int | None = None

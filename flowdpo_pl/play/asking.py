@@ -41,10 +41,9 @@ class Asking:
             tell: hears the moves.
         """
         chains = self.chains
-        draws = chains.draws.of_sample(sample)
-        rollouts = chains.players.rollouts(chains.sampling, Unjudged(chains.verifier), draws)
+        rollouts = chains.players.rollouts(chains.sampling, Unjudged(chains.verifier), chains.draws)
         rollouts.engine = ToldEngine(rollouts.engine, chains.players.prompts, tell)
-        (tree,) = rollouts.play([problem]).trees
+        (tree,) = rollouts.play([problem], samples=[sample]).trees
         return tree
 
 

@@ -14,10 +14,19 @@ from flowdpo_pl.model.lora import adapter_fingerprint
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.swapped import SwappedEngine
 from flowdpo_pl.play.players import Players
-from flowdpo_pl.play.rollouts import Play
 from flowdpo_pl.play.team import Team
-from flowdpo_pl.types import Agent, Problem
+from flowdpo_pl.types import Agent, Problem, RolloutTree
 from flowdpo_pl.verify.verifier import Verifier
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What main chains alone came to."""
+
+    trees: tuple[tuple[RolloutTree, ...], ...]
+    """The samples of each problem."""
+    seconds: float
+    """Of play."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +42,26 @@ class MainChains:
     swapped: tuple[Agent, ...] = ()
     """Agents whose moves go to another problem."""
 
-    def play(self, problems: Sequence[Problem], sample: int) -> Play:
-        """One sample of each problem; sample 0 has the run's own draws."""
-        rollouts = self.players.rollouts(self.sampling, self.verifier, self.draws.of_sample(sample))
+    def play(self, problems: Sequence[Problem], samples: Sequence[int]) -> Answers:
+        """These samples of each problem. Sample 0 has the run's own draws.
+
+        About as many answers are played together as there are problems: all samples of a few of them, whose
+        questions are read once. A swapped move needs another problem beside it, so there one sample of all.
+        """
+        rollouts = self.players.rollouts(self.sampling, self.verifier, self.draws)
+        few = max(1, len(problems) // len(samples))
+        parts = [(problems[start : start + few], samples) for start in range(0, len(problems), few)]
         if self.swapped:
             rollouts.engine = SwappedEngine(rollouts.engine, self.swapped)
-        return rollouts.play(problems)
+            parts = [(problems, [sample]) for sample in samples]
+        trees: dict[str, list[RolloutTree]] = {problem.id: [] for problem in problems}
+        seconds = 0.0
+        for together, numbers in parts:
+            play = rollouts.play(together, samples=numbers)
+            seconds += play.seconds
+            for tree in play.trees:
+                trees[tree.problem.id].append(tree)
+        return Answers(tuple(map(tuple, trees.values())), seconds)
 
     @cached_property
     def made_by(self) -> dict[str, Any]:

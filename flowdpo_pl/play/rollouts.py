@@ -50,6 +50,8 @@ class _Branch:
     problem: Problem
     name: str = ""
     """Empty for the main chain; names the path's draws."""
+    sample: int = 0
+    """Number of its tree among the problem's; names the draws too."""
     explored: Callable[[Node], bool] = lambda node: False
     """Which nodes of this path get an alternative."""
     moves: list[Move] = field(default_factory=list)
@@ -78,10 +80,19 @@ class Rollouts:
         self.judge = judge
         self.draws = draws
 
-    def play(self, problems: Sequence[Problem], exploration: Exploration | None = None) -> Play:
-        """One tree for each problem, in order; without `exploration` only the main chains."""
+    def play(
+        self,
+        problems: Sequence[Problem],
+        exploration: Exploration | None = None,
+        samples: Sequence[int] = (0,),
+    ) -> Play:
+        """A tree for each problem in order, and so for each sample; without `exploration` only main chains.
+
+        Samples are numbers that name draws; those of sample 0 are the run's own. What the trees of a problem
+        read in common is read once.
+        """
         start = time.perf_counter()
-        growth = _Growth(self, problems, exploration or Exploration())
+        growth = _Growth(self, problems, exploration or Exploration(), samples)
         with self.engine.playing():
             growth.run()
         trees = tuple(growth.tree(main) for main in growth.mains)
@@ -97,22 +108,31 @@ class Rollouts:
 class _Growth:
     """One breadth-first growth: `live` branches wait for their next move, finished ones for their verdict."""
 
-    def __init__(self, rollouts: Rollouts, problems: Sequence[Problem], exploration: Exploration) -> None:
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        problems: Sequence[Problem],
+        exploration: Exploration,
+        samples: Sequence[int],
+    ) -> None:
         self._rollouts = rollouts
         self._exploration = exploration
-        flow, draws = rollouts.flow, rollouts.draws
-        self.mains = [
-            _Branch(problem, explored=partial(exploration.explores, problem=problem, flow=flow, draws=draws))
-            for problem in problems
-        ]
+        self.mains = [self._main(problem, sample) for sample in samples for problem in problems]
         self._others = {
-            main: [_Branch(main.problem, f"path {n + 1}") for n in range(exploration.further_paths)]
+            main: [
+                _Branch(main.problem, f"path {n + 1}", main.sample) for n in range(exploration.further_paths)
+            ]
             for main in self.mains
         }
         self.generated_tokens = 0
         self.masses: list[float] = []
         self._live = [*self.mains, *(other for others in self._others.values() for other in others)]
         self._barren: dict[_Branch, list[int]] = {main: [] for main in self.mains}
+
+    def _main(self, problem: Problem, sample: int) -> _Branch:
+        flow, draws = self._rollouts.flow, self._rollouts.draws.of_sample(sample)
+        explored = partial(self._exploration.explores, problem=problem, flow=flow, draws=draws)
+        return _Branch(problem, sample=sample, explored=explored)
 
     def run(self) -> None:
         """Serve all pending choices in one batch, else all pending chunks, until nothing is live."""
@@ -139,6 +159,7 @@ class _Growth:
                 avoid=branch.avoid,
                 alternative=branch.explores(turn.agent) and not self._exploration.independent,
                 further=self._further(branch, turn),
+                sample=branch.sample,
             )
             for branch, turn in pending
         ]
@@ -174,6 +195,7 @@ class _Growth:
                     suffix=context.suffix,
                     options=prompts.options(turn.agent),
                     further=self._further(branch, turn),
+                    sample=branch.sample,
                 )
             )
         for (branch, turn), chosen in zip(pending, self._rollouts.engine.choose(requests), strict=True):
@@ -205,6 +227,7 @@ class _Growth:
         fork = _Branch(
             main.problem,
             f"{len(main.moves)}{which}",
+            main.sample,
             moves=list(main.moves),
             forced=begun.token_ids,
             forced_logprob=begun.logprob,

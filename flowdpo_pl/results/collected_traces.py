@@ -83,11 +83,16 @@ class CollectedTraces:
         for attempt in range(self._attempts):
             if not unsolved:
                 break
-            play = chains.play(unsolved, attempt)
-            self.seconds += play.seconds
-            for tree in play.trees:
-                tried.setdefault(tree.problem.id, []).append(tree.main)
-            unsolved = [tree.problem for tree in play.trees if not self._accepts(tree.main.verdict)]
+            answers = chains.play(unsolved, [attempt])
+            self.seconds += answers.seconds
+            mains = [tree.main for (tree,) in answers.trees]
+            for problem, main in zip(unsolved, mains, strict=True):
+                tried.setdefault(problem.id, []).append(main)
+            unsolved = [
+                problem
+                for problem, main in zip(unsolved, mains, strict=True)
+                if not self._accepts(main.verdict)
+            ]
         made_by = {**chains.made_by, **self.settings}
         prompts = chains.players.prompts
         mine = [

@@ -75,12 +75,12 @@ class JudgedAnswers:
     def step(self, problems: Sequence[Problem], chains: MainChains) -> list[str]:
         """Answer a batch, every rank its share; ids of the problems, of all ranks, that were answered now."""
         new = [problem for problem in problems if self.earlier(problem) is None]
-        plays = [chains.play(new, sample) for sample in range(self.settings["samples"])] if new else []
-        self.seconds += sum(play.seconds for play in plays)
-        answered = {
-            problem.id: [prediction(play.trees[place], n, chains) for n, play in enumerate(plays)]
-            for place, problem in enumerate(new)
-        }
+        answered: dict[str, list[Prediction]] = {}
+        if new:
+            answers = chains.play(new, range(self.settings["samples"]))
+            self.seconds += answers.seconds
+            for problem, trees in zip(new, answers.trees, strict=True):
+                answered[problem.id] = [prediction(tree, n, chains) for n, tree in enumerate(trees)]
         mine = [(p.id in answered, answered.get(p.id) or self.earlier(p) or []) for p in problems]
         everyones = interleaved(gathered(mine))
         self.add([samples for _, samples in everyones])

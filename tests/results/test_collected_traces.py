@@ -16,15 +16,13 @@ from tests.play.test_main_chains import PROBLEMS, chains
 def test_each_problem_is_tried_until_it_is_right_and_no_more() -> None:
     players, collected = chains(), CollectedTraces(attempts=3, source="flow")
     assert collected.step(PROBLEMS, players) == [problem.id for problem in PROBLEMS]
-    samples = [players.play(PROBLEMS, attempt).trees for attempt in range(3)]
-    for place, problem in enumerate(PROBLEMS):
+    for problem, tries in zip(PROBLEMS, players.play(PROBLEMS, range(3)).trees, strict=True):
         trace = collected.traces[problem.id]
-        right = [tree[place].main.correct for tree in samples]
+        right = [tree.main.correct for tree in tries]
         assert trace.attempts == (right.index(True) + 1 if any(right) else 3)
-        assert trace.trace == samples[trace.attempts - 1][place].main.answer
-        assert trace.token_ids == players.players.prompts.answer_ids(
-            samples[trace.attempts - 1][place].main.moves
-        )
+        last = tries[trace.attempts - 1].main
+        assert trace.trace == last.answer
+        assert trace.token_ids == players.players.prompts.answer_ids(last.moves)
         assert players.players.prompts.wrote(trace.token_ids, trace.trace)
         assert (trace.source, trace.correct) == ("flow", any(right))
         assert trace.made_by == {**players.made_by, "attempts": 3, "accept_from": None}

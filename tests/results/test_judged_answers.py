@@ -88,10 +88,10 @@ def test_a_step_answers_what_was_not_answered_before(tmp_path: Path) -> None:
 
 def test_a_prediction_says_what_its_chain_did() -> None:
     players = chains()
-    for sample in range(2):
-        for tree in players.play(PROBLEMS, sample).trees:
+    for problem, trees in zip(PROBLEMS, players.play(PROBLEMS, range(2)).trees, strict=True):
+        for sample, tree in enumerate(trees):
             row, moves = prediction(tree, sample, players), tree.main.moves
-            assert (row.problem_id, row.sample, row.text) == (tree.problem.id, sample, tree.main.answer)
+            assert (row.problem_id, row.sample, row.text) == (problem.id, sample, tree.main.answer)
             assert row.chunks == sum(move.option is None for move in moves)
             assert len(row.chooser_questions) == sum(move.option is not None for move in moves)
             assert [finished for _, finished in row.chooser_questions[:-1]] == [False] * (

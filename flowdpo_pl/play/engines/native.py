@@ -1,7 +1,7 @@
 """The native engine: waves of requests as micro-batches that fit in memory, on this process's device.
 
-Draws are functions of (seed, problem, branch, turn, position), so no split, retry or order of rows changes
-a move.
+Draws are functions of (seed, sample, problem, branch, turn, position), so no split, retry or order of rows
+changes a move.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from flowdpo_pl.draws import Draws
 from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.model.output_head import OutputHead
 from flowdpo_pl.play.engines.choosing import choice
+from flowdpo_pl.play.engines.prefix_cache import Ids
 from flowdpo_pl.play.engines.protocol import ChooseRequest, Chosen, WriteRequest, Written, require_numbers
 from flowdpo_pl.play.engines.reader import Reader, Row
 from flowdpo_pl.play.engines.sampling import Sampling
@@ -25,7 +26,7 @@ from flowdpo_pl.play.engines.writing import Writing
 from flowdpo_pl.types import Agent
 
 Request = TypeVar("Request", WriteRequest, ChooseRequest)
-Result = TypeVar("Result", Written, Chosen)
+Result = TypeVar("Result", Written, Chosen, None)
 
 
 class NativeEngine:
@@ -98,6 +99,7 @@ class NativeEngine:
         """Micro-batches of one agent each, rows that read and hold similarly much together."""
         by_agent: dict[Agent, list[tuple[int, Row, Request]]] = {}
         read = [np.asarray(reads(request), dtype=np.int64) for _, request in requests]
+        self._read_ahead([request for _, request in requests], read)
         found = self._reader.rows([request for _, request in requests], read)
         for (index, request), row in zip(requests, found, strict=True):
             by_agent.setdefault(request.agent, []).append((index, row, request))
@@ -113,6 +115,14 @@ class NativeEngine:
                     stop += 1
                 yield agent, rows[start:stop]
                 start = stop
+
+    def _read_ahead(self, requests: Sequence[Request], read: Sequence[Ids]) -> None:
+        """Read once what several paths of a new problem begin with."""
+        shared = self._reader.shared(requests, read)
+        if shared:
+            for agent, batch in self._plan(list(enumerate(shared)), lambda r: r.prefix, lambda r: 0):
+                for _ in self._within_memory(agent, batch, self._read):
+                    pass
 
     def _within_memory(
         self,
@@ -133,6 +143,13 @@ class NativeEngine:
         # not in the handler, where the traceback keeps all that the failed try had allocated
         for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
             yield from self._within_memory(agent, half, play)
+
+    def _read(self, agent: Agent, requests: list[WriteRequest], rows: list[Row]) -> list[None]:
+        with self.agents.decoding_as(agent):
+            workspace, _ = self._reader.read(rows, room=0)
+        for index, (request, row) in enumerate(zip(requests, rows, strict=True)):
+            self._reader.remember(request, row, row.token_ids, workspace, index)
+        return [None] * len(rows)
 
     def _write(self, agent: Agent, requests: list[WriteRequest], rows: list[Row]) -> list[Written]:
         keys = self._keys(requests)
@@ -160,14 +177,14 @@ class NativeEngine:
         """Of each request's further alternatives, the number that says where each leaves the move."""
         return [
             [
-                self.draws.uniform(r.problem_id, r.branch, r.turn, "further", number)
+                self.draws.of_sample(r.sample).uniform(r.problem_id, r.branch, r.turn, "further", number)
                 for number in range(r.further)
             ]
             for r in requests
         ]
 
     def _keys(self, requests: Sequence[WriteRequest] | Sequence[ChooseRequest]) -> list[int]:
-        return [self.draws.key(r.problem_id, r.branch, r.turn) for r in requests]
+        return [self.draws.of_sample(r.sample).key(r.problem_id, r.branch, r.turn) for r in requests]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Shapes: Y layers, K key/value heads, L tokens, D head size.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,10 +52,10 @@ class Stored:
 
 
 class PrefixCache:
-    """All stored sequences, by agent and problem, the newest of each branch."""
+    """All stored sequences, by agent and problem, the newest of each path."""
 
     def __init__(self) -> None:
-        self._sequences: defaultdict[tuple[Agent, str], dict[str, Stored]] = defaultdict(dict)
+        self._sequences: defaultdict[tuple[Agent, str], dict[Hashable, Stored]] = defaultdict(dict)
 
     def longest(self, agent: Agent, problem_id: str, token_ids: Ids) -> tuple[Stored | None, int]:
         """The stored sequence that shares most with `token_ids`, and how many tokens it shares."""
@@ -72,8 +72,9 @@ class PrefixCache:
         """Whether anything of this problem is stored."""
         return bool(self._sequences.get((agent, problem_id)))
 
-    def store(self, agent: Agent, problem_id: str, branch: str, stored: Stored) -> None:
-        self._sequences[agent, problem_id][branch] = stored
+    def store(self, agent: Agent, problem_id: str, path: Hashable, stored: Stored) -> None:
+        """In the place of what was stored of this path."""
+        self._sequences[agent, problem_id][path] = stored
 
     def clear(self) -> None:
         self._sequences.clear()

@@ -25,7 +25,7 @@ class WriteRequest:
     branch: str
     """Name of the path: empty for the main chain."""
     turn: int
-    """Number of the move on its path; (problem, branch, turn, token position) names every draw."""
+    """Number of the move on its path; (sample, problem, branch, turn, token position) names every draw."""
     prefix: tuple[int, ...]
     max_tokens: int
     forced: tuple[int, ...] = ()
@@ -36,6 +36,8 @@ class WriteRequest:
     """Also draw the start of a different move from the same policy, without rejection."""
     further: int = 0
     """With an alternative: how many more of these, independent of it and of one another."""
+    sample: int = 0
+    """Number of the tree that the path is in, where a problem has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class ChooseRequest:
     options: tuple[int, ...]
     further: int = 0
     """How many more alternatives, each drawn from the options that are left."""
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from flowdpo_pl.model.agents import Agents
 from flowdpo_pl.play.engines.prefix_cache import COMMON, Ids, PrefixCache, Stored, common_prefix
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
 from flowdpo_pl.play.engines.workspace import Workspace
+from flowdpo_pl.types import Agent
 
 Request: TypeAlias = WriteRequest | ChooseRequest
 
@@ -48,6 +49,23 @@ class Reader:
     def forget(self) -> None:
         """Empty the cache: the weights change."""
         self._cache.clear()
+
+    def shared(self, requests: Sequence[Request], read: Sequence[Ids]) -> list[WriteRequest]:
+        """What several of these requests, of one problem of which the agent has read nothing, begin with: a
+        request of no token for each problem; none where reading it apart is not worth a forward.
+        """
+        together: dict[tuple[Agent, str], list[Ids]] = {}
+        for request, token_ids in zip(requests, read, strict=True):
+            if not self._cache.knows(request.agent, request.problem_id):
+                together.setdefault((request.agent, request.problem_id), []).append(token_ids)
+        beginnings, saved = [], 0
+        for (agent, problem_id), (first, *others) in together.items():
+            length = min((common_prefix(first[:-1], other[:-1]) for other in others), default=0)
+            if length:
+                beginning = tuple(first[:length].tolist())
+                beginnings.append(WriteRequest(agent, problem_id, "", 0, beginning, max_tokens=0))
+                saved += length * len(others)
+        return beginnings if saved > _TOKENS_PER_FORWARD else []
 
     def rows(self, requests: Sequence[Request], read: Sequence[Ids]) -> list[Row]:
         """Each request, which reads these tokens, with what is remembered of them."""
@@ -95,7 +113,7 @@ class Reader:
         """Remember the states of `token_ids`, sharing what the row already shared."""
         start = min(row.cached, len(token_ids))
         stored = Stored(token_ids, start, *workspace.states(index, start, len(token_ids)), row.stored)
-        self._cache.store(request.agent, request.problem_id, request.branch, stored)
+        self._cache.store(request.agent, request.problem_id, (request.sample, request.branch), stored)
 
     def _read_common(self, requests: Sequence[Request], read: Sequence[Ids]) -> None:
         """Read once how all new problems of an agent begin: the system prompt, worked examples."""
@@ -114,7 +132,7 @@ class Reader:
                 with self.agents.decoding_as(agent):
                     workspace, _ = self.read([Row(common, None, 0)], room=0)
                 self._cache.store(
-                    agent, COMMON, "", Stored(common, 0, *workspace.states(0, 0, len(common)), None)
+                    agent, COMMON, COMMON, Stored(common, 0, *workspace.states(0, 0, len(common)), None)
                 )
 
 

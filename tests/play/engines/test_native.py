@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import pytest
 import torch
@@ -19,9 +20,10 @@ from flowdpo_pl.errors import UserError
 from flowdpo_pl.model.attention import View
 from flowdpo_pl.play.engines.native import NativeEngine
 from flowdpo_pl.play.engines.protocol import ChooseRequest, WriteRequest
+from flowdpo_pl.play.engines.reader import Reader
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.engines.writing import Writing
-from flowdpo_pl.play.exploration import NodeAlternatives
+from flowdpo_pl.play.exploration import Exploration, NodeAlternatives
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.types import Problem, RolloutTree
 from tests.conftest import World
@@ -48,6 +50,59 @@ def test_cached_equals_uncached(
     for one, other in zip(fast, plain, strict=True):
         assert moves(one) == moves(other)
         assert logprobs(one) == pytest.approx(logprobs(other), abs=1e-4)
+
+
+def test_samples_equal_their_own_draws(make_world: Callable[..., World], problems: list[Problem]) -> None:
+    world = make_world()
+    together = world.rollouts().play(problems, NodeAlternatives(), samples=[0, 2]).trees
+    alone = [*world.rollouts().play(problems, NodeAlternatives()).trees]
+    world.draws = world.draws.of_sample(2)
+    alone += world.rollouts().play(problems, NodeAlternatives()).trees
+    assert [moves(tree) for tree in together] == [moves(tree) for tree in alone]
+
+
+@dataclass(frozen=True)
+class FurtherPaths(Exploration):
+    """Three more from each question, as a group has them."""
+
+    further_paths: ClassVar[int] = 3
+
+
+@pytest.mark.parametrize(
+    ("exploration", "samples"),
+    [(Exploration(), (0, 1, 2, 3)), (FurtherPaths(), (0,))],
+    ids=["samples", "paths"],
+)
+@pytest.mark.parametrize("token_budget", [65_536, 150])
+def test_a_question_that_several_paths_answer_is_read_once(
+    exploration: Exploration,
+    samples: tuple[int, ...],
+    token_budget: int,
+    make_world: Callable[..., World],
+    problems: list[Problem],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is read before the first token costs four paths hardly more than one; the moves are the same."""
+    world = make_world()
+    read: list[int] = []
+    hidden = world.agents.hidden
+
+    def counted(token_ids: Tensor, positions: Tensor, view: View) -> Tensor:
+        if token_ids.shape[1] > 1:
+            read.append(token_ids.numel())
+        return hidden(token_ids, positions, view)
+
+    monkeypatch.setattr(world.agents, "hidden", counted)
+    long = [replace(p, question=f"{p.question} " * 8) for p in problems]
+    several = world.rollouts(token_budget).play(long, exploration, samples).trees
+    together = sum(read)
+    read.clear()
+    world.rollouts(token_budget).play(long)
+    once = sum(read)
+    assert together < 1.5 * once  # the rest: what each path reads of its own partial answer
+    monkeypatch.setattr(Reader, "shared", lambda *_: [])
+    apart = world.rollouts(token_budget).play(long, exploration, samples).trees
+    assert [moves(tree) for tree in several] == [moves(tree) for tree in apart]
 
 
 def test_batched_equals_one_by_one(make_world: Callable[..., World], problems: list[Problem]) -> None:

@@ -162,7 +162,8 @@ class VLLMEngine:
                 "token from the same distribution: set 1.0, or leave model.team.engine out."
             )
         which = _of(number)
-        uniform = self.draws.uniform(request.problem_id, request.branch, request.turn, "parting", *which)
+        draws = self.draws.of_sample(request.sample)
+        uniform = draws.uniform(request.problem_id, request.branch, request.turn, "parting", *which)
         return parting(move.logprobs, uniform)
 
     def _others(
@@ -211,12 +212,13 @@ class VLLMEngine:
             )
         return answer.told[place][token]
 
-    def _key(self, request: WriteRequest | ChooseRequest) -> int:
-        return self.draws.key(request.problem_id, request.branch, request.turn)
+    def _key(self, request: WriteRequest | ChooseRequest, *further: str | int) -> int:
+        draws = self.draws.of_sample(request.sample)
+        return draws.key(request.problem_id, request.branch, request.turn, *further)
 
     def _seed(self, request: WriteRequest, *further: str | int) -> int:
         """Of a request: 63 bits, which is what torch's generators take."""
-        return self.draws.key(request.problem_id, request.branch, request.turn, "server", *further) >> 1
+        return self._key(request, "server", *further) >> 1
 
 
 def _of(number: int) -> tuple[int, ...]:
