@@ -1,4 +1,4 @@
-"""Every random draw as a pure function of (seed, problem, path in the tree, token position).
+"""Every random draw as a pure function of (seed, sample, problem, path in the tree, token position).
 
 No draw depends on batch, wave, rank or retry, so that batching, data parallelism and resuming can
 be proven equal. Counter-based: SplitMix64 (Steele et al., "Fast splittable pseudorandom number

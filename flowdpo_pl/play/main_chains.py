@@ -45,18 +45,19 @@ class MainChains:
     def play(self, problems: Sequence[Problem], samples: Sequence[int]) -> Answers:
         """These samples of each problem. Sample 0 has the run's own draws.
 
-        About as many answers are played together as there are problems: all samples of a few of them, whose
-        questions are read once. A swapped move needs another problem beside it, so there one sample of all.
+        As many answers are played together as there are problems, those of one problem next to each other, so
+        that its question is read once. A swapped move needs other problems beside it: one sample of all.
         """
         rollouts = self.players.rollouts(self.sampling, self.verifier, self.draws)
-        few = max(1, len(problems) // len(samples))
-        parts = [(problems[start : start + few], samples) for start in range(0, len(problems), few)]
         if self.swapped:
             rollouts.engine = SwappedEngine(rollouts.engine, self.swapped)
-            parts = [(problems, [sample]) for sample in samples]
+            asked = [(problem, sample) for sample in samples for problem in problems]
+        else:
+            asked = [(problem, sample) for problem in problems for sample in samples]
         trees: dict[str, list[RolloutTree]] = {problem.id: [] for problem in problems}
         seconds = 0.0
-        for together, numbers in parts:
+        for start in range(0, len(asked), len(problems)):
+            together, numbers = zip(*asked[start : start + len(problems)], strict=True)
             play = rollouts.play(together, samples=numbers)
             seconds += play.seconds
             for tree in play.trees:

@@ -84,15 +84,15 @@ class Rollouts:
         self,
         problems: Sequence[Problem],
         exploration: Exploration | None = None,
-        samples: Sequence[int] = (0,),
+        samples: Sequence[int] | None = None,
     ) -> Play:
-        """A tree for each problem in order, and so for each sample; without `exploration` only main chains.
+        """A tree for each of the problems, in order; without `exploration` only main chains.
 
-        Samples are numbers that name draws; those of sample 0 are the run's own. What the trees of a problem
-        read in common is read once.
+        `samples`: the number of each tree where a problem comes several times; it names the draws, and those
+        of sample 0 are the run's own. None: all are 0.
         """
         start = time.perf_counter()
-        growth = _Growth(self, problems, exploration or Exploration(), samples)
+        growth = _Growth(self, problems, exploration or Exploration(), samples or [0] * len(problems))
         with self.engine.playing():
             growth.run()
         trees = tuple(growth.tree(main) for main in growth.mains)
@@ -117,7 +117,7 @@ class _Growth:
     ) -> None:
         self._rollouts = rollouts
         self._exploration = exploration
-        self.mains = [self._main(problem, sample) for sample in samples for problem in problems]
+        self.mains = [self._main(*one) for one in zip(problems, samples, strict=True)]
         self._others = {
             main: [
                 _Branch(main.problem, f"path {n + 1}", main.sample) for n in range(exploration.further_paths)

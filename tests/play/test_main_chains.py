@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flowdpo_pl.draws import Draws
-from flowdpo_pl.play.engines.native import NativeEngine
-from flowdpo_pl.play.engines.protocol import WriteRequest, Written
 from flowdpo_pl.play.engines.sampling import Sampling
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP
 from flowdpo_pl.play.main_chains import MainChains
+from flowdpo_pl.play.rollouts import Play, Rollouts
 from flowdpo_pl.play.team import Start
 from flowdpo_pl.types import Problem, RolloutTree
 from flowdpo_pl.verify.math_verifier import MathVerifier
@@ -60,18 +60,19 @@ def test_samples_together_are_those_played_one_by_one(samples: int, swapped: tup
             assert moves(trees[number]) == moves(alone)
 
 
-def test_no_more_rows_play_together_than_there_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several samples take no more memory than one, so that a batch size that fits goes on to fit."""
+@pytest.mark.parametrize("samples", [2, 3, 9])
+def test_as_many_play_together_as_there_are_problems(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several samples take no more memory than one, and no more plays than one by one."""
     played, rows = chains(), []
-    write = NativeEngine.write
+    play = Rollouts.play
 
-    def counted(engine: NativeEngine, requests: Sequence[WriteRequest]) -> list[Written]:
-        rows.append(len(requests))
-        return write(engine, requests)
+    def counted(rollouts: Rollouts, problems: Sequence[Problem], **options: Any) -> Play:
+        rows.append(len(problems))
+        return play(rollouts, problems, **options)
 
-    monkeypatch.setattr(NativeEngine, "write", counted)
-    played.play(PROBLEMS, range(2))
-    assert max(rows) == len(PROBLEMS)
+    monkeypatch.setattr(Rollouts, "play", counted)
+    played.play(PROBLEMS, range(samples))
+    assert rows == [len(PROBLEMS)] * samples
 
 
 def test_how_they_were_made_depends_on_weights_and_not_on_folders(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ class ChooseRequest:
     further: int = 0
     """How many more alternatives, each drawn from the options that are left."""
     sample: int = 0
+    """As a `WriteRequest`'s."""
 
 
 @dataclass(frozen=True, slots=True)

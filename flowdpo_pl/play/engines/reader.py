@@ -54,18 +54,22 @@ class Reader:
         """What several of these requests, of one problem of which the agent has read nothing, begin with: a
         request of no token for each problem; none where reading it apart is not worth a forward.
         """
-        together: dict[tuple[Agent, str], list[Ids]] = {}
+        by_agent: dict[Agent, dict[str, list[Ids]]] = {}
         for request, token_ids in zip(requests, read, strict=True):
             if not self._cache.knows(request.agent, request.problem_id):
-                together.setdefault((request.agent, request.problem_id), []).append(token_ids)
-        beginnings, saved = [], 0
-        for (agent, problem_id), (first, *others) in together.items():
-            length = min((common_prefix(first[:-1], other[:-1]) for other in others), default=0)
-            if length:
-                beginning = tuple(first[:length].tolist())
-                beginnings.append(WriteRequest(agent, problem_id, "", 0, beginning, max_tokens=0))
-                saved += length * len(others)
-        return beginnings if saved > _TOKENS_PER_FORWARD else []
+                of_problem = by_agent.setdefault(request.agent, {}).setdefault(request.problem_id, [])
+                of_problem.append(token_ids[:-1])  # the last token is always read anew
+        found: list[WriteRequest] = []
+        for agent, together in by_agent.items():
+            same = {problem: _common(paths) for problem, paths in together.items() if len(paths) > 1}
+            known = len(_common([paths[0] for paths in together.values()])) if len(together) > 1 else 0
+            saved = sum((len(ids) - known) * (len(together[problem]) - 1) for problem, ids in same.items())
+            if saved > _TOKENS_PER_FORWARD:
+                found += [
+                    WriteRequest(agent, problem, "beginning", 0, tuple(ids.tolist()), max_tokens=0)
+                    for problem, ids in same.items()
+                ]
+        return found
 
     def rows(self, requests: Sequence[Request], read: Sequence[Ids]) -> list[Row]:
         """Each request, which reads these tokens, with what is remembered of them."""
@@ -125,15 +129,20 @@ class Reader:
             }
             if len(new) < 2:
                 continue
-            first, *others = new.values()
-            common = first[: min(common_prefix(first, other) for other in others)]
+            common = _common([*new.values()])
             _, known = self._cache.longest(agent, COMMON, common)
-            if (len(common) - known) * len(others) > _TOKENS_PER_FORWARD:
+            if (len(common) - known) * (len(new) - 1) > _TOKENS_PER_FORWARD:
                 with self.agents.decoding_as(agent):
                     workspace, _ = self.read([Row(common, None, 0)], room=0)
                 self._cache.store(
                     agent, COMMON, COMMON, Stored(common, 0, *workspace.states(0, 0, len(common)), None)
                 )
+
+
+def _common(sequences: Sequence[Ids]) -> Ids:
+    """What all of them begin with."""
+    first, *others = sequences
+    return first[: min((common_prefix(first, other) for other in others), default=len(first))]
 
 
 def reading_parts(unread: Sequence[int]) -> list[slice]:

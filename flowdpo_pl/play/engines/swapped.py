@@ -17,7 +17,7 @@ Result = TypeVar("Result", Written, Chosen)
 class SwappedEngine:
     """Plays as another engine does, but each move of the swapped agents is that of the next problem.
 
-    Of main chains alone, within each sample. A problem whose turn comes alone in a batch keeps its move.
+    Of main chains alone. A problem whose turn comes alone in a batch keeps its move.
     """
 
     engine: Engine
@@ -34,11 +34,9 @@ class SwappedEngine:
 
     def _moved(self, requests: Sequence[WriteRequest | ChooseRequest], results: list[Result]) -> list[Result]:
         moved = list(results)
-        places: dict[tuple[Agent, int], list[int]] = {}
-        for place, request in enumerate(requests):
-            if request.agent in self.swapped:
-                places.setdefault((request.agent, request.sample), []).append(place)
-        for alike in places.values():
-            for place, following in zip(alike, alike[1:] + alike[:1], strict=True):
+        for agent in self.swapped:
+            places: list[int] = [place for place, request in enumerate(requests) if request.agent == agent]
+            after = places[1:] + places[:1]
+            for place, following in zip(places, after, strict=True):
                 moved[place] = results[following]
         return moved

@@ -54,7 +54,8 @@ def test_cached_equals_uncached(
 
 def test_samples_equal_their_own_draws(make_world: Callable[..., World], problems: list[Problem]) -> None:
     world = make_world()
-    together = world.rollouts().play(problems, NodeAlternatives(), samples=[0, 2]).trees
+    numbers = [0] * len(problems) + [2] * len(problems)
+    together = world.rollouts().play([*problems, *problems], NodeAlternatives(), numbers).trees
     alone = [*world.rollouts().play(problems, NodeAlternatives()).trees]
     world.draws = world.draws.of_sample(2)
     alone += world.rollouts().play(problems, NodeAlternatives()).trees
@@ -63,20 +64,18 @@ def test_samples_equal_their_own_draws(make_world: Callable[..., World], problem
 
 @dataclass(frozen=True)
 class FurtherPaths(Exploration):
-    """Three more from each question, as a group has them."""
+    """Three more from each question."""
 
     further_paths: ClassVar[int] = 3
 
 
 @pytest.mark.parametrize(
-    ("exploration", "samples"),
-    [(Exploration(), (0, 1, 2, 3)), (FurtherPaths(), (0,))],
-    ids=["samples", "paths"],
+    ("exploration", "samples"), [(Exploration(), 4), (FurtherPaths(), 1)], ids=["samples", "paths"]
 )
 @pytest.mark.parametrize("token_budget", [65_536, 150])
 def test_a_question_that_several_paths_answer_is_read_once(
     exploration: Exploration,
-    samples: tuple[int, ...],
+    samples: int,
     token_budget: int,
     make_world: Callable[..., World],
     problems: list[Problem],
@@ -94,14 +93,16 @@ def test_a_question_that_several_paths_answer_is_read_once(
 
     monkeypatch.setattr(world.agents, "hidden", counted)
     long = [replace(p, question=f"{p.question} " * 8) for p in problems]
-    several = world.rollouts(token_budget).play(long, exploration, samples).trees
+    numbers = [number for _ in long for number in range(samples)]
+    asked = [problem for problem in long for _ in range(samples)]
+    several = world.rollouts(token_budget).play(asked, exploration, numbers).trees
     together = sum(read)
     read.clear()
     world.rollouts(token_budget).play(long)
     once = sum(read)
     assert together < 1.5 * once  # the rest: what each path reads of its own partial answer
     monkeypatch.setattr(Reader, "shared", lambda *_: [])
-    apart = world.rollouts(token_budget).play(long, exploration, samples).trees
+    apart = world.rollouts(token_budget).play(asked, exploration, numbers).trees
     assert [moves(tree) for tree in several] == [moves(tree) for tree in apart]
 
 
