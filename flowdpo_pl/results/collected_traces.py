@@ -85,14 +85,9 @@ class CollectedTraces:
                 break
             answers = chains.play(unsolved, [attempt])
             self.seconds += answers.seconds
-            mains = [tree.main for (tree,) in answers.trees]
-            for problem, main in zip(unsolved, mains, strict=True):
-                tried.setdefault(problem.id, []).append(main)
-            unsolved = [
-                problem
-                for problem, main in zip(unsolved, mains, strict=True)
-                if not self._accepts(main.verdict)
-            ]
+            for problem, (tree,) in zip(unsolved, answers.trees, strict=True):
+                tried.setdefault(problem.id, []).append(tree.main)
+            unsolved = [p for p in unsolved if not self._accepts(tried[p.id][-1].verdict)]
         made_by = {**chains.made_by, **self.settings}
         prompts = chains.players.prompts
         mine = [
