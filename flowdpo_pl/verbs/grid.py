@@ -21,6 +21,7 @@ from flowdpo_pl.verbs.grid_tables import read_cell, write_tables
 from flowdpo_pl.verbs.stage_mark import read_stage_mark
 from flowdpo_pl.verbs.stage_run import EndSignals, run_logged
 from flowdpo_pl.verbs.study_stage import Value, as_text
+from flowdpo_pl.verbs.study_step import require_different
 from flowdpo_pl.visible import visible
 
 PROGRAM = (sys.executable, "-m", "flowdpo_pl", "study")
@@ -66,9 +67,10 @@ def grid(
         dry_run: list what would be run, and run nothing.
 
     Raises:
-        UserError: there is no cell or no such study, or one fails.
+        UserError: there is no cell or no such study, a seed is named twice, or one fails.
     """
     require_within(COUNT, {"at_once": at_once})
+    require_different(seeds)
     if not cells:
         raise UserError("cells is empty: give at least one, with the values that it has.")
     if picture is not None:

@@ -1,10 +1,14 @@
-"""The study's runner with a tiny program in place of the real verbs. Also tests `verbs.study_plan`."""
+"""The study's runner with a tiny program in place of the real verbs.
+
+Also tests `verbs.study_plan`, `verbs.study_run`, `verbs.study_step`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.verbs import study as study_module
+from flowdpo_pl.verbs import study_step
 from flowdpo_pl.verbs.study import study
 from flowdpo_pl.verbs.study_stage import Stage
 from tests.runs import ROOT
@@ -29,6 +33,14 @@ with open("calls.txt", "a") as calls:
     calls.write(f"{here.parent.name}/{here.name}\\n")
 (here / "options.json").write_text(json.dumps(options))
 print("working at", here.name)
+if "meets" in options:
+    (here / "here").touch()
+    deadline = time.monotonic() + 60
+    while not all(pathlib.Path(other, "here").exists() for other in options["meets"].split(",")):
+        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            sys.exit("nobody came")
+time.sleep(float(options.get("naps", 0)))
 if verb == "export":
     try:
         pathlib.Path("waiting").touch()
@@ -48,7 +60,7 @@ def fake_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("verbs.py").write_text(PROGRAM)
     Path("a.yaml").write_text("x: 1")
-    monkeypatch.setattr(study_module, "PYTHON", (sys.executable, "verbs.py"))
+    monkeypatch.setattr(study_step, "PYTHON", (sys.executable, "verbs.py"))
 
 
 def stages(value: int = 1) -> dict[str, Stage]:
@@ -123,6 +135,55 @@ def test_a_stage_that_had_finished_when_its_study_was_killed_is_done(ended: str,
         study(tested, Path("out"))
     assert calls() == again
     assert json.loads((here / "stage.json").read_text())["done"] == (ended == "finished")
+
+
+def meeting() -> dict[str, Stage]:
+    """Two stages that wait for each other, one that needs both, and one that needs the first."""
+    meets = "out/seed0/left,out/seed0/right"
+    return {
+        "left": Stage("arms", arguments={"output": "{here}", "meets": meets}),
+        "right": Stage("arms", arguments={"output": "{here}", "meets": meets}),
+        "both": Stage("arms", arguments={"output": "{here}", "from": "{left} {right}"}),
+        "late": Stage("arms", arguments={"output": "{here}", "from": "{left}"}),
+    }
+
+
+def test_stages_that_need_nothing_of_each_other_run_side_by_side() -> None:
+    study(meeting(), Path("out"), at_once=2)
+    ran = calls()
+    assert {*ran[:2]} == {"seed0/left", "seed0/right"} and {*ran[2:]} == {"seed0/both", "seed0/late"}
+    study(meeting(), Path("out"), at_once=2)
+    assert calls() == []
+
+
+def test_side_by_side_gives_what_one_after_another_does() -> None:
+    study(stages(), Path("out"), seeds=[0, 1], at_once=3)
+    together = {file: file.read_text() for file in Path("out").glob("*/*/options.json")}
+    assert sorted(calls()) == sorted(f"seed{seed}/{name}" for seed in (0, 1) for name in stages())
+    shutil.rmtree("out")
+    study(stages(), Path("out"), seeds=[0, 1])
+    assert together == {file: file.read_text() for file in Path("out").glob("*/*/options.json")}
+
+
+def test_after_a_failure_what_runs_beside_it_comes_to_its_end_and_nothing_else_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("broken").write_text("right")
+    with pytest.raises(UserError, match=r"stage 'right' of seed 0 failed \(flowdpo_pl: no such luck\)"):
+        study(
+            {**meeting(), "left": Stage("arms", arguments={**meeting()["left"].arguments, "naps": "2"})},
+            Path("out"),
+            at_once=2,
+        )
+    assert sorted(calls()) == ["seed0/left", "seed0/right"]
+    assert "stage 'right' of seed 0: failed; waiting for stage 'left' of seed 0" in capsys.readouterr().out
+    assert json.loads(Path("out/seed0/left/stage.json").read_text())["done"]
+
+
+def test_a_seed_named_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="seeds names 1 more than once"):
+        study(stages(), Path("out"), seeds=[1, 0, 1])
+    assert not calls()
 
 
 def test_only_one_stage_and_what_it_needs() -> None:
@@ -204,10 +265,10 @@ def test_a_wrong_verb_of_a_stage_is_named_with_the_nearest() -> None:
 
 def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
     program = (
-        "import pathlib, sys; from flowdpo_pl.verbs import study as s;"
-        "from flowdpo_pl.verbs.study_stage import Stage;"
-        "s.PYTHON = (sys.executable, 'verbs.py');"
-        "s.study({'slow': Stage('export', arguments={'output': '{here}'})}, pathlib.Path('out'))"
+        "import pathlib, sys; from flowdpo_pl.verbs import study_step;"
+        "from flowdpo_pl.verbs.study import study; from flowdpo_pl.verbs.study_stage import Stage;"
+        "study_step.PYTHON = (sys.executable, 'verbs.py');"
+        "study({'slow': Stage('export', arguments={'output': '{here}'})}, pathlib.Path('out'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
