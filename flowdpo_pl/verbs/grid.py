@@ -110,7 +110,7 @@ def _report(name: str, study: Path, values: dict[str, Value], output: Path, seed
 
 def _words(study: Path, values: dict[str, Value], output: Path) -> tuple[str, ...]:
     given = (f"--values.{name}={as_text(value)}" for name, value in values.items())
-    return (*PROGRAM, f"--config={study}", f"--output={output}", *given)
+    return (*PROGRAM, f"--config={study}", f"--output={output}", "--at_once=1", *given)
 
 
 def _parts(study: Path) -> tuple[list[str], bool]:

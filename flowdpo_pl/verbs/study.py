@@ -40,8 +40,8 @@ def study(
         report: what is reported; null: nothing.
         dry_run: list the stages, what would run and why, with whole commands, and run nothing.
         only: run this one stage alone, and no report.
-        at_once: how many stages run side by side, of those whose earlier ones are done; they share the
-            processor's cores.
+        at_once: how many stages run side by side, each once those that it names are done; each has its share
+            of the cores, unless OMP_NUM_THREADS is set.
         values: what arguments of stages name in braces, beside stages: `{steps}` is the value `steps`.
 
     Raises:

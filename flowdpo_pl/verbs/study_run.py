@@ -32,33 +32,44 @@ def run_steps(steps: Sequence[Step], at_once: int = 1) -> None:
     Args:
         steps: in an order in which each stands behind those that it needs; one that it needs and that is not
             among them is done.
-        at_once: how many run side by side; each then has its share of the processor's cores.
+        at_once: how many run side by side. The cores are shared out among as many, unless OMP_NUM_THREADS
+            says how many threads each takes.
 
     Raises:
         Interrupted: this program was asked to end; what runs was interrupted.
         UserError: a stage failed; the first that did.
     """
-    threads = None if at_once == 1 else max(1, (os.cpu_count() or 1) // at_once)
+    left, running, failed = list(steps), dict[Future[None], Step](), list[BaseException]()
+    threads = _threads(min(at_once, sum(step.state != State.DONE for step in steps)))
     with EndSignals() as signals, _progress() as progress, ThreadPoolExecutor(at_once) as pool:
         runner = _Runner(progress, signals, threads)
-        left, running = list(steps), dict[Future[None], Step]()
-        failed: list[Future[None]] = []
         while running or (left and not failed and not signals.heard):
             awaited = {step.here for step in (*left, *running.values())}
-            free = at_once - len(running) if not failed and not signals.heard else 0
+            free = 0 if failed or signals.heard else at_once - len(running)
             for step in [step for step in left if not step.needs & awaited][:free]:
                 left.remove(step)
                 running[pool.submit(runner.run, step)] = step
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 step = running.pop(ended)
-                if ended.exception() is not None:
-                    failed.append(ended)
-                    if running and not signals.heard:
-                        others = ", ".join(one.title for one in running.values())
-                        runner.say(f"{step.title}: failed; waiting for {others}")
+                error = ended.exception()
+                if error is None or isinstance(error, Interrupted):
+                    continue
+                failed.append(error)
+                if len(failed) > 1 or running:  # else it is told when it is raised
+                    told = str(error) if isinstance(error, UserError) else f"{step.title}: {error!r}"
+                    others = ", ".join(one.title for one in running.values())
+                    runner.say(f"{told}; waiting for {others}" if others else told)
     signals.end_if_heard()
-    for one in failed:
-        one.result()
+    if failed:
+        raise failed[0]
+
+
+def _threads(at_once: int) -> int | None:
+    """Of each of so many commands; None: as many as it takes, or as the user's own variable says."""
+    if at_once <= 1 or "OMP_NUM_THREADS" in os.environ:
+        return None
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, ours // at_once)
 
 
 class _Runner:

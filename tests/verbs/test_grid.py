@@ -80,6 +80,12 @@ def test_what_is_shared_comes_first_and_reports_last(capsys: pytest.CaptureFixtu
     assert Path("out/grid.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_seed_named_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="seeds names 1 more than once"):
+        grid(Path("cell.yaml"), CELLS, Path("out"), [1, 1])
+    assert not calls()
+
+
 def test_tables_have_a_column_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
     grid(Path("cell.yaml"), CELLS, Path("out"), [0, 1], picture=PICTURE)
     page = Path("out/grid.md").read_text()
@@ -116,7 +122,7 @@ def test_a_dry_run_says_how_far_each_is(capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr().out
     assert not calls() and told.startswith("4 commands. Nothing is run now.")
     assert "# short, seed 0: 0 of 1 stages done" in told and "# long, seed 0: 1 of 1 stages done" in told
-    assert "--output=out/long --values.steps=12 --values.lucky=0.5 '--seeds=[0]' --report=null" in told
+    assert "--output=out/long --at_once=1 --values.steps=12 --values.lucky=0.5 '--seeds=[0]' --report=null" in told
 
 
 def test_after_a_failure_nothing_new_is_begun() -> None:

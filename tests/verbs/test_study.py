@@ -21,17 +21,17 @@ import pytest
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.verbs import study_step
 from flowdpo_pl.verbs.study import study
-from flowdpo_pl.verbs.study_stage import Stage
+from flowdpo_pl.verbs.study_stage import Stage, Value
 from tests.runs import ROOT
 
 PROGRAM = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 program, verb, *rest = [word for word in sys.argv[1:] if word != "-m"] + [""]
 options = dict(part[2:].split("=", 1) for part in sys.argv if part.startswith("--"))
 here = pathlib.Path(options.get("output") or options["trainer.default_root_dir"])
 with open("calls.txt", "a") as calls:
     calls.write(f"{here.parent.name}/{here.name}\\n")
-(here / "options.json").write_text(json.dumps(options))
+(here / "options.json").write_text(json.dumps({**options, "threads": os.environ.get("OMP_NUM_THREADS")}))
 print("working at", here.name)
 if "meets" in options:
     (here / "here").touch()
@@ -43,15 +43,16 @@ if "meets" in options:
 time.sleep(float(options.get("naps", 0)))
 if verb == "export":
     try:
-        pathlib.Path("waiting").touch()
+        pathlib.Path("waiting " + here.name).touch()
         time.sleep(60)
     except KeyboardInterrupt:
-        pathlib.Path("interrupted").touch()
+        pathlib.Path("interrupted " + here.name).touch()
         raise
-if pathlib.Path("broken").exists() and here.name == pathlib.Path("broken").read_text():
+if pathlib.Path("broken").exists() and here.name in pathlib.Path("broken").read_text().split():
     (here / "checkpoints").mkdir(exist_ok=True)
     (here / "checkpoints" / "last.ckpt").touch()
     sys.exit("flowdpo_pl: no such luck")
+(here / "made.json").write_text('{"x": 1}')
 """
 
 
@@ -137,47 +138,73 @@ def test_a_stage_that_had_finished_when_its_study_was_killed_is_done(ended: str,
     assert json.loads((here / "stage.json").read_text())["done"] == (ended == "finished")
 
 
-def meeting() -> dict[str, Stage]:
-    """Two stages that wait for each other, one that needs both, and one that needs the first."""
-    meets = "out/seed0/left,out/seed0/right"
-    return {
-        "left": Stage("arms", arguments={"output": "{here}", "meets": meets}),
-        "right": Stage("arms", arguments={"output": "{here}", "meets": meets}),
-        "both": Stage("arms", arguments={"output": "{here}", "from": "{left} {right}"}),
-        "late": Stage("arms", arguments={"output": "{here}", "from": "{left}"}),
+def own(**arguments: Value) -> Stage:
+    return Stage("arms", arguments={"output": "{here}", **arguments})
+
+
+def test_a_stage_begins_when_what_it_needs_is_done_and_waits_for_nothing_else() -> None:
+    side_by_side = {
+        "left": own(meets="out/seed0/right,out/seed0/early"),
+        "right": own(meets="out/seed0/left"),
+        "both": own(x="{left:made.json:x}{right:made.json:x}"),
+        "early": own(x="{right:made.json:x}", meets="out/seed0/left"),
     }
-
-
-def test_stages_that_need_nothing_of_each_other_run_side_by_side() -> None:
-    study(meeting(), Path("out"), at_once=2)
+    study(side_by_side, Path("out"), at_once=4)
     ran = calls()
-    assert {*ran[:2]} == {"seed0/left", "seed0/right"} and {*ran[2:]} == {"seed0/both", "seed0/late"}
-    study(meeting(), Path("out"), at_once=2)
+    assert {*ran[:2]} == {"seed0/left", "seed0/right"} and ran[2:] == ["seed0/early", "seed0/both"]
+    study(side_by_side, Path("out"), at_once=4)
     assert calls() == []
 
 
-def test_side_by_side_gives_what_one_after_another_does() -> None:
+def test_side_by_side_has_the_commands_of_one_after_another() -> None:
     study(stages(), Path("out"), seeds=[0, 1], at_once=3)
-    together = {file: file.read_text() for file in Path("out").glob("*/*/options.json")}
+    together = {file: file.read_text() for file in Path("out").glob("*/*/made.json")}
+    marks = [json.loads(file.read_text()) for file in sorted(Path("out").glob("*/*/stage.json"))]
     assert sorted(calls()) == sorted(f"seed{seed}/{name}" for seed in (0, 1) for name in stages())
+    study(stages(), Path("out"), seeds=[0, 1])
+    assert not calls() and len(together) == len(marks) == 6
     shutil.rmtree("out")
     study(stages(), Path("out"), seeds=[0, 1])
-    assert together == {file: file.read_text() for file in Path("out").glob("*/*/options.json")}
+    alone = [json.loads(file.read_text()) for file in sorted(Path("out").glob("*/*/stage.json"))]
+    assert [{**mark, "seconds": 0} for mark in marks] == [{**mark, "seconds": 0} for mark in alone]
 
 
 def test_after_a_failure_what_runs_beside_it_comes_to_its_end_and_nothing_else_begins(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("broken").write_text("right")
+    meets = "out/seed0/left,out/seed0/right"
+    todo = {"left": own(meets=meets, naps=2), "right": own(meets=meets)}
+    todo |= {"after_left": own(x="{left}"), "after_right": own(x="{right}")}
     with pytest.raises(UserError, match=r"stage 'right' of seed 0 failed \(flowdpo_pl: no such luck\)"):
-        study(
-            {**meeting(), "left": Stage("arms", arguments={**meeting()["left"].arguments, "naps": "2"})},
-            Path("out"),
-            at_once=2,
-        )
+        study(todo, Path("out"), at_once=4)
     assert sorted(calls()) == ["seed0/left", "seed0/right"]
-    assert "stage 'right' of seed 0: failed; waiting for stage 'left' of seed 0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "(flowdpo_pl: no such luck): see out/seed0/right/log.txt; waiting for stage 'left' of seed 0" in said
+    )
     assert json.loads(Path("out/seed0/left/stage.json").read_text())["done"]
+
+
+def test_every_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken").write_text("left right")
+    meets = "out/seed0/left,out/seed0/right"
+    with pytest.raises(UserError, match=r"stage 'right' of seed 0 failed"):
+        study({"left": own(meets=meets, naps=2), "right": own(meets=meets)}, Path("out"), at_once=2)
+    assert "stage 'left' of seed 0 failed (flowdpo_pl: no such luck)" in capsys.readouterr().out
+
+
+def test_the_cores_are_shared_out_unless_the_user_has_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    both = {"left": own(), "right": own()}
+    study(both, Path("out"), at_once=4)
+    assert [options(name)["threads"] for name in both] == ["4", "4"], "of two stages, not of four"
+    study({**both, "alone": own()}, Path("out"), at_once=4)
+    assert options("alone")["threads"] is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    study(both, Path("out"), seeds=[1], at_once=2)
+    assert '"threads": "7"' in Path("out/seed1/left/options.json").read_text()
 
 
 def test_a_seed_named_twice_is_refused() -> None:
@@ -194,6 +221,9 @@ def test_only_one_stage_and_what_it_needs() -> None:
     study(stages(), Path("out"), only="first")
     study(stages(), Path("out"), only="second")
     assert calls() == ["seed0/first", "seed0/second"]
+    with pytest.raises(UserError, match="stage 'second' of seed 1 needs 'first', which is new"):
+        study(stages(value=2), Path("out"), seeds=[0, 1], only="second")
+    assert not calls()
     with pytest.raises(UserError, match="--only third is none of the stages: first, second, apart"):
         study(stages(), Path("out"), only="third")
 
@@ -263,23 +293,27 @@ def test_a_wrong_verb_of_a_stage_is_named_with_the_nearest() -> None:
         study({"first": Stage("fitt", "a.yaml")}, Path("out"))
 
 
-def test_ending_the_study_ends_the_stage_as_an_interrupt_would() -> None:
+def test_ending_the_study_ends_its_stages_as_an_interrupt_would() -> None:
     program = (
         "import pathlib, sys; from flowdpo_pl.verbs import study_step;"
         "from flowdpo_pl.verbs.study import study; from flowdpo_pl.verbs.study_stage import Stage;"
         "study_step.PYTHON = (sys.executable, 'verbs.py');"
-        "study({'slow': Stage('export', arguments={'output': '{here}'})}, pathlib.Path('out'))"
+        "slow = Stage('export', arguments={'output': '{here}'});"
+        "study({'one': slow, 'two': slow}, pathlib.Path('out'), at_once=2)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not Path("waiting").exists() and time.monotonic() < deadline:
+    both = ("one", "two")
+    while not all(Path(f"waiting {name}").exists() for name in both) and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
     said = child.communicate(timeout=120)
-    assert Path("interrupted").exists() and b"the same command goes on" in said[0]
+    assert said[0].count(b"the same command goes on") == 2
     assert child.returncode == 128 + signal.SIGTERM
-    assert not json.loads(Path("out/seed0/slow/stage.json").read_text())["done"]
+    for name in both:
+        assert Path(f"interrupted {name}").exists()
+        assert not json.loads(Path(f"out/seed0/{name}/stage.json").read_text())["done"]
 
 
 def test_a_mark_or_summary_that_is_spoilt_is_named() -> None:
@@ -289,7 +323,7 @@ def test_a_mark_or_summary_that_is_spoilt_is_named() -> None:
     mark.write_text("{")
     for options in ({}, {"dry_run": True}, {"only": "second"}):
         with pytest.raises(UserError, match=r"first/stage\.json can't be read .*: remove out/seed0/first"):
-            study(stages(), Path("out"), **options)  # type: ignore[arg-type]
+            study(stages(), Path("out"), **options)
     mark.write_text(whole.replace("true", "false"))
     for content, told in (("[" * 100_000, r"summary\.json can't be read"), ("[1]", "has not finished")):
         mark.write_text(whole.replace("true", "false"))
