@@ -15,6 +15,7 @@ from flowdpo_pl.data.questions import question_key
 from flowdpo_pl.errors import UserError, some_of
 from flowdpo_pl.results.atomic_writes import whole_file
 from flowdpo_pl.results.fair_arms import FairArms, fair_arms
+from flowdpo_pl.results.first_answer import cut_after_first_answer
 from flowdpo_pl.results.kept_problems import SHARED, Keep
 from flowdpo_pl.results.traces import Trace, read_traces, to_line
 
@@ -28,6 +29,7 @@ def arms(
     test: ProblemSource | None = None,
     seed: int = 0,
     keep: Keep = SHARED,
+    trim: bool = False,
 ) -> None:
     """Cut trace files to as many right traces, by default on the problems that each has a right trace for.
 
@@ -44,8 +46,13 @@ def arms(
         seed: of what is drawn.
         keep: which problems an arm keeps: flowdpo_pl.KeepShared, those that every arm solved, or
             flowdpo_pl.KeepSolved, those that it solved itself.
+        trim: cut every trace after its first marked answer, first of all; one whose first answer is not the
+            one that was judged counts as wrong.
     """
     read = {name: read_traces(path) for name, path in traces.items()}
+    whole = read
+    if trim:
+        read = {name: list(map(cut_after_first_answer, own)) for name, own in whole.items()}
     fair = fair_arms(read, unfiltered, limit, seed, keep)
     written = {**fair.arms, **({f"{unfiltered}_unfiltered": fair.unfiltered} if unfiltered else {})}
     if test is not None and (ids := among(written, test, "test")):
@@ -57,10 +64,14 @@ def arms(
         with whole_file(output / f"{name}.jsonl") as partial:
             partial.write_text("".join(map(to_line, rows)), encoding="utf-8")
     facts = report(fair, traces, limit, seed, overlap)
+    if trim:
+        facts["trimmed"] = {name: trimming(whole[name], read[name]) for name in read}
     with whole_file(output / "arms.json") as partial:
         partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     for line in told(fair, overlap):
         print(line)
+    for name, counts in facts.get("trimmed", {}).items():
+        print(f"{name}: {counts['cut']} traces cut after their first answer, {counts['wrong']} wrong since")
     for name in written:
         print(output / f"{name}.jsonl")
     print(output / "arms.json")
@@ -83,6 +94,12 @@ def report(
         "arms": counts,
         "in_the_flow_s_stream": None if overlap is None else {"count": len(overlap), "ids": list(overlap)},
     }
+
+
+def trimming(whole: Sequence[Trace], cut: Sequence[Trace]) -> dict[str, int]:
+    """How many traces were cut, and how many of these are wrong since."""
+    changed = [after for before, after in zip(whole, cut, strict=True) if before.trace != after.trace]
+    return {"cut": len(changed), "wrong": sum(not trace.correct for trace in changed)}
 
 
 def told(fair: FairArms, overlap: Sequence[str] | None) -> list[str]:

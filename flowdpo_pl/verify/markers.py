@@ -105,6 +105,11 @@ def find_marked(text: str) -> Marked | None:
     return max(_all_marked(text), key=lambda marked: (marked.strength, marked.start), default=None)
 
 
+def first_marked(text: str) -> Marked | None:
+    """The marked answer that comes first, however strong; of boxes the last one alone is seen."""
+    return min(_all_marked(text), key=lambda marked: marked.start, default=None)
+
+
 def last_hashes(text: str) -> str | None:
     """What follows the last `####` that marks an answer and no heading; None if there is none."""
     return max(_hashes(text), default=(0, None))[1]

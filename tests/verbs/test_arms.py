@@ -44,6 +44,29 @@ def test_writes_arms_of_equal_size_on_equal_prompts(files: dict[str, Path], tmp_
     assert facts["in_the_flow_s_stream"] == {"count": 1, "ids": ["b"]}
 
 
+def test_traces_are_trimmed_before_anything_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {
+        "self": ["The answer is 1."] * 2,
+        "flow": ["The answer is 1.\nuser", "The answer is 2. The answer is 1."],
+    }
+    files = {name: tmp_path / f"{name}.jsonl" for name in texts}
+    for name, own in texts.items():
+        rows = [
+            Trace(str(i), f"question {i}?", "1", text, True, "1", source=name) for i, text in enumerate(own)
+        ]
+        files[name].write_text("".join(map(to_line, rows)), encoding="utf-8")
+    arms(files, tmp_path / "out", unfiltered=None, trim=True)
+    assert [t.trace for t in read_traces(tmp_path / "out" / "flow.jsonl")] == ["The answer is 1."]
+    facts = json.loads((tmp_path / "out" / "arms.json").read_text())
+    assert facts["trimmed"] == {"self": {"cut": 0, "wrong": 0}, "flow": {"cut": 2, "wrong": 1}}
+    assert facts["arms"]["flow"]["right"] == 1
+    assert "flow: 2 traces cut after their first answer, 1 wrong since" in capsys.readouterr().out
+    arms(files, tmp_path / "whole", unfiltered=None)
+    assert "trimmed" not in json.loads((tmp_path / "whole" / "arms.json").read_text())
+
+
 def test_without_a_stream_the_overlap_is_unknown(files: dict[str, Path], tmp_path: Path) -> None:
     arms(files, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "arms.json").read_text())["in_the_flow_s_stream"] is None
