@@ -49,10 +49,8 @@ def arms(
         trim: cut every trace after its first marked answer, first of all; one whose first answer is not the
             one that was judged counts as wrong.
     """
-    read = {name: read_traces(path) for name, path in traces.items()}
-    whole = read
-    if trim:
-        read = {name: list(map(cut_after_first_answer, own)) for name, own in whole.items()}
+    whole = {name: read_traces(path) for name, path in traces.items()}
+    read = {name: [cut_after_first_answer(one) if trim else one for one in whole[name]] for name in whole}
     fair = fair_arms(read, unfiltered, limit, seed, keep)
     written = {**fair.arms, **({f"{unfiltered}_unfiltered": fair.unfiltered} if unfiltered else {})}
     if test is not None and (ids := among(written, test, "test")):
