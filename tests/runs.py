@@ -19,6 +19,7 @@ from flowdpo_pl.modules.prompt_data_module import PromptDataModule
 from flowdpo_pl.play.flows.answer_stop import ANSWER, STOP, AnswerStopFlow
 from flowdpo_pl.play.prompts import AgentPrompt
 from flowdpo_pl.play.team import Team
+from flowdpo_pl.verify.math_verifier import MarkedAnswerVerifier
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "quickstart" / "model"
@@ -32,6 +33,7 @@ def module(**options: Any) -> FlowDPOModule:
     """With options of the module and of its team."""
     arguments: dict[str, Any] = {
         "learning": Learning(lr=3e-3, loss=SigmoidLoss(beta=1.0)),
+        "verifier": MarkedAnswerVerifier(),  # decides these drafts without a worker, which takes a second
         "max_problems": 24,
     }
     return FlowDPOModule(**{**arguments, **with_team(options)})

@@ -104,7 +104,7 @@ def test_a_run_that_stopped_in_its_second_pass_goes_on_as_if_it_had_not(tmp_path
 
 def test_a_run_goes_on_under_the_same_judge_alone(tmp_path: Path) -> None:
     stopped = trainer(tmp_path)
-    stopped.fit(module(max_problems=8), data(train=FEW))
+    stopped.fit(module(max_problems=8, verifier=MathVerifier()), data(train=FEW))
     stopped.save_checkpoint(tmp_path / "part.ckpt")
 
     def resumed(verifier: Verifier) -> None:

@@ -67,12 +67,41 @@ def test_a_stuck_worker_ends_itself_by_the_processor_s_time() -> None:
         assert process.wait(STARTED_WITHIN) == -signal.SIGPROF
 
 
-def test_an_idle_worker_outlives_the_time_of_an_answer() -> None:
-    with started(seconds=0.2) as (process, pipe):
-        assert ask(pipe, "$1/2$", "0.5")["correct"]
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.2 + worker.GRACE_SECONDS + 0.3)
-        assert ask(pipe, "$1/2$", "0.5")["correct"]
+class OneQuestion:
+    """A pipe's end that asks once, then closes, and notes which alarms are set while it is waited for."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, float]] = []
+        self.replies: list[bytes] = []
+
+    def send_bytes(self, message: bytes) -> None:
+        self.replies.append(message)
+
+    def recv_bytes(self) -> bytes:
+        self.waiting.append(alarms())
+        if len(self.waiting) > 1:
+            raise EOFError
+        return b"{}"
+
+
+def alarms() -> tuple[float, float]:
+    """Seconds left on the clock and of the processor's time; 0: no alarm is set."""
+    return signal.getitimer(signal.ITIMER_REAL)[0], signal.getitimer(signal.ITIMER_PROF)[0]
+
+
+def test_alarms_are_set_for_an_answer_alone_so_an_idle_worker_lives() -> None:
+    pipe = OneQuestion()
+    judging: list[tuple[float, float]] = []
+
+    def judge(question: Any) -> dict[str, Any]:
+        judging.append(alarms())
+        return {"correct": True}
+
+    worker.serve(pipe, 300.0, judge, 200.0)  # type: ignore[arg-type]
+    assert pipe.replies == [worker.READY, b'{"correct": true}']
+    assert pipe.waiting == [(0.0, 0.0), (0.0, 0.0)]
+    ((clock, processor),) = judging
+    assert 300 < clock < 302 and 199 < processor < 201
 
 
 def test_ctrl_c_is_the_parent_s_to_handle() -> None:
