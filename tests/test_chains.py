@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import random
@@ -23,6 +24,7 @@ from quickstart.recipe import luck  # noqa: E402
 from quickstart.recipe.chains import (  # noqa: E402
     credit,
     dialogues,
+    endings,
     grade,
     mark_flow,
     problems,
@@ -166,11 +168,11 @@ ON = (*RIGHT[:2], f"{RIGHT[2]} Or maybe not. The answer is yes.")
 @pytest.mark.parametrize(
     ("main", "other", "node", "told"),
     [
-        (RIGHT, SLIP, 0, credit.Credit(careless=False, mistake="after", first_half=True)),
-        (RIGHT, SLIP, 1, credit.Credit(careless=False, mistake="in", first_half=True)),
-        (SLIP, LUCKY, 1, credit.Credit(careless=True, mistake="in", first_half=True)),
-        (SLIP, LUCKY, 2, credit.Credit(careless=True, mistake="before", first_half=False)),
-        (ON, RIGHT, 2, credit.Credit(careless=False, mistake="nowhere", first_half=False)),
+        (RIGHT, SLIP, 0, credit.Credit(careless=False, mistake="after", first_half=True, branch=False)),
+        (RIGHT, SLIP, 1, credit.Credit(careless=False, mistake="in", first_half=True, branch=False)),
+        (SLIP, LUCKY, 1, credit.Credit(careless=True, mistake="in", first_half=True, branch=True)),
+        (SLIP, LUCKY, 2, credit.Credit(careless=True, mistake="before", first_half=False, branch=True)),
+        (ON, RIGHT, 2, credit.Credit(careless=False, mistake="nowhere", first_half=False, branch=True)),
     ],
 )
 def test_a_pair_is_told_by_who_is_preferred_and_where_the_other_went_wrong(
@@ -185,14 +187,42 @@ def test_a_pair_is_told_by_who_is_preferred_and_where_the_other_went_wrong(
 
 
 def test_a_run_s_pairs_are_counted_from_its_trees(tmp_path: Path) -> None:
-    played = path([written("".join(RIGHT))], True)
-    others = ((SLIP, False), (LUCKY, True))
-    forks = tuple(fork(played, 0, written("".join(text)), [], right) for text, right in others)
-    write_trees(tmp_path / "run", [RolloutTree(Problem("p", "q", "no"), played, forks)])
+    texts = {True: (RIGHT, LUCKY), False: (SLIP,)}
+
+    def tree(name: str, main: bool) -> RolloutTree:
+        played = path([written("".join(texts[main][0]))], main)
+        others = [(text, right) for right in texts for text in texts[right]]
+        forks = tuple(fork(played, 0, written("".join(text)), [], right) for text, right in others)
+        return RolloutTree(Problem(name, "q", "no"), played, forks)
+
+    write_trees(tmp_path / "run", [tree("first", True), tree("second", False)])
     (tmp_path / "train.jsonl").write_text(json.dumps({"question": "q", "solution": "".join(RIGHT)}))
     credit.credit({"flow": tmp_path / "run"}, tmp_path / "train.jsonl", tmp_path / "out" / "credit.csv")
-    head, row = (tmp_path / "out" / "credit.csv").read_text().splitlines()
-    assert head.startswith("run,pairs of Answer") and row == "flow,1,100.0,0.0,100.0,0.0,0.0,0.0"
+    (row,) = csv.DictReader((tmp_path / "out" / "credit.csv").open())
+    assert row["run"] == "flow" and row["pairs of Answer"] == "3"
+    assert row["careless ending preferred, %"] == "33.3"
+    assert row["mean of trees, %"] == "25.0", "the first tree has one pair, the second two"
+    assert row["of alternatives preferred, %"] == "50.0" and row["of main chains preferred, %"] == "0.0"
+    assert row["mistake in, %"] == "100.0"
+
+
+def test_traces_are_left_out_by_how_they_end_and_none_is_cut(tmp_path: Path) -> None:
+    end = "January 3 arrive, 4 + 3 = 7. The answer is 7."
+    texts = [
+        end,
+        f"{end} Check it again. The answer is 7.",
+        f"{end} Check it again. The answer",
+        "4 + 3 = 7.",
+    ]
+    traces = [Trace(str(n), f"q{n}", "7", text, n < 3, score=float(n < 3)) for n, text in enumerate(texts)]
+    (tmp_path / "t.jsonl").write_text("".join(map(trace_line, traces)))
+    endings.endings(tmp_path / "t.jsonl", tmp_path / "out")
+    kept = {"whole": [True, True, False, False], "brief": [True, False, False, False]}
+    for name, correct in kept.items():
+        rows = read_traces(tmp_path / "out" / f"{name}.jsonl")
+        assert [(one.trace, one.correct, one.score) for one in rows] == [
+            (text, right, float(right)) for text, right in zip(texts, correct, strict=True)
+        ]
 
 
 def test_a_trimmed_trace_ends_at_its_first_answer_and_is_judged_by_nobody(tmp_path: Path) -> None:

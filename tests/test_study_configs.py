@@ -18,6 +18,7 @@ from flowdpo_pl.verbs.study import study
 from flowdpo_pl.verbs.study_report import Report
 from flowdpo_pl.verbs.study_stage import Stage, Value, placeholders_filled
 from quickstart.recipe.chains.credit import credit
+from quickstart.recipe.chains.endings import endings
 from quickstart.recipe.chains.problems import problems
 from quickstart.recipe.chains.regrade import regrade
 from quickstart.recipe.chains.trim import trim
@@ -30,13 +31,23 @@ STUDIES = (
     *WITH_ARMS,
     "configs/quickstart_gain.yaml",
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
-    *(f"configs/chains/{name}.yaml" for name in ("bases", "cell", "compared", "learning_rate", "pilot")),
+    *(
+        f"configs/chains/{name}.yaml"
+        for name in ("bases", "cell", "compared", "endings", "learning_rate", "pilot")
+    ),
     "configs/paper/table_1.yaml",
     "configs/smollm2/compared.yaml",
 )
 GRIDS = ("configs/chains/grid.yaml",)
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
-MODULES = {"credit": credit, "luck": luck, "problems": problems, "regrade": regrade, "trim": trim}
+MODULES = {
+    "credit": credit,
+    "endings": endings,
+    "luck": luck,
+    "problems": problems,
+    "regrade": regrade,
+    "trim": trim,
+}
 """Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
 
 

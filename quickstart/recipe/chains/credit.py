@@ -34,6 +34,8 @@ class Credit:
     """Where the other one's first mistake stands: `before` the move, `in` it, `after` it, or `nowhere`."""
     first_half: bool
     """The move begins in the first half of a right solution."""
+    branch: bool
+    """The ending that was preferred is that of the alternative, not the main chain's."""
 
 
 def credit(runs: dict[str, Path], problems: Path, out: Path) -> None:
@@ -45,7 +47,7 @@ def credit(runs: dict[str, Path], problems: Path, out: Path) -> None:
         out: the CSV file to write.
     """
     solutions = {row["question"]: row["solution"] for row in read_rows(problems)}
-    rows = [_row(name, list(_read(folder, solutions))) for name, folder in runs.items()]
+    rows = [_row(name, _read(folder, solutions)) for name, folder in runs.items()]
     out.parent.mkdir(parents=True, exist_ok=True)
     write_table(out, rows)
 
@@ -69,21 +71,30 @@ def _credit(tree: RolloutTree, fork: Fork, solution: str) -> Credit:
         mistake = "nowhere"
     else:
         mistake = "before" if first < before else "in" if first < behind else "after"
-    return Credit(not grade(won, solution).true, mistake, before < len(right) / 2)
+    return Credit(
+        not grade(won, solution).true, mistake, before < len(right) / 2, branch=fork.better is not fork.taken
+    )
 
 
-def _read(folder: Path, solutions: dict[str, str]) -> Iterator[Credit]:
+def _read(folder: Path, solutions: dict[str, str]) -> list[list[Credit]]:
+    """The pairs of each tree that has any."""
     kept = RunTrees.at(folder)
-    for one in kept.read() if kept is not None else ():
-        yield from credits(one.tree, solutions[one.tree.problem.question])
+    trees = kept.read() if kept is not None else ()
+    found = (list(credits(one.tree, solutions[one.tree.problem.question])) for one in trees)
+    return [pairs for pairs in found if pairs]
 
 
-def _row(name: str, found: list[Credit]) -> dict[str, object]:
+def _row(name: str, trees: list[list[Credit]]) -> dict[str, object]:
+    found = [one for pairs in trees for one in pairs]
+    shares = [sum(one.careless for one in pairs) / len(pairs) for pairs in trees]
     return {
         "run": name,
         "pairs of Answer": len(found),
         "in the first half, %": percent(one.first_half for one in found),
         "careless ending preferred, %": percent(one.careless for one in found),
+        "mean of trees, %": f"{100 * sum(shares) / len(shares):.1f}" if shares else "",
+        "of alternatives preferred, %": percent(one.careless for one in found if one.branch),
+        "of main chains preferred, %": percent(one.careless for one in found if not one.branch),
         **{f"mistake {place}, %": percent(one.mistake == place for one in found) for place in PLACES},
     }
 
