@@ -203,7 +203,8 @@ def test_a_run_s_pairs_are_counted_from_its_trees(tmp_path: Path) -> None:
     assert row["careless ending preferred, %"] == "33.3"
     assert row["mean of trees, %"] == "25.0", "the first tree has one pair, the second two"
     assert row["of alternatives preferred, %"] == "50.0" and row["of main chains preferred, %"] == "0.0"
-    assert row["mistake in, %"] == "100.0"
+    assert row["in the first half, %"] == row["mistake in, %"] == "100.0"
+    assert {row[f"mistake {place}, %"] for place in ("before", "after", "nowhere")} == {"0.0"}
 
 
 def test_traces_are_left_out_by_how_they_end_and_none_is_cut(tmp_path: Path) -> None:

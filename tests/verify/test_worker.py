@@ -67,8 +67,8 @@ def test_a_stuck_worker_ends_itself_by_the_processor_s_time() -> None:
         assert process.wait(STARTED_WITHIN) == -signal.SIGPROF
 
 
-class OneQuestion:
-    """A pipe's end that asks once, then closes, and notes which alarms are set while it is waited for."""
+class TwoQuestions:
+    """A pipe's end that asks twice, then closes, and notes which alarms are set while it is waited for."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[float, float]] = []
@@ -79,7 +79,7 @@ class OneQuestion:
 
     def recv_bytes(self) -> bytes:
         self.waiting.append(alarms())
-        if len(self.waiting) > 1:
+        if len(self.waiting) > 2:
             raise EOFError
         return b"{}"
 
@@ -90,7 +90,7 @@ def alarms() -> tuple[float, float]:
 
 
 def test_alarms_are_set_for_an_answer_alone_so_an_idle_worker_lives() -> None:
-    pipe = OneQuestion()
+    pipe = TwoQuestions()
     judging: list[tuple[float, float]] = []
 
     def judge(question: Any) -> dict[str, Any]:
@@ -98,10 +98,11 @@ def test_alarms_are_set_for_an_answer_alone_so_an_idle_worker_lives() -> None:
         return {"correct": True}
 
     worker.serve(pipe, 300.0, judge, 200.0)  # type: ignore[arg-type]
-    assert pipe.replies == [worker.READY, b'{"correct": true}']
-    assert pipe.waiting == [(0.0, 0.0), (0.0, 0.0)]
-    ((clock, processor),) = judging
-    assert 300 < clock < 302 and 199 < processor < 201
+    assert pipe.replies == [worker.READY, *[b'{"correct": true}'] * 2]
+    assert pipe.waiting == [(0.0, 0.0)] * 3
+    assert len(judging) == 2
+    for clock, processor in judging:
+        assert 300 < clock < 302 and 199 < processor < 201
 
 
 def test_ctrl_c_is_the_parent_s_to_handle() -> None:

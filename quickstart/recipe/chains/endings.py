@@ -25,7 +25,7 @@ def endings(traces: Path, out: Path) -> None:
         traces: a trace file.
         out: the folder to write to.
     """
-    read = list(read_traces(traces))
+    read = read_traces(traces)
     kept: dict[str, Callable[[str], bool]] = {"whole": is_whole, "brief": is_brief}
     out.mkdir(parents=True, exist_ok=True)
     for name, keeps in kept.items():
