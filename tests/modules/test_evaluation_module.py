@@ -100,7 +100,7 @@ def test_a_test_plays_what_validate_plays(
         trainee.players.agents.load_saved(agent, Path(folder))
     trainer = runs.trainer(tmp_path, trees, limit_val_batches=1.0)
     trainer.validate(trainee, runs.data(), verbose=False)
-    run = judged(tmp_path, start=Start(adapters), sampling=sampling)
+    run = judged(tmp_path, start=Start(adapters), sampling=sampling, verifier=trainee.verifier)
     assert [p.text for p in run.results.predictions] == [tree.main.answer for tree in trees.trees]
     assert [p.correct for p in run.results.predictions] == [tree.main.correct for tree in trees.trees]
     of_validate = {
