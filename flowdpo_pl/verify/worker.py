@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from multiprocessing.connection import Connection
 from typing import Any
@@ -29,6 +30,8 @@ CLOCK = 10.0
 """Seconds on the clock for each of the processor's: a busy machine must change no verdict."""
 GRACE_SECONDS = 1.0
 """A worker outlives its parent's patience by this much at most, even if the parent is gone."""
+REMEMBERED = 4096
+"""Questions whose replies a worker keeps: samples of a problem often end alike."""
 
 
 def parse_readings(readings: Sequence[str], ambiguous: bool = False) -> list[Any]:
@@ -82,6 +85,16 @@ def judge(question: Mapping[str, Any]) -> dict[str, Any]:
         except Exception as failure:  # sympy raises of every kind; another reading may still agree
             error = describe(failure)
     return {"correct": False, "extracted": extracted, "error": error}
+
+
+def remembering(judge: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """`judge`, which is asked each of the latest `REMEMBERED` questions once; again where it raised."""
+
+    @lru_cache(REMEMBERED)
+    def judge_text(question: str) -> dict[str, Any]:
+        return judge(json.loads(question))
+
+    return lambda question: judge_text(json.dumps(question))
 
 
 def describe(failure: BaseException) -> str:
@@ -140,7 +153,7 @@ def main(file_descriptor: str, seconds: str, memory_gb: str) -> None:
         return judge(question)
 
     processor = float(seconds)
-    serve(Connection(int(file_descriptor)), CLOCK * processor, afresh, processor)
+    serve(Connection(int(file_descriptor)), CLOCK * processor, remembering(afresh), processor)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flowdpo_pl.verify import worker
-from flowdpo_pl.verify.worker import describe, judge, parse_readings
+from flowdpo_pl.verify.worker import describe, judge, parse_readings, remembering
 
 STARTED_WITHIN = 60
 
@@ -103,6 +103,25 @@ def test_alarms_are_set_for_an_answer_alone_so_an_idle_worker_lives() -> None:
     assert len(judging) == 2
     for clock, processor in judging:
         assert 300 < clock < 302 and 199 < processor < 201
+
+
+def test_a_question_is_judged_once_unless_that_failed() -> None:
+    judged: list[Any] = []
+
+    def judge(question: Any) -> dict[str, Any]:
+        judged.append(question)
+        if question["gold"] == ["?"]:
+            raise ValueError(question)
+        return {"correct": question["answer"] == question["gold"]}
+
+    right, wrong, failing = question(["1"], ["1"]), question(["2"], ["1"]), question(["1"], ["?"])
+    remembered = remembering(judge)
+    assert [remembered(asked)["correct"] for asked in (right, wrong, dict(right), wrong)] == [1, 0, 1, 0]
+    assert judged == [right, wrong]
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            remembered(failing)
+    assert judged == [right, wrong, failing, failing]
 
 
 def test_ctrl_c_is_the_parent_s_to_handle() -> None:

@@ -149,16 +149,17 @@ def reading_parts(unread: Sequence[int]) -> list[slice]:
     """Cuts rows into parts that are read together, at least work in all: a part costs its rows times its
     longest, and a forward of its own costs as much as reading some tokens more.
     """
-    best = [(0, 0)]  # for the first n rows: least cost, and where their last part begins
-    for stop in range(1, len(unread) + 1):
-        longest, options = 0, []
-        for start in reversed(range(stop)):
-            longest = max(longest, unread[start])
-            options.append((best[start][0] + longest * (stop - start) + _TOKENS_PER_FORWARD, start))
-        best.append(min(options))
+    starts = np.arange(len(unread))
+    least, begins = np.zeros((2, len(unread) + 1), dtype=np.int64)  # the first n rows' cost, their last part
+    longest = np.zeros(len(unread), dtype=np.int64)  # from each row to the last one looked at
+    for stop, tokens in enumerate(unread, 1):
+        np.maximum(longest[:stop], tokens, out=longest[:stop])
+        costs = least[:stop] + longest[:stop] * (stop - starts[:stop]) + _TOKENS_PER_FORWARD
+        begins[stop] = costs.argmin()
+        least[stop] = costs[begins[stop]]
     parts, stop = [], len(unread)
     while stop:
-        start = best[stop][1]
+        start = int(begins[stop])
         parts.append(slice(start, stop))
         stop = start
     return parts[::-1]
