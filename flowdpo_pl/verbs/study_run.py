@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowdpo_pl.errors import Interrupted, UserError
@@ -32,14 +33,15 @@ def run_steps(steps: Sequence[Step], at_once: int = 1) -> None:
     Args:
         steps: in an order in which each stands behind those that it needs; one that it needs and that is not
             among them is done.
-        at_once: how many run side by side. The cores are shared out among as many, unless OMP_NUM_THREADS
-            says how many threads each takes.
+        at_once: how many run side by side, first those that the longest rows of others wait for. The cores
+            are shared out among as many, unless OMP_NUM_THREADS says how many threads each takes.
 
     Raises:
         Interrupted: this program was asked to end; what runs was interrupted.
         UserError: a stage failed; the first that did.
     """
-    left, running, failed = list(steps), dict[Future[None], Step](), list[BaseException]()
+    left = list(steps) if at_once == 1 else _longest_first(steps)
+    running, failed = dict[Future[None], Step](), list[BaseException]()
     threads = _threads(min(at_once, sum(step.state != State.DONE for step in steps)))
     with EndSignals() as signals, _progress() as progress, ThreadPoolExecutor(at_once) as pool:
         runner = _Runner(progress, signals, threads)
@@ -62,6 +64,15 @@ def run_steps(steps: Sequence[Step], at_once: int = 1) -> None:
     signals.end_if_heard()
     if failed:
         raise failed[0]
+
+
+def _longest_first(steps: Sequence[Step]) -> list[Step]:
+    """By how many wait behind each, one for the other; ties in their order. The last to end begins early."""
+    behind: dict[Path, int] = {}
+    for step in reversed(steps):
+        waiting = [behind[other.here] for other in steps if step.here in other.needs]
+        behind[step.here] = 1 + max(waiting, default=0)
+    return sorted(steps, key=lambda step: behind[step.here], reverse=True)
 
 
 def _threads(at_once: int) -> int | None:

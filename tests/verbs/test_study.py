@@ -156,6 +156,14 @@ def test_a_stage_begins_when_what_it_needs_is_done_and_waits_for_nothing_else() 
     assert calls() == []
 
 
+def test_side_by_side_what_most_wait_for_one_behind_the_other_begins_first() -> None:
+    chain = {"alone": own(), "one": own(), "two": own(x="{one}"), "three": own(x="{two}")}
+    study(chain, Path("out"), seeds=[0, 1], at_once=2)
+    assert sorted(calls()[:2]) == ["seed0/one", "seed1/one"]
+    study(chain, Path("other"))
+    assert calls() == [f"seed0/{name}" for name in chain]
+
+
 def test_side_by_side_has_the_commands_of_one_after_another() -> None:
     study(stages(), Path("out"), seeds=[0, 1], at_once=3)
     together = {file: file.read_text() for file in Path("out").glob("*/*/made.json")}
