@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from flowdpo_pl.verify.boxes import is_broken_off
 from flowdpo_pl.verify.choices import read_choice
@@ -64,6 +65,7 @@ _FORMULA = re.compile(
 )
 
 
+@lru_cache(4096)  # a gold answer is read for each of its samples, an answer again by a vote
 def read_answer(text: str) -> Answer:
     """What there is to judge in `text`: its marked answer, else all of it."""
     text = final_part(text).strip()
