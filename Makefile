@@ -22,7 +22,7 @@ smollm2: models/smollm2 ## write SmolLM2-135M-Instruct to models/smollm2, for ma
 word_problems: word_problems/train.jsonl ## write MAWPS from the hub to word_problems, for configs/smollm2
 
 test: $(READY) ## run the tests, but for the longest
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS) -m "not long"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS) --durations=25 -m "not long"
 
 test-long: $(READY) ## run the longest tests: processes of several ranks, tutorials, faults
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -n $(WORKERS) -m long
