@@ -2,21 +2,23 @@
 
     python -m benchmarks.paper_study qwen3_1b7 FOLDER_OF_ITS_TOKENIZER
 
-Nothing is downloaded: what the configs name by hub ids is a folder of that name where the study runs. The
-configs are as they are but for three things: a coin judges, since a random model is never right, the
-weights are fp32, and chunks and batches are small.
+Nothing is downloaded: what the configs name by hub ids is a folder of that name where the study runs. Command
+and configs are those of docs/study.md but for three things: a coin judges, since a random model is never
+right, the weights are fp32, and chunks, answers, batches and the numbers of problems are small.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from jsonargparse import auto_cli
@@ -25,24 +27,25 @@ from benchmarks.repeat import report
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ROOT / "quickstart" / "problems"
-VALUES = {"flow": "tiny", "single": "model", "tokens": "12", "problems": "16", "prompts": "12"}
-TINY = {
-    "model": {"init_args": {"team": {"flow": {"init_args": {"chunk_tokens": 6, "max_chunks": 2}}}}},
-    "data": {"init_args": {"batch_size": 8}},
-}
+DOCUMENTED = {"llama3_8b": {}, "qwen3_1b7": {"flow": "flow", "single": "single"}}
+"""Values of the study for each model (docs/study.md)."""
+SMALL = {"tokens": "12", "problems": "16", "prompts": "12"}
+SIZES = {"chunk_tokens": 6, "max_chunks": 2, "max_tokens": 12, "batch_size": 8}
+"""In place of the configs' own."""
+_VERIFIER = re.compile(r"verifier:\s+(class_path: )?flowdpo_pl\.MarkedAnswerVerifier")
 
 
-def paper_study(model: str, tokenizer: str, folder: str | None = None) -> None:
+def paper_study(model: Literal["llama3_8b", "qwen3_1b7"], tokenizer: str, folder: str | None = None) -> None:
     """Run every stage of configs/paper/table_1.yaml.
 
     Args:
-        model: a folder of configs, such as qwen3_1b7.
+        model: llama3_8b or qwen3_1b7.
         tokenizer: folder of that model's tokenizer and chat template.
         folder: where to run; null: a folder that is removed in the end.
     """
     with tempfile.TemporaryDirectory() as passing:
         place = Path(folder or passing)
-        _write_configs(place, model)
+        _write_configs(place)
         _write_base(place / _base_name(model), ROOT / "configs" / model / "config.json", Path(tokenizer))
         _write_data(place)
         started = time.perf_counter()
@@ -52,7 +55,8 @@ def paper_study(model: str, tokenizer: str, folder: str | None = None) -> None:
             f"--output={place / 'study'}",
             f"--values.model={model}",
         ]
-        words += [f"--values.{name}={value}" for name, value in VALUES.items()]
+        values = DOCUMENTED[model] | SMALL
+        words += [f"--values.{name}={value}" for name, value in values.items()]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run([sys.executable, "-m", "flowdpo_pl", *words], cwd=place, env=environment)
         if done.returncode:
@@ -61,18 +65,14 @@ def paper_study(model: str, tokenizer: str, folder: str | None = None) -> None:
         report("paper_study", model=model, stages=stages, seconds=time.perf_counter() - started)
 
 
-def _write_configs(place: Path, model: str) -> None:
+def _write_configs(place: Path) -> None:
     shutil.copytree(ROOT / "configs", place / "configs", dirs_exist_ok=True)
     for file in (place / "configs").rglob("*.yaml"):
-        text = file.read_text(encoding="utf-8").replace(
-            "verifier: flowdpo_pl.MarkedAnswerVerifier", "verifier: benchmarks.coin.coin"
-        )
-        text = text.replace(
-            "verifier:\n  class_path: flowdpo_pl.MarkedAnswerVerifier", "verifier: benchmarks.coin.coin"
-        )
-        text = text.replace("max_tokens: 960", "max_tokens: 12").replace("dtype: bfloat16", "dtype: float32")
+        text = file.read_text(encoding="utf-8").replace("dtype: bfloat16", "dtype: float32")
+        text = _VERIFIER.sub("verifier: benchmarks.coin.coin", text)
+        for name, size in SIZES.items():
+            text = re.sub(rf"\b{name}: \d+", f"{name}: {size}", text)
         file.write_text(text, encoding="utf-8")
-    (place / "configs" / model / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
 
 
 def _base_name(model: str) -> str:

@@ -117,7 +117,7 @@ def draw_measured(accuracy: float, low: float, high: float, problems: int, pictu
 
 
 def draw_curves(curves: Sequence[Curve], picture: Path) -> None:
-    """The paper's figure 3: accuracy against problems, a line a seed; with intervals if there is one seed.
+    """The paper's figure 3: accuracy against problems, with intervals; several seeds thin, their mean thick.
 
     Args:
         curves: at least one; each name under the same seeds.
@@ -125,20 +125,35 @@ def draw_curves(curves: Sequence[Curve], picture: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    names = list(dict.fromkeys(curve.name for curve in curves))
-    seeds = [curve.seed for curve in curves]
-    alone = len(set(seeds)) == 1
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    by_name: dict[str, list[Curve]] = {}
+    for curve in curves:
+        by_name.setdefault(curve.name, []).append(curve)
     for place, (kind, words) in enumerate(CURVES.items(), start=1):
         axes = figure.add_subplot(1, len(CURVES), place)
-        for curve in curves:
-            label = curve.name if curve.seed == seeds[0] else None  # once
-            _draw(axes, curve, kind, f"C{names.index(curve.name)}", label, band=alone)
+        for number, (name, seeds) in enumerate(by_name.items()):
+            _draw_seeds(axes, seeds, kind, f"C{number}", name)
         axes.set(xlabel="problems", ylabel="right answers, %", title=f"right {words}")
         _use_the_space(axes, curves)
         axes.grid(alpha=0.3)
-    axes.legend(loc="best", frameon=False, title="bands: 95 % intervals" if alone else None)
+    several = "thin: a seed, thick: their mean; " if len(curves) > len(by_name) else ""
+    labels = figure.axes[0].get_legend_handles_labels()
+    title = f"{several}bands: 95 % intervals"
+    figure.legend(*labels, loc="outside lower center", ncols=4, frameon=False, title=title)
     _write(figure, picture)
+
+
+def _draw_seeds(axes: Axes, seeds: Sequence[Curve], kind: str, color: str, name: str) -> None:
+    """Curves of one name, and their mean where all of them have a point."""
+    if len(seeds) == 1:
+        _draw(axes, seeds[0], kind, color, name)
+        return
+    for curve in seeds:
+        _draw(axes, curve, kind, color, None, strength=1 / len(seeds))
+    points = [dict(zip(curve.problems, curve.of(kind)[0], strict=True)) for curve in seeds]
+    shared = sorted(set(points[0]).intersection(*points[1:]))
+    means = [100 * sum(point[problems] for point in points) / len(points) for problems in shared]
+    axes.plot(shared, means, color=color, linewidth=2.2, label=name)
 
 
 def _figure(height: float) -> tuple[Figure, Axes]:
@@ -150,12 +165,13 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw(axes: Axes, curve: Curve, kind: str, color: str, label: str | None, band: bool = True) -> None:
-    """A curve of a kind, in percent; a single point as one."""
+def _draw(axes: Axes, curve: Curve, kind: str, color: str, label: str | None, strength: float = 1.0) -> None:
+    """A curve of a kind, in percent; a single point as one. One of several seeds has a part of the ink."""
     values, low, high = ([100 * value for value in part] for part in curve.of(kind))
-    axes.plot(curve.problems, values, color=color, label=label, marker="o" if len(values) == 1 else None)
-    if band:
-        axes.fill_between(curve.problems, low, high, color=color, alpha=0.15, linewidth=0)
+    alpha, width = (1.0, 1.5) if strength == 1 else (0.6, 0.8)
+    marker = "o" if len(values) == 1 else None
+    axes.plot(curve.problems, values, color=color, alpha=alpha, linewidth=width, label=label, marker=marker)
+    axes.fill_between(curve.problems, low, high, color=color, alpha=0.15 * strength, linewidth=0)
 
 
 def _use_the_space(axes: Axes, curves: Sequence[Curve]) -> None:

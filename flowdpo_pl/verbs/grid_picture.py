@@ -115,13 +115,21 @@ def _mean(measured: Sequence[Measured]) -> float:
 def _draw(picture: GridPicture, points: Sequence[Point], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1 + 4.5 * len(picture.differences), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(picture.differences), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, picture.differences, strict=True):
+    columns = min(2, len(picture.differences))
+    rows = -(-len(picture.differences) // columns)
+    figure = Figure(figsize=(1 + 4 * columns, 0.9 + 3.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(picture.differences) :]:
+        axes.remove()
+    for axes, name in zip(panels.flat, picture.differences, strict=False):
         _panel(axes, picture, [point for point in points if point.measured.row == name])
-        axes.set(title=name, xlabel=picture.across)
-    panels[0].set_ylabel(f"{picture.table}:\ndifference, points")
-    panels[-1].legend(title=picture.lines, frameon=False, loc="best")
+        axes.set_title(f"{name}\nabove 0: {name.partition(' - ')[0]} is ahead", fontsize="medium")
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel(picture.across)
+    figure.supylabel(f"{picture.table}:\ndifference, points")
+    labels = panels.flat[0].get_legend_handles_labels()
+    told = f"{picture.lines}   (thin: a seed and its 95 % interval; thick: their mean)"
+    figure.legend(*labels, title=told, loc="outside upper center", ncols=4, frameon=False)
     with whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=120)
 

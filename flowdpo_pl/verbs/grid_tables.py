@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from flowdpo_pl.verbs.report_tables import (
     KINDS,
     Measured,
     Noted,
+    half_widths,
     kind_rows,
     table,
     write_rows,
@@ -53,7 +54,8 @@ def read_cell(cell: str, report: Path) -> CellNumbers:
 
 
 def write_tables(cells: Sequence[CellNumbers], output: Path, before: str = "") -> str:
-    """Write `grid.md`, which is returned, and `grid.csv`: all numbers but the noted ones, seed by seed.
+    """Write `grid.md`, which is returned, and seed by seed `grid.csv` and `sections.csv`: what the reports
+    measured, and what stages noted.
 
     Args:
         cells: in the order of the columns.
@@ -65,6 +67,8 @@ def write_tables(cells: Sequence[CellNumbers], output: Path, before: str = "") -
         partial.write_text(page + "\n", encoding="utf-8")
     rows = ((one.cell, *row) for one in cells for row in kind_rows(one.shares, one.differences))
     write_rows(output / "grid.csv", ("cell", *KIND_AND_NUMBER), rows)
+    head = ("cell", *(column.name for column in fields(Noted)))
+    write_rows(output / "sections.csv", head, ((one.cell, *astuple(n)) for one in cells for n in one.noted))
     return page
 
 
@@ -76,6 +80,8 @@ def _sections(cells: Sequence[CellNumbers]) -> Iterator[str]:
         parts = [f"### {name}", _side_by_side("right, %", shares, "{:.1f}")]
         if any(differences.values()):
             parts.append(_side_by_side("difference, points", differences, "{:+.1f}"))
+            least = {one.cell: _least(one.differences, name) for one in cells}
+            parts.append(_side_by_side("not all told from chance below, points", least, "{:.1f}"))
         yield "\n\n".join(parts)
     for name in dict.fromkeys(number.table for one in cells for number in one.noted):
         noted = {
@@ -88,6 +94,13 @@ def _sections(cells: Sequence[CellNumbers]) -> Iterator[str]:
 def _percent(numbers: Sequence[Measured], name: str) -> list[tuple[str, float]]:
     """Rows of one table with their values, a row once a seed."""
     return [(number.row, 100 * number.value) for number in numbers if number.table == name]
+
+
+def _least(differences: Sequence[Measured], name: str) -> list[tuple[str, float]]:
+    """Which differences of one table its intervals can't tell from chance, once a seed."""
+    own = [one for one in differences if one.table == name]
+    seeds = [[one for one in own if one.seed == seed] for seed in sorted({one.seed for one in own})]
+    return [found for of_seed in seeds for found in half_widths(of_seed).items()]
 
 
 def _side_by_side(corner: str, numbers: Mapping[str, Sequence[tuple[str, float]]], form: str) -> str:

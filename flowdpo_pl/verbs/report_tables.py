@@ -92,6 +92,27 @@ def seeds_table(numbers: Sequence[Measured], corner: str, form: str) -> str:
     return table(head, rows)
 
 
+def half_widths(differences: Sequence[Measured]) -> dict[str, float]:
+    """Half the widest interval of differences over all problems, and of those over some of them, in points.
+
+    What is smaller can't all be told from chance.
+    """
+    most = max(one.problems for one in differences)
+    found: dict[str, float] = {}
+    for one in differences:
+        where = "all problems" if one.problems == most else "some of them"
+        found[where] = max(found.get(where, 0.0), 50 * (one.high - one.low))
+    return found
+
+
+def resolved(differences: Sequence[Measured]) -> str:
+    """The smallest difference that these can tell from chance."""
+    of_all, *of_some = (f"{least:.1f}" for _, least in sorted(half_widths(differences).items()))
+    beside = f", or {of_some[0]} of some of them," if of_some else ""
+    least = f"{of_all} points of {max(one.problems for one in differences):,} problems"
+    return f"Differences below {least}{beside} can't all be told from chance."
+
+
 def arms_table(files: dict[int, Path]) -> str:
     """What the verb `arms` wrote under each seed.
 

@@ -20,6 +20,7 @@ from flowdpo_pl.verbs.report_tables import (
     csv_table,
     kind_rows,
     noted,
+    resolved,
     seeds_table,
     table,
     write_rows,
@@ -52,10 +53,10 @@ class Report:
     """Said under the tables."""
 
     def __post_init__(self) -> None:
-        rows = {row for table in self.tables.values() for row in table}
+        tables = {name: sorted(rows) for name, rows in self.tables.items()}
         for pair in self.differences:
-            if len(pair) != 2 or set(pair) - rows:
-                raise UserError(f"report.differences has {pair}: give two rows of a table ({sorted(rows)}).")
+            if len(pair) != 2 or not any({*pair} <= {*rows} for rows in tables.values()):
+                raise UserError(f"report.differences has {pair}: give two rows of one table ({tables}).")
 
 
 def write_report(report: Report, folders: Folders, output: Path) -> None:
@@ -128,19 +129,6 @@ def difference(
     found = paired(one[1], two[1])
     row, interval = f"{two[0]} - {one[0]}{where}", (found.low, found.high)
     return Measured(table, row, seed, found.problems, found.difference, *interval, p=found.p)
-
-
-def resolved(differences: Sequence[Measured]) -> str:
-    """The smallest difference that these can tell from chance: half the widest of their intervals, of those
-    over all problems and of those over the problems with one label."""
-    most = max(one.problems for one in differences)
-    all_of_them, parts = (
-        [(one.high - one.low) / 2 for one in differences if (one.problems == most) == whole]
-        for whole in (True, False)
-    )
-    beside = f", or {100 * max(parts):.1f} of some of them," if parts else ""
-    least = f"{100 * max(all_of_them):.1f} points of {most:,} problems"
-    return f"Differences below {least}{beside} can't all be told from chance."
 
 
 def _by_label(

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flowdpo_pl.errors import UserError
@@ -100,21 +101,6 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return found
 
 
-def drawn(curves: list[Curve], figures: list[Figure], folder: Path) -> list[tuple[int, int, list[str]]]:
-    """Of each panel: its lines, its bands, and what its legend says (the last panel alone has one)."""
-    draw_curves(curves, folder / "p.png")
-    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
-    return [
-        (
-            len(axes.lines),
-            len(axes.collections),
-            [text.get_text() for text in legend.get_texts()] if legend else [],
-        )
-        for axes in figures[-1].axes
-        for legend in [axes.get_legend()]
-    ]
-
-
 def test_a_run_s_picture_says_where_it_began_and_uses_its_space(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
@@ -141,11 +127,35 @@ def test_a_measurement_is_a_bar_with_its_interval(tmp_path: Path, figures: list[
     assert axes.get_title() == "25.0 % right of 16 problems (95 %: 12.5 to 50.0)"
 
 
-def test_intervals_are_drawn_for_one_seed_and_a_name_is_in_the_legend_once(
+def drawn(curves: list[Curve], figures: list[Figure], folder: Path) -> tuple[list[Axes], list[str], str]:
+    """The panels, and what the legend says: its entries and its title."""
+    draw_curves(curves, folder / "p.png")
+    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
+    (legend,) = figures[-1].legends
+    return figures[-1].axes, [text.get_text() for text in legend.get_texts()], legend.get_title().get_text()
+
+
+def test_each_curve_has_its_interval_and_is_in_the_legend_once(tmp_path: Path, figures: list[Figure]) -> None:
+    file = curve_file(tmp_path / "c.csv", (8, 0.5, 0, 1, 0.5, 0, 1), (16, 0.5, 0.2, 0.8, 0.5, 0.2, 0.8))
+    for names in (["a"], ["a", "b"]):
+        panels, entries, title = drawn([read_curve(file, name, 0) for name in names], figures, tmp_path)
+        assert [(len(axes.lines), len(axes.collections)) for axes in panels] == [(len(names),) * 2] * 2
+        assert (entries, title) == (names, "bands: 95 % intervals")
+
+
+def test_several_seeds_are_thin_and_their_mean_is_thick_where_all_of_them_are(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
-    file = curve_file(tmp_path / "c.csv", (8, 0.5, 0, 1, 0.5, 0, 1), (16, 0.5, 0.2, 0.8, 0.5, 0.2, 0.8))
-    one, again, other = (read_curve(file, name, seed) for name, seed in [("a", 0), ("a", 1), ("b", 0)])
-    assert drawn([one], figures, tmp_path) == [(1, 1, []), (1, 1, ["a"])]
-    assert drawn([one, other], figures, tmp_path) == [(2, 2, []), (2, 2, ["a", "b"])]
-    assert drawn([one, again], figures, tmp_path) == [(2, 0, []), (2, 0, ["a"])]
+    rows = [(8, 0.5, 0, 1, 0.5, 0, 1), (16, 0.25, 0.2, 0.8, 0.5, 0.2, 0.8)]
+    further = [(8, 0.75, 0, 1, 0, 0, 1), (16, 0.5, 0.2, 0.8, 0.5, 0.2, 0.8), (24, 1, 1, 1, 1, 1, 1)]
+    curves = [
+        read_curve(curve_file(tmp_path / f"{seed}.csv", *points), "a", seed)
+        for seed, points in enumerate((rows, further))
+    ]
+    (progressive, window), entries, title = drawn(curves, figures, tmp_path)
+    one, two, mean = progressive.lines
+    assert one.get_linewidth() == two.get_linewidth() < mean.get_linewidth()
+    assert (list(mean.get_xdata()), list(mean.get_ydata())) == ([8, 16], [62.5, 37.5])
+    assert list(window.lines[-1].get_ydata()) == [25, 50]
+    assert len(progressive.collections) == len(window.collections) == 2
+    assert entries == ["a"] and title.startswith("thin: a seed, thick: their mean")

@@ -92,8 +92,14 @@ def test_tables_have_a_column_a_cell(capsys: pytest.CaptureFixture[str]) -> None
     assert "| right, %: mean of seeds (their range) | short | long |" in page
     assert "| flow | 55.0 (50.0 to 60.0) | 55.0 (50.0 to 60.0) |" in page
     assert "| flow - self | +3.5 (+3.0 to +4.0) | +12.5 (+12.0 to +13.0) |" in page
+    least = "| not all told from chance below, points: mean of seeds (their range) | short | long |"
+    assert least in page and "| all problems | 14.5 (14.5 to 14.5) | 10.0 (10.0 to 10.0) |" in page
     assert "### traces" in page and "| flow: careless | 4.5 (3.0 to 6.0) | 18.0 (12.0 to 24.0) |" in page
     assert page in capsys.readouterr().out
+    with Path("out/sections.csv").open() as file:
+        noted = [(row["cell"], row["row"], row["seed"], float(row["value"])) for row in csv.DictReader(file)]
+    expected = {"short": (3, 6), "long": (12, 24)}
+    assert noted == [(cell, "flow", "01"[seed], expected[cell][seed]) for cell in CELLS for seed in (0, 1)]
 
 
 def test_a_grid_without_a_picture_has_tables_if_its_study_has_a_report() -> None:

@@ -110,9 +110,11 @@ def test_what_is_missing_is_named(folders: dict[int, dict[str, Path]], tmp_path:
         write_report(REPORT, folders, tmp_path)
 
 
-def test_a_difference_of_unknown_rows_is_refused() -> None:
-    with pytest.raises(UserError, match=r"report\.differences has \['a', 'c'\]: give two rows"):
-        Report(tables={"t": {"a": "x", "b": "y"}}, differences=[["a", "c"]])
+@pytest.mark.parametrize("pair", [["a", "c"], ["a", "z"], ["a"]])
+def test_a_difference_that_no_table_can_tell_is_refused(pair: list[str]) -> None:
+    told = rf"report\.differences has {re.escape(str(pair))}: give two rows of one table"
+    with pytest.raises(UserError, match=told):
+        Report(tables={"t": {"a": "x", "b": "y"}, "u": {"z": "x"}}, differences=[pair])
 
 
 def test_differences_by_label_and_the_smallest_that_they_tell(

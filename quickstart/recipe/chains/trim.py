@@ -3,7 +3,8 @@
     python -m quickstart.recipe.chains.trim --traces arms/flow.jsonl --out trimmed.jsonl
 
 Nothing is judged anew: a judge that sees more than the world's own would pick the right answers. A
-trace whose first answer is not the one that was judged counts as wrong.
+trace whose first answer is not the one that was judged counts as wrong. `arms --trim true` cuts before arms
+are made equally many; here it is done behind that, so that a trimmed arm has the traces of the arm beside it.
 """
 
 from __future__ import annotations
