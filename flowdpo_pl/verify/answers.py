@@ -65,7 +65,7 @@ _FORMULA = re.compile(
 )
 
 
-@lru_cache(4096)  # a gold answer is read for each of its samples, an answer again by a vote
+@lru_cache(256)  # a gold answer is read for each of its samples; few, as some texts are long
 def read_answer(text: str) -> Answer:
     """What there is to judge in `text`: its marked answer, else all of it."""
     text = final_part(text).strip()

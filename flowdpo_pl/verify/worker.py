@@ -30,8 +30,8 @@ CLOCK = 10.0
 """Seconds on the clock for each of the processor's: a busy machine must change no verdict."""
 GRACE_SECONDS = 1.0
 """A worker outlives its parent's patience by this much at most, even if the parent is gone."""
-REMEMBERED = 4096
-"""Questions whose replies a worker keeps: samples of a problem often end alike."""
+REMEMBERED = 256
+"""Questions whose replies a worker keeps, for samples of a problem often end alike; few, as some are long."""
 
 
 def parse_readings(readings: Sequence[str], ambiguous: bool = False) -> list[Any]:
