@@ -157,6 +157,10 @@ def test_regraded_tests_and_traces(tmp_path: Path) -> None:
     assert len(gzip.decompress(packed).splitlines()) == 4
     assert "self,4,75.0,75.0,0.0" in (tmp_path / "out" / "traces.csv").read_text()
     assert "lucky,100.0,0.0,100.0,100.0,0.0,9.0" in (tmp_path / "out" / "mistakes.csv").read_text()
+    few = tests["lucky"].read_text().splitlines(keepends=True)[:2]
+    tests["lucky"].write_text("".join(few))
+    with pytest.raises(SystemExit, match=r"the test 'careful' asks .*, which 'lucky' does not"):
+        regrade.regrade(tmp_path / "out", tmp_path / "test.jsonl", "lucky", tests)
 
 
 RIGHT = ("January 3 arrive, ", "4 + 3 = 7. ", "The answer is no.")

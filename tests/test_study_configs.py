@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser, Namespace
 
+from benchmarks.paper_study import DOCUMENTED
 from flowdpo_pl.cli import VERBS, main
 from flowdpo_pl.verbs.arms import arms
 from flowdpo_pl.verbs.export import export
@@ -24,6 +25,7 @@ from quickstart.recipe.chains.regrade import regrade
 from quickstart.recipe.chains.trim import trim
 from quickstart.recipe.luck import luck
 from tests.runs import ROOT
+from tests.test_verbs_page import commands
 
 FLOWS = ("critic", "debate", "planner_solver")
 STUDIES = (
@@ -51,8 +53,14 @@ MODULES = {
 """Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
 
 
-QWEN = ("--values.model=qwen3_1b7", "--values.flow=flow", "--values.single=single", "--values.tokens=480")
-"""As docs/study.md gives them to the paper's study."""
+QWEN = tuple(
+    word
+    for words in commands("docs/study.md")
+    if "--values.model=qwen3_1b7" in words
+    for word in words
+    if word.startswith("--values.")
+)
+"""What docs/study.md gives to the paper's study."""
 WITH_SFT = tuple(
     path
     for path in STUDIES
@@ -153,6 +161,12 @@ def test_a_grid_s_cells_have_values_of_its_study_and_its_picture_rows_of_the_rep
     assert capsys.readouterr().out.startswith(f"{jobs} commands.")
 
 
+def test_the_paper_s_study_is_tried_as_it_is_documented() -> None:
+    values = {"model": "qwen3_1b7", **DOCUMENTED["qwen3_1b7"]}
+    assert {*QWEN} - {f"--values.{name}={value}" for name, value in values.items()} == {"--values.tokens=480"}
+    assert not DOCUMENTED["llama3_8b"], "the config's own values"
+
+
 @pytest.mark.parametrize("path", WITH_SFT)
 def test_the_arms_differ_in_their_traces_alone(path: str) -> None:
     sft = [stage for name, stage in parsed(path).stages.items() if name.startswith("sft_")]
@@ -169,6 +183,9 @@ def test_what_the_grid_runs_is_a_part_of_all_arms() -> None:
             assert stage.arguments.items() <= other.arguments.items()
         else:
             assert stage == other
+    sizes = {"flow_problems", "compile_problems", "traces", "guessable"}
+    own, others = part["values"], everything["values"]
+    assert {name for name in own if own[name] != others.get(name)} == sizes
 
 
 def test_a_stage_with_a_wrong_key_is_refused(tmp_path: Path) -> None:

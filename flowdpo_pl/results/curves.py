@@ -120,7 +120,7 @@ def draw_curves(curves: Sequence[Curve], picture: Path) -> None:
     """The paper's figure 3: accuracy against problems, with intervals; several seeds thin, their mean thick.
 
     Args:
-        curves: at least one; each name under the same seeds.
+        curves: at least one.
         picture: the PNG to write.
     """
     from matplotlib.figure import Figure
@@ -149,11 +149,11 @@ def _draw_seeds(axes: Axes, seeds: Sequence[Curve], kind: str, color: str, name:
         _draw(axes, seeds[0], kind, color, name)
         return
     for curve in seeds:
-        _draw(axes, curve, kind, color, None, strength=1 / len(seeds))
+        _draw(axes, curve, kind, color, None, seeds=len(seeds))
     points = [dict(zip(curve.problems, curve.of(kind)[0], strict=True)) for curve in seeds]
     shared = sorted(set(points[0]).intersection(*points[1:]))
     means = [100 * sum(point[problems] for point in points) / len(points) for problems in shared]
-    axes.plot(shared, means, color=color, linewidth=2.2, label=name)
+    axes.plot(shared, means, color=color, linewidth=2.2, label=name, marker=_marker(shared))
 
 
 def _figure(height: float) -> tuple[Figure, Axes]:
@@ -165,13 +165,18 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw(axes: Axes, curve: Curve, kind: str, color: str, label: str | None, strength: float = 1.0) -> None:
-    """A curve of a kind, in percent; a single point as one. One of several seeds has a part of the ink."""
+def _draw(axes: Axes, curve: Curve, kind: str, color: str, label: str | None, seeds: int = 1) -> None:
+    """A curve of a kind, in percent, and its interval; fainter as one of several seeds."""
     values, low, high = ([100 * value for value in part] for part in curve.of(kind))
-    alpha, width = (1.0, 1.5) if strength == 1 else (0.6, 0.8)
-    marker = "o" if len(values) == 1 else None
+    alpha, width = (1.0, 1.5) if seeds == 1 else (0.6, 0.8)
+    marker = _marker(values)
     axes.plot(curve.problems, values, color=color, alpha=alpha, linewidth=width, label=label, marker=marker)
-    axes.fill_between(curve.problems, low, high, color=color, alpha=0.15 * strength, linewidth=0)
+    axes.fill_between(curve.problems, low, high, color=color, alpha=0.15 / seeds, linewidth=0)
+
+
+def _marker(points: Sequence[float]) -> str | None:
+    """A single point is no line."""
+    return "o" if len(points) == 1 else None
 
 
 def _use_the_space(axes: Axes, curves: Sequence[Curve]) -> None:

@@ -54,7 +54,8 @@ def grid(
     picture: GridPicture | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Run a study in every cell, then write `<output>/grid.md`, `grid.csv` and, with a picture, `grid.png`.
+    """Run a study in every cell, then write `<output>/grid.md`, `grid.csv`, `sections.csv` and, with a
+    picture, `grid.png`.
 
     Args:
         study: the study's YAML.
@@ -92,7 +93,7 @@ def grid(
     if picture is not None:
         drawn = draw_grid(picture, cells, {one.cell: one.differences for one in found}, output / "grid.png")
     page = write_tables(found, output, before=drawn)
-    files = ("grid.md", "grid.csv", *(("grid.png",) if drawn else ()))
+    files = ("grid.md", "grid.csv", "sections.csv", *(("grid.png",) if drawn else ()))
     print(f"{visible(page)}\n", *(output / name for name in files), sep="\n")
 
 

@@ -34,8 +34,10 @@ class GridPicture:
     def require_values(self, cells: Cells) -> None:
         """
         Raises:
-            UserError: a cell lacks a value that the picture names.
+            UserError: the picture has no difference, or one twice, or names a value that a cell lacks.
         """
+        if not self.differences or len({*self.differences}) < len(self.differences):
+            raise UserError(f"picture.differences is {self.differences}: name at least one, each once.")
         for cell, values in cells.items():
             if missing := [name for name in (self.across, self.lines) if name not in values]:
                 raise UserError(
@@ -123,12 +125,14 @@ def _draw(picture: GridPicture, points: Sequence[Point], path: Path) -> None:
         axes.remove()
     for axes, name in zip(panels.flat, picture.differences, strict=False):
         _panel(axes, picture, [point for point in points if point.measured.row == name])
-        axes.set_title(f"{name}\nabove 0: {name.partition(' - ')[0]} is ahead", fontsize="medium")
+        axes.set_title(f"{name}\nabove 0: the first is ahead", fontsize="medium")
         axes.tick_params(labelbottom=True)
     figure.supxlabel(picture.across)
     figure.supylabel(f"{picture.table}:\ndifference, points")
     labels = panels.flat[0].get_legend_handles_labels()
-    told = f"{picture.lines}   (thin: a seed and its 95 % interval; thick: their mean)"
+    several = len({point.measured.seed for point in points}) > 1
+    seeds = "thin: a seed and its 95 % interval; thick: their mean" if several else "bars: 95 % intervals"
+    told = f"{picture.lines}   ({seeds})"
     figure.legend(*labels, title=told, loc="outside upper center", ncols=4, frameon=False)
     with whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=120)

@@ -92,6 +92,10 @@ def seeds_table(numbers: Sequence[Measured], corner: str, form: str) -> str:
     return table(head, rows)
 
 
+OF_ALL, OF_SOME = "all problems", "some of them"
+"""What a difference is over."""
+
+
 def half_widths(differences: Sequence[Measured]) -> dict[str, float]:
     """Half the widest interval of differences over all problems, and of those over some of them, in points.
 
@@ -100,16 +104,16 @@ def half_widths(differences: Sequence[Measured]) -> dict[str, float]:
     most = max(one.problems for one in differences)
     found: dict[str, float] = {}
     for one in differences:
-        where = "all problems" if one.problems == most else "some of them"
+        where = OF_ALL if one.problems == most else OF_SOME
         found[where] = max(found.get(where, 0.0), 50 * (one.high - one.low))
     return found
 
 
 def resolved(differences: Sequence[Measured]) -> str:
     """The smallest difference that these can tell from chance."""
-    of_all, *of_some = (f"{least:.1f}" for _, least in sorted(half_widths(differences).items()))
-    beside = f", or {of_some[0]} of some of them," if of_some else ""
-    least = f"{of_all} points of {max(one.problems for one in differences):,} problems"
+    widths = half_widths(differences)
+    beside = f", or {widths[OF_SOME]:.1f} of some of them," if OF_SOME in widths else ""
+    least = f"{widths[OF_ALL]:.1f} points of {max(one.problems for one in differences):,} problems"
     return f"Differences below {least}{beside} can't all be told from chance."
 
 

@@ -53,10 +53,14 @@ class Report:
     """Said under the tables."""
 
     def __post_init__(self) -> None:
-        tables = {name: sorted(rows) for name, rows in self.tables.items()}
+        tables = [table.keys() for table in self.tables.values()]
         for pair in self.differences:
-            if len(pair) != 2 or not any({*pair} <= {*rows} for rows in tables.values()):
-                raise UserError(f"report.differences has {pair}: give two rows of one table ({tables}).")
+            if len(pair) != 2 or not any({*pair} <= rows for rows in tables):
+                near = [rows for rows in tables if {*pair} & rows] or tables
+                known = sorted({row for rows in near for row in rows})
+                raise UserError(
+                    f"report.differences has {pair}: give two rows of one table, such as {known}."
+                )
 
 
 def write_report(report: Report, folders: Folders, output: Path) -> None:

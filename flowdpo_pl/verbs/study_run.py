@@ -70,8 +70,9 @@ def _longest_first(steps: Sequence[Step]) -> list[Step]:
     """By how many wait behind each, one for the other; ties in their order. The last to end begins early."""
     behind: dict[Path, int] = {}
     for step in reversed(steps):
-        waiting = [behind[other.here] for other in steps if step.here in other.needs]
-        behind[step.here] = 1 + max(waiting, default=0)
+        waiting = behind.setdefault(step.here, 0)
+        for needed in step.needs:
+            behind[needed] = max(behind.get(needed, 0), waiting + 1)
     return sorted(steps, key=lambda step: behind[step.here], reverse=True)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from flowdpo_pl.errors import UserError
@@ -49,7 +50,7 @@ class Step:
     def log(self) -> Path:
         return self.here / "log.txt"
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[Path]:
         """Folders of the stages that it names."""
         return frozenset(self.folders[name] for name in self.stage.needs())

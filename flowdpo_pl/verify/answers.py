@@ -65,9 +65,13 @@ _FORMULA = re.compile(
 )
 
 
-@lru_cache(256)  # a gold answer is read for each of its samples; few, as some texts are long
 def read_answer(text: str) -> Answer:
     """What there is to judge in `text`: its marked answer, else all of it."""
+    return _read(text)
+
+
+@lru_cache(256)  # a gold answer is read for each of its samples; few, as some texts are long
+def _read(text: str) -> Answer:
     text = final_part(text).strip()
     marked = find_marked(text)
     if marked is None:

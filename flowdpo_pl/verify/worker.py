@@ -14,7 +14,6 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from itertools import product
 from multiprocessing.connection import Connection
 from typing import Any
@@ -87,14 +86,22 @@ def judge(question: Mapping[str, Any]) -> dict[str, Any]:
     return {"correct": False, "extracted": extracted, "error": error}
 
 
-def remembering(judge: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-    """`judge`, which is asked each of the latest `REMEMBERED` questions once; again where it raised."""
+def remembering(ask: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """`ask`, which sees none of the last `REMEMBERED` questions again unless it raised or told an error."""
+    kept: dict[str, dict[str, Any]] = {}
 
-    @lru_cache(REMEMBERED)
-    def judge_text(question: str) -> dict[str, Any]:
-        return judge(json.loads(question))
+    def reply_to(question: Any) -> dict[str, Any]:
+        text = json.dumps(question)
+        if text in kept:
+            return kept[text]
+        reply = ask(question)
+        if reply["error"] is None:  # else there may have been too little memory, which passes
+            if len(kept) == REMEMBERED:
+                del kept[next(iter(kept))]
+            kept[text] = reply
+        return reply
 
-    return lambda question: judge_text(json.dumps(question))
+    return reply_to
 
 
 def describe(failure: BaseException) -> str:

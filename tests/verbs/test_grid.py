@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from flowdpo_pl.errors import UserError
 from flowdpo_pl.verbs import grid as grid_module
@@ -210,13 +211,40 @@ def test_an_interval_that_misses_its_value_by_a_hair_is_drawn(tmp_path: Path) ->
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_panel_for_each_difference_two_in_a_row(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def kept(self: Figure, *args: object, **options: object) -> None:
+        drawn.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    names = [f"row {n} - self" for n in range(number)]
+    measured = [Measured("true", name, seed, 100, 0.1, 0.0, 0.2) for name in names for seed in (0, 1)]
+    picture = GridPicture("steps", "lucky", "true", names)
+    draw_grid(picture, CELLS, {cell: measured for cell in CELLS}, tmp_path / "grid.png")
+    panels = drawn[0].axes
+    assert [axes.get_title().splitlines()[0] for axes in panels] == names
+    assert {axes.get_subplotspec().get_geometry()[1] for axes in panels} == {min(2, number)}  # type: ignore[union-attr]
+    (line,) = (line for line in panels[0].lines if line.get_linewidth() > 2)
+    assert list(line.get_ydata()) == [10, 10], "the mean of the seeds over both cells"  # type: ignore[arg-type]
+
+
 def test_what_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match="cells is empty"):
         grid(Path("cell.yaml"), {}, Path("out"))
     with pytest.raises(UserError, match=r"the study none.yaml does not exist"):
         grid(Path("none.yaml"), CELLS, Path("out"))
     with pytest.raises(UserError, match="value 'length', which cell 'short' lacks"):
-        grid(Path("cell.yaml"), CELLS, Path("out"), picture=GridPicture("length", "lucky", "true", []))
+        grid(Path("cell.yaml"), CELLS, Path("out"), picture=GridPicture("length", "lucky", "true", ["a - b"]))
+    for differences in ([], ["a - b", "a - b"]):
+        with pytest.raises(UserError, match=r"picture\.differences is .*: name at least one, each once"):
+            picture = GridPicture("steps", "lucky", "true", differences)
+            grid(Path("cell.yaml"), CELLS, Path("out"), picture=picture)
     assert not calls()  # nothing was run for it
     with pytest.raises(
         UserError, match=r"'short' has no difference 'a - b' in 'true': it has \['flow - self'\]"

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from flowdpo_pl.errors import UserError
-from flowdpo_pl.verbs.report_tables import Measured, Noted, arms_table, csv_table, noted, seeds_table, table
+from flowdpo_pl.verbs.report_tables import (
+    Measured,
+    Noted,
+    arms_table,
+    csv_table,
+    noted,
+    resolved,
+    seeds_table,
+    table,
+)
 
 
 def test_a_table_is_markdown() -> None:
@@ -89,4 +98,15 @@ def test_labels_and_names_are_texts_whatever_they_hold(tmp_path: Path) -> None:
         seeds_table(numbers, "points", "{:+.1f}")
         .splitlines()[2]
         .startswith(r"| b - a, level !\[x](//y)\| | 20 |")
+    )
+
+
+def test_what_can_t_be_told_is_half_the_widest_interval_of_all_problems_and_of_some() -> None:
+    of_all = [Measured("t", name, 0, 1000, 0.1, low, 0.2) for name, low in (("a", 0.1), ("b", 0.0))]
+    assert (
+        resolved(of_all) == "Differences below 10.0 points of 1,000 problems can't all be told from chance."
+    )
+    assert resolved([*of_all, Measured("t", "a, steps 3", 0, 40, 0.1, -0.2, 0.4)]) == (
+        "Differences below 10.0 points of 1,000 problems, or 30.0 of some of them, "
+        "can't all be told from chance."
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flowdpo_pl.verify import worker
-from flowdpo_pl.verify.worker import describe, judge, parse_readings, remembering
+from flowdpo_pl.verify.worker import describe, judge, parse_readings
 
 STARTED_WITHIN = 60
 
@@ -105,23 +105,29 @@ def test_alarms_are_set_for_an_answer_alone_so_an_idle_worker_lives() -> None:
         assert 300 < clock < 302 and 199 < processor < 201
 
 
-def test_a_question_is_judged_once_unless_that_failed() -> None:
+def test_a_question_is_judged_once_unless_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[Any] = []
 
     def judge(question: Any) -> dict[str, Any]:
         judged.append(question)
         if question["gold"] == ["?"]:
             raise ValueError(question)
-        return {"correct": question["answer"] == question["gold"]}
+        error = "MemoryError" if question["gold"] == ["9"] else None
+        return {"correct": question["answer"] == question["gold"], "error": error}
 
-    right, wrong, failing = question(["1"], ["1"]), question(["2"], ["1"]), question(["1"], ["?"])
-    remembered = remembering(judge)
+    right, wrong, raising, failing = (question([a], [b]) for a, b in ("11", "21", "1?", "19"))
+    monkeypatch.setattr(worker, "REMEMBERED", 2)
+    remembered = worker.remembering(judge)
     assert [remembered(asked)["correct"] for asked in (right, wrong, dict(right), wrong)] == [1, 0, 1, 0]
     assert judged == [right, wrong]
     for _ in range(2):
         with pytest.raises(ValueError):
-            remembered(failing)
-    assert judged == [right, wrong, failing, failing]
+            remembered(raising)
+        assert remembered(failing)["error"] == "MemoryError"
+    assert judged[2:] == [raising, failing] * 2
+    for asked in (question(["3"], ["1"]), wrong, right):  # the third lets the oldest go
+        remembered(asked)
+    assert judged[6:] == [question(["3"], ["1"]), right]
 
 
 def test_ctrl_c_is_the_parent_s_to_handle() -> None:

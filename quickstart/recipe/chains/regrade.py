@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,8 @@ def regrade(
     Args:
         out: the folder to write to.
         problems: those of all tests, as `quickstart.recipe.chains.problems` wrote them.
-        base: the test that says how often the base answers a problem truly, sampled several times.
+        base: the test that says how often the base answers a problem truly, sampled several times; no other
+            test has a problem that it lacks.
         tests: predictions by name.
         traces: trace files by name.
     """
@@ -48,6 +50,10 @@ def regrade(
     read = {name: read_predictions(path) for name, path in tests.items()}
     often = how_often([truly(one, rows[one.question]) for one in read[base]])
     for name, predictions in read.items():
+        if unknown := [one.problem_id for one in predictions if one.problem_id not in often]:
+            sys.exit(
+                f"the test '{name}' asks {unknown[0]}, which '{base}' does not: ask the base all problems."
+            )
         labelled = [labelled_by(one, rows[one.question], often) for one in predictions]
         _write(out / f"{name}.right.jsonl.gz", labelled)
         _write(out / f"{name}.true.jsonl.gz", [truly(one, rows[one.question]) for one in labelled])
