@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentError
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,6 @@ from quickstart.recipe.chains.regrade import regrade
 from quickstart.recipe.chains.trim import trim
 from quickstart.recipe.luck import luck
 from tests.runs import ROOT
-from tests.test_verbs_page import commands
 
 FLOWS = ("critic", "debate", "planner_solver")
 STUDIES = (
@@ -53,13 +53,7 @@ MODULES = {
 """Of `quickstart.recipe`; `pretrain` has an argparse of its own."""
 
 
-QWEN = tuple(
-    word
-    for words in commands("docs/study.md")
-    if "--values.model=qwen3_1b7" in words
-    for word in words
-    if word.startswith("--values.")
-)
+QWEN = tuple(re.findall(r"--values\.\w+=\w+", (ROOT / "docs/study.md").read_text(encoding="utf-8")))
 """What docs/study.md gives to the paper's study."""
 WITH_SFT = tuple(
     path
