@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
 import pytest
@@ -30,6 +30,9 @@ from tests.finished_runs import fit_quickstart
 from tests.models import write_model
 from tests.oracles import PlainAgents, PlainEngine
 from tests.runs import ROOT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 torch.set_num_threads(1)  # tiny models: a second thread only waits, and xdist uses the cores
 
@@ -154,3 +157,19 @@ def problems() -> list[Problem]:
         Problem(id=f"p{n}", question=" ".join(str((7 * n + k) % 44) for k in range(3 + 3 * n)), gold="0")
         for n in range(6)
     ]
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Pictures that are written."""
+    from matplotlib.figure import Figure
+
+    found: list[Figure] = []
+    save = Figure.savefig
+
+    def kept(self: Figure, *args: object, **options: object) -> None:
+        found.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return found

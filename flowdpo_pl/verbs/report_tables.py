@@ -34,6 +34,8 @@ class Measured:
 
 KINDS = ("accuracy", "difference")
 """Of the numbers in a report's `tables.csv`."""
+OF_ALL, OF_SOME = "all problems", "some of them"
+"""What a difference is over."""
 KIND_AND_NUMBER = ("kind", *(column.name for column in fields(Measured)))
 """Its head."""
 
@@ -90,10 +92,6 @@ def seeds_table(numbers: Sequence[Measured], corner: str, form: str) -> str:
         ends = [f"{form.format(values[0])} to {form.format(values[-1])}"] if len(seeds) > 1 else []
         rows.append([row, ", ".join(map(str, problems)), *cells, *ends])
     return table(head, rows)
-
-
-OF_ALL, OF_SOME = "all problems", "some of them"
-"""What a difference is over."""
 
 
 def half_widths(differences: Sequence[Measured]) -> dict[str, float]:

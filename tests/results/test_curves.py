@@ -87,20 +87,6 @@ def test_a_row_that_was_cut_off_is_left_out_and_other_encodings_are_named(tmp_pa
         read_curve(file, "x", 0)
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """Those that are written."""
-    found: list[Figure] = []
-    save = Figure.savefig
-
-    def kept(self: Figure, *args: object, **options: object) -> None:
-        found.append(self)
-        save(self, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
-    return found
-
-
 def test_a_run_s_picture_says_where_it_began_and_uses_its_space(
     tmp_path: Path, figures: list[Figure]
 ) -> None:

@@ -212,22 +212,12 @@ def test_an_interval_that_misses_its_value_by_a_hair_is_drawn(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_panel_for_each_difference_two_in_a_row(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def kept(self: Figure, *args: object, **options: object) -> None:
-        drawn.append(self)
-        save(self, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
+def test_a_panel_for_each_difference_two_in_a_row(number: int, tmp_path: Path, figures: list[Figure]) -> None:
     names = [f"row {n} - self" for n in range(number)]
     measured = [Measured("true", name, seed, 100, 0.1, 0.0, 0.2) for name in names for seed in (0, 1)]
     picture = GridPicture("steps", "lucky", "true", names)
     draw_grid(picture, CELLS, {cell: measured for cell in CELLS}, tmp_path / "grid.png")
-    panels = drawn[0].axes
+    panels = figures[0].axes
     assert [axes.get_title().splitlines()[0] for axes in panels] == names
     assert {axes.get_subplotspec().get_geometry()[1] for axes in panels} == {min(2, number)}  # type: ignore[union-attr]
     (line,) = (line for line in panels[0].lines if line.get_linewidth() > 2)

@@ -45,7 +45,6 @@ def regrade(
         tests: predictions by name.
         traces: trace files by name.
     """
-    out.mkdir(parents=True, exist_ok=True)
     rows = {row["question"]: row for row in read_rows(problems)}
     read = {name: read_predictions(path) for name, path in tests.items()}
     often = how_often([truly(one, rows[one.question]) for one in read[base]])
@@ -54,6 +53,8 @@ def regrade(
             sys.exit(
                 f"the test '{name}' asks {unknown[0]}, which '{base}' does not: ask the base all problems."
             )
+    out.mkdir(parents=True, exist_ok=True)
+    for name, predictions in read.items():
         labelled = [labelled_by(one, rows[one.question], often) for one in predictions]
         _write(out / f"{name}.right.jsonl.gz", labelled)
         _write(out / f"{name}.true.jsonl.gz", [truly(one, rows[one.question]) for one in labelled])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowdpo_pl.play.engines.reader import _TOKENS_PER_FORWARD, reading_parts
+from tests.properties import few
 
 
 def cost(unread: list[int], parts: list[slice]) -> int:
@@ -15,6 +16,7 @@ def cost(unread: list[int], parts: list[slice]) -> int:
     return sum(max(unread[part]) * len(unread[part]) + _TOKENS_PER_FORWARD for part in parts)
 
 
+@few
 @given(st.lists(st.integers(0, 4 * _TOKENS_PER_FORWARD), max_size=9))
 def test_no_other_cut_reads_less(unread: list[int]) -> None:
     parts = reading_parts(unread)
