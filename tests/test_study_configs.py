@@ -35,7 +35,7 @@ STUDIES = (
     *(f"configs/flows/{name}_study.yaml" for name in FLOWS),
     *(
         f"configs/chains/{name}.yaml"
-        for name in ("bases", "cell", "compared", "endings", "learning_rate", "pilot")
+        for name in ("bases", "cell", "compared", "endings", "learning_rate", "pilot", "training_length")
     ),
     "configs/paper/table_1.yaml",
     "configs/smollm2/compared.yaml",
