@@ -58,6 +58,7 @@ def test_they_train_and_print_what_the_command_line_prints(folder: Path) -> None
     assert {place.name for place in folder.iterdir()} <= {"quickstart", "runs", ".cache", ".config"}
 
 
+@pytest.mark.long
 def test_they_run_in_a_notebook_with_one_bar(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")

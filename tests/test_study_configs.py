@@ -41,6 +41,8 @@ STUDIES = (
     "configs/smollm2/compared.yaml",
 )
 GRIDS = ("configs/chains/grid.yaml",)
+TRIED: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
+"""Verbs or modules with configs and names of arguments that were taken, by studies as they are."""
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
 MODULES = {
     "credit": credit,
@@ -86,12 +88,11 @@ def test_every_stage_takes_its_arguments(
         name: stage.with_values(settings["values"]) for name, stage in settings.stages.items()
     }
     folders = {name: tmp_path / name for name in stages}
-    tried: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
+    tried = set() if values else TRIED
     for name, stage in stages.items():
         kind = (stage.verb or stage.module, tuple(stage.configs), tuple(stage.arguments))
         if kind in tried:  # another value of the same arguments
             continue
-        tried.add(kind)
         line = replace(stage, arguments=without_values_of_runs(stage)).arguments_of(
             folders, tmp_path / "here", 1
         )
@@ -104,6 +105,7 @@ def test_every_stage_takes_its_arguments(
             parser.add_function_arguments(OTHER_VERBS[stage.verb] if stage.verb else MODULES[module])
             parser.add_argument("--config", action="config")
             parser.parse_args(line)
+        tried.add(kind)
 
 
 def without_values_of_runs(stage: Stage) -> dict[str, Value]:

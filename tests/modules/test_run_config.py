@@ -188,6 +188,7 @@ def test_a_signal_while_a_batch_is_played_loses_nothing(
     assert all(torch.equal(a[name], b[name]) for name in a), "what was saved inside the batch goes on as well"
 
 
+@pytest.mark.long
 def test_processes_end_with_the_status_of_their_signal(tmp_path: Path) -> None:
     for number, name in ((signal.SIGTERM, "a"), (signal.SIGINT, "b")):
         arguments = words(

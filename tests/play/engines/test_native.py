@@ -188,7 +188,7 @@ def test_looking_seldom_at_who_is_over_changes_nothing(
     assert [moves(tree) for tree in seldom] == [moves(tree) for tree in often]
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3_text"])  # each compiles for seconds
+@pytest.mark.parametrize("family", ["llama", pytest.param("gemma3_text", marks=pytest.mark.long)])
 def test_compiled_equals_eager(
     family: str,
     make_world: Callable[..., World],
