@@ -41,8 +41,6 @@ STUDIES = (
     "configs/smollm2/compared.yaml",
 )
 GRIDS = ("configs/chains/grid.yaml",)
-TRIED: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
-"""Verbs or modules with configs and names of arguments that were taken, by studies as they are."""
 OTHER_VERBS = {"arms": arms, "ground_truth": ground_truth, "export": export}
 MODULES = {
     "credit": credit,
@@ -88,11 +86,12 @@ def test_every_stage_takes_its_arguments(
         name: stage.with_values(settings["values"]) for name, stage in settings.stages.items()
     }
     folders = {name: tmp_path / name for name in stages}
-    tried = set() if values else TRIED
+    tried: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
     for name, stage in stages.items():
         kind = (stage.verb or stage.module, tuple(stage.configs), tuple(stage.arguments))
         if kind in tried:  # another value of the same arguments
             continue
+        tried.add(kind)
         line = replace(stage, arguments=without_values_of_runs(stage)).arguments_of(
             folders, tmp_path / "here", 1
         )
@@ -105,7 +104,6 @@ def test_every_stage_takes_its_arguments(
             parser.add_function_arguments(OTHER_VERBS[stage.verb] if stage.verb else MODULES[module])
             parser.add_argument("--config", action="config")
             parser.parse_args(line)
-        tried.add(kind)
 
 
 def without_values_of_runs(stage: Stage) -> dict[str, Value]:
@@ -182,6 +180,27 @@ def test_what_the_grid_runs_is_a_part_of_all_arms() -> None:
     sizes = {"flow_problems", "compile_problems", "traces", "guessable"}
     own, others = part["values"], everything["values"]
     assert {name for name in own if own[name] != others.get(name)} == sizes
+
+
+@pytest.mark.parametrize("name", ["endings", "training_length"])
+def test_what_goes_on_from_a_grid_has_its_settings(name: str) -> None:
+    own, of_grid = parsed(f"configs/chains/{name}.yaml"), parsed("configs/chains/compared.yaml")
+    likes = {"sft": "sft_flow", "sampled": "sampled_flow", "longer": "flow_dpo", "collect": "collect_flow"}
+    for stage_name, stage in own.stages.items():
+        if like := likes.get(stage_name.partition("_")[0]):
+            assert settled(stage) == settled(of_grid.stages[like]), stage_name
+    of_worlds = {"model", "room", "chunk_tokens", "flow_problems"}
+    shared = own["values"].keys() & of_grid["values"].keys() - of_worlds
+    assert {"tests", "samples", "sft_lr"} <= shared
+    assert all(own["values"][value] == of_grid["values"][value] for value in shared)
+
+
+def settled(stage: Stage) -> dict[str, Value]:
+    """Its arguments, without what names other stages or values."""
+    return {
+        key: "" if isinstance(value, str | list) and "{" in str(value) else value
+        for key, value in stage.arguments.items()
+    }
 
 
 def test_a_stage_with_a_wrong_key_is_refused(tmp_path: Path) -> None:
